@@ -1,0 +1,406 @@
+//! An AIR's interactions as data: a deduplicated expression DAG.
+//!
+//! An interaction `i` sends or receives the `message` `f_i0, f_i1, ..` on the bus `b_i` with multiplicity `count` `m_i`. Messages and
+//! counts are nodes of one DAG over trace cells of a row and of the next one, public values, constants and the row selectors. Build it
+//! with [`AirBuilder`], or from OpenVM's own DAG with [`Air::from_openvm`] (feature `openvm`).
+
+use std::collections::HashMap;
+
+use p3_field::PrimeCharacteristicRing;
+
+use crate::{
+    error::{Error, Result},
+    field::F,
+};
+
+#[cfg(feature = "openvm")]
+mod openvm;
+
+/// A node of an [`Air`]'s DAG, by its place in topological order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The matrix that a column belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// The preprocessed trace.
+    Preprocessed,
+    /// Main trace part `i`: cached mains first, the common main last.
+    Main(usize),
+}
+
+/// A trace cell of the current row, or of row `(row + 1) mod height`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Column {
+    /// Which matrix.
+    pub part: Part,
+    /// Which of its columns.
+    pub index: usize,
+    /// The next row's cell.
+    pub next: bool,
+}
+
+/// What a node is. Operands come before their node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// A trace cell. Degree 1.
+    Column(Column),
+    /// A public value. Degree 0.
+    PublicValue(usize),
+    /// A constant. Degree 0.
+    Constant(F),
+    /// 1 on the first row, 0 elsewhere. Degree 1.
+    IsFirstRow,
+    /// 1 on the last row, 0 elsewhere. Degree 1.
+    IsLastRow,
+    /// 0 on the last row, 1 elsewhere. Degree 1.
+    IsTransition,
+    /// Sum.
+    Add(NodeId, NodeId),
+    /// Difference.
+    Sub(NodeId, NodeId),
+    /// Product. Degrees add up.
+    Mul(NodeId, NodeId),
+    /// Negation.
+    Neg(NodeId),
+}
+
+/// A bus message and its multiplicity.
+#[derive(Clone, Debug)]
+pub struct Interaction {
+    /// The bus, `b_i`. It enters the denominator as `beta^len * (b_i + 1)`.
+    pub bus_index: u16,
+    /// The fields `f_i0, f_i1, ..`.
+    pub message: Vec<NodeId>,
+    /// The multiplicity `m_i`.
+    pub count: NodeId,
+}
+
+/// An AIR's interactions, checked and deduplicated.
+#[derive(Clone, Debug)]
+pub struct Air {
+    pub(crate) name: String,
+    pub(crate) preprocessed_width: Option<usize>,
+    pub(crate) main_widths: Vec<usize>,
+    pub(crate) num_public_values: usize,
+    pub(crate) constraint_degree: usize,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) degrees: Vec<usize>,
+    pub(crate) interactions: Vec<Interaction>,
+}
+
+impl Air {
+    /// The name that errors and logs use.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The DAG's nodes in topological order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The interactions in the order of their weights `eq_3bs`.
+    pub fn interactions(&self) -> &[Interaction] {
+        &self.interactions
+    }
+
+    /// The largest degree of the AIR's constraints and interactions: the number of cosets that the textbook way evaluates on.
+    pub fn constraint_degree(&self) -> usize {
+        self.constraint_degree
+    }
+
+    /// The total degree of a node in the trace columns and selectors.
+    ///
+    /// # Panics
+    /// If the node is not of this AIR.
+    pub fn degree(&self, node: NodeId) -> usize {
+        self.degrees[node.index()]
+    }
+
+    /// The longest message's length.
+    pub fn max_message_len(&self) -> usize {
+        self.interactions.iter().map(|i| i.message.len()).max().unwrap_or(0)
+    }
+
+    /// The matrices in binding order, preprocessed first: part and width.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Part, usize)> + '_ {
+        let preprocessed = self.preprocessed_width.map(|width| (Part::Preprocessed, width));
+        let mains = self.main_widths.iter().enumerate().map(|(i, &width)| (Part::Main(i), width));
+        preprocessed.into_iter().chain(mains)
+    }
+}
+
+/// Builds an [`Air`]. Equal expressions become one node, and constants are folded.
+///
+/// ```
+/// use logup_wgpu::AirBuilder;
+///
+/// // A range check: send `value` with multiplicity `is_real` on bus 3.
+/// let mut air = AirBuilder::new("range check");
+/// let main = air.main_part(2);
+/// let (value, is_real) = (air.column(main, 0), air.column(main, 1));
+/// air.interaction(3, [value], is_real);
+/// let air = air.build()?;
+/// assert_eq!(air.interactions().len(), 1);
+/// # Ok::<(), logup_wgpu::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct AirBuilder {
+    name: String,
+    preprocessed_width: Option<usize>,
+    main_widths: Vec<usize>,
+    num_public_values: usize,
+    constraint_degree: usize,
+    nodes: Vec<Node>,
+    known: HashMap<Node, NodeId>,
+    interactions: Vec<Interaction>,
+}
+
+impl AirBuilder {
+    /// An AIR without traces, public values or interactions.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Declares the preprocessed trace of `width` columns.
+    pub fn preprocessed_part(&mut self, width: usize) -> Part {
+        self.preprocessed_width = Some(width);
+        Part::Preprocessed
+    }
+
+    /// Declares the next main trace part of `width` columns. Cached mains come first, the common main last.
+    pub fn main_part(&mut self, width: usize) -> Part {
+        self.main_widths.push(width);
+        Part::Main(self.main_widths.len() - 1)
+    }
+
+    /// Declares how many public values there are.
+    pub fn public_values(&mut self, num: usize) {
+        self.num_public_values = num;
+    }
+
+    /// States the degree of the AIR's constraints, where it is above that of its interactions. It sets the number of cosets of
+    /// [`Strategy::Direct`](crate::Strategy::Direct) and the number of coefficients of the result, as in the stock prover.
+    pub fn constraint_degree(&mut self, degree: usize) {
+        self.constraint_degree = degree;
+    }
+
+    /// The current row's cell of a column.
+    pub fn column(&mut self, part: Part, index: usize) -> NodeId {
+        self.intern(Node::Column(Column { part, index, next: false }))
+    }
+
+    /// The next row's cell of a column; the last row's next is the first.
+    pub fn next(&mut self, part: Part, index: usize) -> NodeId {
+        self.intern(Node::Column(Column { part, index, next: true }))
+    }
+
+    /// A public value.
+    pub fn public_value(&mut self, index: usize) -> NodeId {
+        self.intern(Node::PublicValue(index))
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, value: F) -> NodeId {
+        self.intern(Node::Constant(value))
+    }
+
+    /// 1 on the first row.
+    pub fn is_first_row(&mut self) -> NodeId {
+        self.intern(Node::IsFirstRow)
+    }
+
+    /// 1 on the last row.
+    pub fn is_last_row(&mut self) -> NodeId {
+        self.intern(Node::IsLastRow)
+    }
+
+    /// 1 on every row but the last.
+    pub fn is_transition(&mut self) -> NodeId {
+        self.intern(Node::IsTransition)
+    }
+
+    /// `a + b`.
+    pub fn add(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        match (self.value(a), self.value(b)) {
+            (Some(x), Some(y)) => self.constant(x + y),
+            (Some(x), None) if x == F::ZERO => b,
+            (None, Some(y)) if y == F::ZERO => a,
+            _ => self.intern(Node::Add(a.min(b), a.max(b))),
+        }
+    }
+
+    /// `a - b`.
+    pub fn sub(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        match (self.value(a), self.value(b)) {
+            (Some(x), Some(y)) => self.constant(x - y),
+            (None, Some(y)) if y == F::ZERO => a,
+            _ => self.intern(Node::Sub(a, b)),
+        }
+    }
+
+    /// `a * b`.
+    pub fn mul(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        match (self.value(a), self.value(b)) {
+            (Some(x), Some(y)) => self.constant(x * y),
+            (Some(x), None) if x == F::ONE => b,
+            (None, Some(y)) if y == F::ONE => a,
+            (Some(x), None) | (None, Some(x)) if x == F::ZERO => self.constant(F::ZERO),
+            _ => self.intern(Node::Mul(a.min(b), a.max(b))),
+        }
+    }
+
+    /// `-a`.
+    pub fn neg(&mut self, a: NodeId) -> NodeId {
+        match self.value(a) {
+            Some(x) => self.constant(-x),
+            None => self.intern(Node::Neg(a)),
+        }
+    }
+
+    /// Adds an interaction. Its weight is the entry of `eq_3bs` at its position.
+    pub fn interaction(&mut self, bus_index: u16, message: impl IntoIterator<Item = NodeId>, count: NodeId) {
+        self.interactions.push(Interaction { bus_index, message: message.into_iter().collect(), count });
+    }
+
+    /// The finished AIR.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for a part, column or public value that was not declared; [`Error::Node`] for a node of another builder.
+    pub fn build(self) -> Result<Air> {
+        self.check()?;
+        let mut degrees: Vec<usize> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            degrees.push(match *node {
+                Node::PublicValue(_) | Node::Constant(_) => 0,
+                Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => 1,
+                Node::Add(a, b) | Node::Sub(a, b) => degrees[a.index()].max(degrees[b.index()]),
+                Node::Mul(a, b) => degrees[a.index()] + degrees[b.index()],
+                Node::Neg(a) => degrees[a.index()],
+            });
+        }
+        let roots = self.interactions.iter().flat_map(|i| i.message.iter().chain([&i.count]));
+        let interaction_degree = roots.map(|node| degrees[node.index()]).max().unwrap_or(0);
+        Ok(Air {
+            constraint_degree: self.constraint_degree.max(interaction_degree).max(usize::from(!self.interactions.is_empty())),
+            name: self.name,
+            preprocessed_width: self.preprocessed_width,
+            main_widths: self.main_widths,
+            num_public_values: self.num_public_values,
+            nodes: self.nodes,
+            degrees,
+            interactions: self.interactions,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let index = |what, requested, limit| {
+            if requested < limit { Ok(()) } else { Err(Error::Index { air: self.name.clone(), what, requested, limit }) }
+        };
+        let earlier = |node: NodeId, limit: usize| {
+            if node.index() < limit { Ok(()) } else { Err(Error::Node { air: self.name.clone(), requested: node.index(), limit }) }
+        };
+        for (place, node) in self.nodes.iter().enumerate() {
+            match *node {
+                Node::Column(Column { part: Part::Preprocessed, index: column, .. }) => {
+                    index("preprocessed column", column, self.preprocessed_width.unwrap_or(0))?;
+                }
+                Node::Column(Column { part: Part::Main(part), index: column, .. }) => {
+                    index("main part", part, self.main_widths.len())?;
+                    index("main column", column, self.main_widths[part])?;
+                }
+                Node::PublicValue(i) => index("public value", i, self.num_public_values)?,
+                Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => {
+                    earlier(a, place)?;
+                    earlier(b, place)?;
+                }
+                Node::Neg(a) => earlier(a, place)?,
+                Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
+            }
+        }
+        for interaction in &self.interactions {
+            for &node in interaction.message.iter().chain([&interaction.count]) {
+                earlier(node, self.nodes.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self, node: NodeId) -> Option<F> {
+        match self.nodes.get(node.index()) {
+            Some(Node::Constant(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    fn intern(&mut self, node: Node) -> NodeId {
+        *self.known.entry(node).or_insert_with(|| {
+            self.nodes.push(node);
+            NodeId(self.nodes.len() as u32 - 1)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_expressions_are_one_node() {
+        let mut air = AirBuilder::new("dedup");
+        let main = air.main_part(2);
+        let (a, b) = (air.column(main, 0), air.column(main, 1));
+        let sum = air.add(a, b);
+        assert_eq!(air.add(b, a), sum);
+        assert_eq!(air.mul(sum, a), air.mul(a, sum));
+        assert_ne!(air.sub(a, b), air.sub(b, a));
+        let (zero, one) = (air.constant(F::ZERO), air.constant(F::ONE));
+        assert_eq!(air.mul(a, one), a);
+        assert_eq!(air.add(zero, a), a);
+        assert_eq!(air.mul(a, zero), zero);
+        assert_eq!(air.sub(one, one), zero);
+    }
+
+    #[test]
+    fn degrees_add_in_products_only() {
+        let mut air = AirBuilder::new("degree");
+        let main = air.main_part(1);
+        air.public_values(1);
+        let (x, public) = (air.column(main, 0), air.public_value(0));
+        let scaled = air.mul(x, public);
+        let square = air.mul(scaled, x);
+        let sum = air.add(square, x);
+        air.interaction(0, [sum], scaled);
+        let air = air.build().unwrap();
+        assert_eq!([air.degree(public), air.degree(scaled), air.degree(sum)], [0, 1, 2]);
+        assert_eq!(air.constraint_degree(), 2);
+    }
+
+    #[test]
+    fn undeclared_inputs_are_refused() {
+        let index_error = |build: fn(&mut AirBuilder) -> NodeId| {
+            let mut air = AirBuilder::new("bad");
+            air.main_part(2);
+            let node = build(&mut air);
+            air.interaction(0, [node], node);
+            match air.build().unwrap_err() {
+                Error::Index { what, requested, limit, .. } => (what, requested, limit),
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(index_error(|air| air.column(Part::Main(0), 2)), ("main column", 2, 2));
+        assert_eq!(index_error(|air| air.next(Part::Main(1), 0)), ("main part", 1, 1));
+        assert_eq!(index_error(|air| air.column(Part::Preprocessed, 0)), ("preprocessed column", 0, 0));
+        assert_eq!(index_error(|air| air.public_value(0)), ("public value", 0, 0));
+        let mut air = AirBuilder::new("foreign node");
+        air.interaction(0, [], NodeId(5));
+        assert!(matches!(air.build(), Err(Error::Node { requested: 5, limit: 0, .. })));
+    }
+}

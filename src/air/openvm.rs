@@ -1,0 +1,96 @@
+//! OpenVM's symbolic DAG (`openvm_stark_backend::air_builders::symbolic`) as an [`Air`].
+
+use openvm_stark_backend::{
+    air_builders::symbolic::{SymbolicConstraintsDag, SymbolicExpressionNode, symbolic_variable::Entry},
+    keygen::types::TraceWidth,
+};
+
+use super::{Air, AirBuilder, NodeId, Part};
+use crate::{
+    error::{Error, Result},
+    field::F,
+};
+
+impl Air {
+    /// The interactions of a stock AIR, as its verifying key holds them (`vk.symbolic_constraints`, `vk.params.width`,
+    /// `vk.params.num_public_values`, `vk.max_constraint_degree`).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a rotation beyond the next row or a challenge in an interaction; [`Error::Index`] for a column that
+    /// `width` does not have.
+    pub fn from_openvm(
+        name: impl Into<String>,
+        dag: &SymbolicConstraintsDag<F>,
+        width: &TraceWidth,
+        num_public_values: usize,
+        max_constraint_degree: usize,
+    ) -> Result<Self> {
+        let name = name.into();
+        let mut air = AirBuilder::new(name.clone());
+        if let Some(width) = width.preprocessed {
+            air.preprocessed_part(width);
+        }
+        for width in width.main_widths() {
+            air.main_part(width);
+        }
+        air.public_values(num_public_values);
+        air.constraint_degree(max_constraint_degree);
+
+        // Only what the interactions reach: most of the DAG belongs to the constraints.
+        let nodes = &dag.constraints.nodes;
+        let mut needed = vec![false; nodes.len()];
+        for interaction in &dag.interactions {
+            for &node in interaction.message.iter().chain([&interaction.count]) {
+                needed[node] = true;
+            }
+        }
+        for (i, node) in nodes.iter().enumerate().rev() {
+            if !needed[i] {
+                continue;
+            }
+            match *node {
+                SymbolicExpressionNode::Add { left_idx, right_idx, .. }
+                | SymbolicExpressionNode::Sub { left_idx, right_idx, .. }
+                | SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => {
+                    needed[left_idx] = true;
+                    needed[right_idx] = true;
+                }
+                SymbolicExpressionNode::Neg { idx, .. } => needed[idx] = true,
+                _ => {}
+            }
+        }
+
+        let mut ids: Vec<Option<NodeId>> = vec![None; nodes.len()];
+        for (i, node) in nodes.iter().enumerate() {
+            if !needed[i] {
+                continue;
+            }
+            let id = |idx: usize| ids[idx].expect("OpenVM's nodes are in topological order");
+            ids[i] = Some(match *node {
+                SymbolicExpressionNode::Variable(variable) => match (variable.entry, variable.index) {
+                    (Entry::Public, index) => air.public_value(index),
+                    (Entry::Preprocessed { offset: 0 }, index) => air.column(Part::Preprocessed, index),
+                    (Entry::Preprocessed { offset: 1 }, index) => air.next(Part::Preprocessed, index),
+                    (Entry::Main { part_index, offset: 0 }, index) => air.column(Part::Main(part_index), index),
+                    (Entry::Main { part_index, offset: 1 }, index) => air.next(Part::Main(part_index), index),
+                    (entry, _) => {
+                        return Err(Error::Unsupported { air: name, what: format!("an interaction over {entry:?}") });
+                    }
+                },
+                SymbolicExpressionNode::IsFirstRow => air.is_first_row(),
+                SymbolicExpressionNode::IsLastRow => air.is_last_row(),
+                SymbolicExpressionNode::IsTransition => air.is_transition(),
+                SymbolicExpressionNode::Constant(value) => air.constant(value),
+                SymbolicExpressionNode::Add { left_idx, right_idx, .. } => air.add(id(left_idx), id(right_idx)),
+                SymbolicExpressionNode::Sub { left_idx, right_idx, .. } => air.sub(id(left_idx), id(right_idx)),
+                SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => air.mul(id(left_idx), id(right_idx)),
+                SymbolicExpressionNode::Neg { idx, .. } => air.neg(id(idx)),
+            });
+        }
+        for interaction in &dag.interactions {
+            let id = |idx: &usize| ids[*idx].expect("every node that an interaction names was needed");
+            air.interaction(interaction.bus_index, interaction.message.iter().map(id), id(&interaction.count));
+        }
+        air.build()
+    }
+}

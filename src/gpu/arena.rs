@@ -1,0 +1,96 @@
+//! Device buffers that grow and are never given back before the engine is dropped.
+
+use std::collections::HashMap;
+
+use super::Gpu;
+use crate::{
+    error::{Error, Result},
+    recording::Resource,
+};
+
+/// The engine's buffers: device-local ones, the upload and the readback.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    gpu: Gpu,
+    buffers: HashMap<Slot, wgpu::Buffer>,
+    /// Buffers created since `take_allocations`.
+    allocations: usize,
+}
+
+/// Which buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Slot {
+    Device(Resource),
+    /// Mapped by the host between calls.
+    Upload,
+    Readback,
+    Timestamps,
+}
+
+/// Buffers grow to powers of two, at least this many bytes.
+const MIN_BYTES: u64 = 4096;
+
+impl Arena {
+    pub fn new(gpu: &Gpu) -> Self {
+        Self { gpu: gpu.clone(), buffers: HashMap::new(), allocations: 0 }
+    }
+
+    /// A buffer of at least `bytes`. What a smaller one held is gone after it grew.
+    pub fn ensure(&mut self, slot: Slot, bytes: u64) -> Result<()> {
+        if self.buffers.get(&slot).is_some_and(|buffer| buffer.size() >= bytes) {
+            return Ok(());
+        }
+        let limit = self.gpu.limits().buffer_bytes;
+        if bytes > limit {
+            let what = "bytes of one buffer";
+            return Err(Error::DeviceLimit { air: "(the whole call)".into(), kernel: "scratch", what, requested: bytes, limit });
+        }
+        self.buffers.remove(&slot); // before its successor exists, so that both need not fit
+        let size = bytes.next_power_of_two().clamp(MIN_BYTES, limit.max(MIN_BYTES));
+        let usage = match slot {
+            Slot::Device(Resource::Results) => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            Slot::Device(_) => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            Slot::Upload => wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+            Slot::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            Slot::Timestamps => wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+        };
+        let buffer = self.gpu.checked("a buffer", || {
+            self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label(slot)),
+                size,
+                usage,
+                mapped_at_creation: slot == Slot::Upload,
+            })
+        })?;
+        self.allocations += 1;
+        self.buffers.insert(slot, buffer);
+        Ok(())
+    }
+
+    /// A buffer that was ensured.
+    pub fn get(&self, slot: Slot) -> &wgpu::Buffer {
+        &self.buffers[&slot]
+    }
+
+    /// Forgets a buffer.
+    pub fn release(&mut self, slot: Slot) {
+        self.buffers.remove(&slot);
+    }
+
+    /// Buffers created since the last call of this.
+    pub fn take_allocations(&mut self) -> usize {
+        std::mem::take(&mut self.allocations)
+    }
+}
+
+fn label(slot: Slot) -> &'static str {
+    match slot {
+        Slot::Device(Resource::Inputs) => "inputs",
+        Slot::Device(Resource::Eq) => "eq",
+        Slot::Device(Resource::Scratch) => "scratch",
+        Slot::Device(Resource::Results) => "results",
+        Slot::Upload => "upload",
+        Slot::Readback => "readback",
+        Slot::Timestamps => "timestamps",
+    }
+}

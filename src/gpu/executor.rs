@@ -1,0 +1,281 @@
+//! Replays a recording: one encoder, one submission, one wait, one map.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Gpu,
+    arena::{Arena, Slot},
+    pipelines::Pipelines,
+};
+use crate::{
+    error::{Error, Result},
+    field::NOT_AN_ELEMENT,
+    recording::{Binding, Dispatch, Recording, Resource},
+    shaders::Kernel,
+    stats::StageTime,
+};
+
+/// What one submission gave.
+#[derive(Debug)]
+pub(crate) struct RunReport {
+    /// The result words, nonce checked and removed.
+    pub words: Vec<u32>,
+    /// Host time spent waiting.
+    pub wait: Duration,
+    /// Buffers created.
+    pub allocations: usize,
+    /// Bytes uploaded.
+    pub upload_bytes: u64,
+    /// GPU time per pass; one pass for all kernels unless stage times were asked for.
+    pub passes: Vec<StageTime>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Executor {
+    gpu: Gpu,
+    pipelines: Pipelines,
+    arena: Arena,
+    queries: Option<wgpu::QuerySet>,
+    /// Whether the upload buffer is mapped, so that the next call can write it at once.
+    upload_mapped: Arc<AtomicBool>,
+}
+
+/// Passes of one submission that get timestamps of their own.
+const MAX_TIMED_PASSES: usize = 512;
+/// Bytes of one nonce entry: an EF element.
+const NONCE_BYTES: u64 = 16;
+
+impl Executor {
+    pub fn new(gpu: &Gpu) -> Self {
+        let queries = gpu.has_timestamps().then(|| {
+            gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("stages"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2 * MAX_TIMED_PASSES as u32,
+            })
+        });
+        Self {
+            gpu: gpu.clone(),
+            pipelines: Pipelines::new(gpu),
+            arena: Arena::new(gpu),
+            queries,
+            upload_mapped: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Compiles a kernel now rather than at its first use.
+    pub fn warm_up(&mut self, kernel: Kernel, slots: u32) -> Result<()> {
+        self.pipelines.get(kernel, slots).map(|_| ())
+    }
+
+    /// Forgets the scratch buffer, so that the next run allocates it anew.
+    pub fn release_scratch(&mut self) {
+        self.arena.release(Slot::Device(Resource::Scratch));
+    }
+
+    /// Runs a recording to its end and reads the results. `per_stage` puts every run of the same kernel into a pass of its own, for
+    /// their times; otherwise all dispatches share one pass.
+    pub fn run(&mut self, recording: &Recording, traces: &[Arc<wgpu::Buffer>], per_stage: bool) -> Result<RunReport> {
+        let passes = passes(recording, per_stage);
+        let timed = if self.queries.is_some() && passes.len() <= MAX_TIMED_PASSES { passes.len() as u64 } else { 0 };
+        let timestamp_bytes = 16 * timed;
+        let readback_bytes = recording.result_bytes.next_multiple_of(8) + timestamp_bytes;
+
+        let inputs_bytes = 4 * recording.inputs.len() as u64;
+        let eq_upload_bytes = 4 * recording.eq_uploads.iter().map(|upload| upload.words.len() as u64).sum::<u64>();
+        let upload_bytes = inputs_bytes + eq_upload_bytes + recording.result_bytes;
+        self.arena.ensure(Slot::Device(Resource::Inputs), inputs_bytes)?;
+        self.arena.ensure(Slot::Device(Resource::Eq), recording.eq_bytes)?;
+        self.arena.ensure(Slot::Device(Resource::Scratch), recording.scratch_bytes)?;
+        self.arena.ensure(Slot::Device(Resource::Results), recording.result_bytes)?;
+        self.arena.ensure(Slot::Readback, readback_bytes)?;
+        self.arena.ensure(Slot::Timestamps, timestamp_bytes.max(16))?;
+        for dispatch in &recording.dispatches {
+            self.pipelines.get(dispatch.kernel, dispatch.traces.len() as u32)?;
+        }
+        self.write_upload(recording, upload_bytes)?;
+
+        let gpu = self.gpu.clone();
+        let submission = gpu.checked("a submission", || {
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
+            self.encode_copies(&mut encoder, recording, inputs_bytes);
+            for (i, range) in passes.iter().enumerate() {
+                let queries = self.queries.as_ref().filter(|_| timed > 0);
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: Some(recording.dispatches[range.start].kernel.name()),
+                    timestamp_writes: queries.map(|query_set| wgpu::ComputePassTimestampWrites {
+                        query_set,
+                        beginning_of_pass_write_index: Some(2 * i as u32),
+                        end_of_pass_write_index: Some(2 * i as u32 + 1),
+                    }),
+                });
+                for dispatch in &recording.dispatches[range.clone()] {
+                    self.encode_dispatch(&mut pass, dispatch, traces);
+                }
+            }
+            let readback = self.arena.get(Slot::Readback);
+            let results = self.arena.get(Slot::Device(Resource::Results));
+            encoder.copy_buffer_to_buffer(results, 0, readback, 0, recording.result_bytes);
+            if let Some(queries) = self.queries.as_ref().filter(|_| timed > 0) {
+                let timestamps = self.arena.get(Slot::Timestamps);
+                encoder.resolve_query_set(queries, 0..2 * timed as u32, timestamps, 0);
+                encoder.copy_buffer_to_buffer(timestamps, 0, readback, readback_bytes - timestamp_bytes, timestamp_bytes);
+            }
+            gpu.queue().submit([encoder.finish()])
+        })?;
+
+        let bytes_start = Instant::now();
+        let bytes = self.wait_and_read(submission, readback_bytes)?;
+        let wait = bytes_start.elapsed();
+        let (results, times) = bytes.split_at((readback_bytes - timestamp_bytes) as usize);
+        let words = self.check_results(bytemuck::cast_slice(&results[..recording.result_bytes as usize]), recording.nonce)?;
+        let period = f64::from(self.gpu.queue().get_timestamp_period());
+        let ticks: Vec<u64> = times.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
+        let passes = ticks
+            .chunks_exact(2)
+            .zip(&passes)
+            .map(|(ticks, range)| StageTime {
+                kernel: recording.dispatches[range.start].kernel,
+                gpu: Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64),
+            })
+            .collect();
+        Ok(RunReport { words, wait, allocations: self.arena.take_allocations(), upload_bytes, passes })
+    }
+
+    /// Writes inputs, given `eq` evaluations and the results' first content into the mapped upload buffer.
+    fn write_upload(&mut self, recording: &Recording, bytes: u64) -> Result<()> {
+        if !self.upload_mapped.load(Ordering::Acquire) {
+            self.arena.release(Slot::Upload);
+        }
+        self.arena.ensure(Slot::Upload, bytes)?;
+        let upload = self.arena.get(Slot::Upload);
+        let mut mapped = upload
+            .slice(..bytes)
+            .get_mapped_range_mut()
+            .map_err(|error| Error::Device { what: "the upload buffer's memory", reason: error.to_string() })?;
+        let mut at = 0;
+        let mut put = |words: &[u32]| {
+            let bytes: &[u8] = bytemuck::cast_slice(words);
+            mapped.slice(at..at + bytes.len()).copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        put(&recording.inputs);
+        for upload in &recording.eq_uploads {
+            put(&upload.words);
+        }
+        put(&vec![NOT_AN_ELEMENT; recording.result_bytes as usize / 4]);
+        drop(mapped);
+        upload.unmap();
+        self.upload_mapped.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn encode_copies(&self, encoder: &mut wgpu::CommandEncoder, recording: &Recording, inputs_bytes: u64) {
+        let upload = self.arena.get(Slot::Upload);
+        encoder.copy_buffer_to_buffer(upload, 0, self.arena.get(Slot::Device(Resource::Inputs)), 0, inputs_bytes);
+        let mut at = inputs_bytes;
+        for eq in &recording.eq_uploads {
+            let bytes = 4 * eq.words.len() as u64;
+            encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(Resource::Eq)), 16 * eq.at, bytes);
+            at += bytes;
+        }
+        encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(Resource::Results)), 0, recording.result_bytes);
+    }
+
+    fn encode_dispatch(&self, pass: &mut wgpu::ComputePass<'_>, dispatch: &Dispatch, traces: &[Arc<wgpu::Buffer>]) {
+        let pipeline = self.pipelines.compiled(dispatch.kernel, dispatch.traces.len() as u32);
+        pass.set_pipeline(pipeline);
+        let own = dispatch.bindings.iter().map(|Binding { resource, bytes }| (self.arena.get(Slot::Device(*resource)), bytes.clone()));
+        pass.set_bind_group(0, &bind_group(&self.gpu, pipeline, 0, dispatch.kernel, own), &[]);
+        if !dispatch.traces.is_empty() {
+            let windows = dispatch.traces.iter().map(|window| (&*traces[window.buffer], window.bytes.clone()));
+            pass.set_bind_group(1, &bind_group(&self.gpu, pipeline, 1, dispatch.kernel, windows), &[]);
+        }
+        pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+    }
+
+    /// The call's one wait: for the submission, the readback's map and the upload buffer's map for the next call.
+    fn wait_and_read(&mut self, submission: wgpu::SubmissionIndex, bytes: u64) -> Result<Vec<u8>> {
+        let readback = self.arena.get(Slot::Readback);
+        let readback_mapped = Arc::new(AtomicBool::new(false));
+        let mark = |flag: &Arc<AtomicBool>| {
+            let flag = Arc::clone(flag);
+            move |result: Result<(), wgpu::BufferAsyncError>| flag.store(result.is_ok(), Ordering::Release)
+        };
+        readback.map_async(wgpu::MapMode::Read, 0..bytes, mark(&readback_mapped));
+        self.arena.get(Slot::Upload).map_async(wgpu::MapMode::Write, .., mark(&self.upload_mapped));
+        let lost = |reason: String| Error::DeviceLost { reason: self.gpu.lost().unwrap_or(reason) };
+        self.gpu
+            .device()
+            .poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+            .map_err(|error| lost(error.to_string()))?;
+        if !readback_mapped.load(Ordering::Acquire) {
+            // A map that failed or is still pending must not outlive this call.
+            self.arena.release(Slot::Readback);
+            return Err(lost("the results could not be mapped".into()));
+        }
+        let mapped = readback.slice(0..bytes).get_mapped_range().map_err(|error| lost(error.to_string()))?;
+        let content = mapped.to_vec();
+        drop(mapped);
+        readback.unmap();
+        Ok(content)
+    }
+
+    /// A killed command buffer can report success: the last dispatch must have run, and every result must have been written.
+    fn check_results(&self, words: &[u32], nonce: u32) -> Result<Vec<u32>> {
+        let (results, last) = words.split_at(words.len() - NONCE_BYTES as usize / 4);
+        if last[0] != nonce {
+            let reason = self.gpu.lost().unwrap_or_else(|| "the submission's last kernel did not run".into());
+            return Err(Error::DeviceLost { reason });
+        }
+        Ok(results.to_vec())
+    }
+}
+
+fn bind_group<'a>(
+    gpu: &Gpu,
+    pipeline: &wgpu::ComputePipeline,
+    group: u32,
+    kernel: Kernel,
+    ranges: impl Iterator<Item = (&'a wgpu::Buffer, Range<u64>)>,
+) -> wgpu::BindGroup {
+    let entries: Vec<wgpu::BindGroupEntry<'_>> = ranges
+        .enumerate()
+        .map(|(i, (buffer, bytes))| wgpu::BindGroupEntry {
+            binding: i as u32,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: bytes.start,
+                size: wgpu::BufferSize::new(bytes.end - bytes.start),
+            }),
+        })
+        .collect();
+    gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(kernel.name()),
+        layout: &pipeline.get_bind_group_layout(group),
+        entries: &entries,
+    })
+}
+
+/// The dispatches of each compute pass.
+fn passes(recording: &Recording, per_stage: bool) -> Vec<Range<usize>> {
+    let dispatches = &recording.dispatches;
+    if !per_stage {
+        return if dispatches.is_empty() { vec![] } else { std::iter::once(0..dispatches.len()).collect() };
+    }
+    let mut passes: Vec<Range<usize>> = Vec::new();
+    for (i, dispatch) in dispatches.iter().enumerate() {
+        match passes.last_mut() {
+            Some(pass) if dispatches[pass.start].kernel == dispatch.kernel => pass.end = i + 1,
+            _ => passes.push(i..i + 1),
+        }
+    }
+    passes
+}

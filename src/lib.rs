@@ -1,0 +1,93 @@
+//! Round 0 of OpenVM's LogUp sumcheck on the GPU, through [wgpu], exact to the bit.
+//!
+//! OpenVM's SWIRL prover turns an AIR's bus interactions into a sum of fractions (LogUp) and proves that sum by a sumcheck whose round 0
+//! is a *univariate skip*: instead of one bit, it binds a whole subgroup `D` of `2^l_skip` points at once. This crate computes that
+//! round's two polynomials from the traces, the interactions and the challenges:
+//!
+//! ```text
+//! s_p(Z) = sum_x eq(x) * sum_i w_i * m_i(Z, x)
+//! s_q(Z) = sum_x eq(x) * sum_i w_i * ( sum_j beta^j * f_ij(Z, x) + beta^len_i * (b_i + 1) )
+//! ```
+//!
+//! `m_i` is the count of interaction `i`, `f_ij` its message fields, `b_i` its bus, `w_i = eq_3bs[i]` its weight and `eq(x) = eq(xi, x)`.
+//! A trace column `T` of `height = 2^(l_skip + n)` rows is the function `T(omega^z, x)` of its row `x * 2^l_skip + z`, for `x` in the
+//! cube `H_n`, and of degree below `2^l_skip` in `Z`. The next row of row `r` is `(r + 1) mod height`. If `height < 2^l_skip`, there is
+//! one `x`, and rows repeat.
+//!
+//! The result equals, coefficient by coefficient, what `sumcheck_uni_round0_poly` with `EvalHelper::acc_interactions` of
+//! `openvm-stark-backend` 2.0.1 gives.
+//!
+//! # Example
+//! ```
+//! use logup_wgpu::{AirBuilder, EF, Eq, F, Gpu, GpuOptions, Instance, Matrix, Round0, Round0Plan, Strategy, Trace};
+//! use p3_field::PrimeCharacteristicRing;
+//!
+//! // An AIR that sends (a, b) on bus 7, a * b times.
+//! let mut air = AirBuilder::new("products");
+//! let main = air.main_part(2);
+//! let (a, b) = (air.column(main, 0), air.column(main, 1));
+//! let ab = air.mul(a, b);
+//! air.interaction(7, [a, b], ab);
+//! let plan = Round0Plan::new(air.build()?, 2, Strategy::Split)?; // a skip domain of 4 points
+//!
+//! let gpu = Gpu::new(GpuOptions::default())?; // Metal on a Mac, Vulkan elsewhere
+//! let cells: Vec<F> = (0..2 * 8).map(F::from_u32).collect(); // 8 rows
+//! let trace = Trace::new(&gpu, Matrix::row_major(&cells, 2))?;
+//!
+//! let beta = EF::from_u32(1_000);
+//! let output = Round0::new(&gpu).evaluate(&[Instance {
+//!     plan: &plan,
+//!     preprocessed: None,
+//!     main: &[&trace],
+//!     public_values: &[],
+//!     eq: Eq::Challenges(&[EF::from_u32(5)]), // 8 / 4 = 2 points x, so one challenge
+//!     beta_pows: &[EF::ONE, beta, beta * beta],
+//!     eq_3bs: &[EF::ONE],
+//! }])?;
+//! // Summed over D, the numerator is 4 times its coefficients at multiples of 4.
+//! let polys = &output.polys[0];
+//! assert_eq!(polys.numerator.len(), 2 * 4); // degree 2 times 4 points
+//! assert_eq!((output.stats.submissions, output.stats.waits), (1, 1));
+//! # Ok::<(), logup_wgpu::Error>(())
+//! ```
+//!
+//! # How it is fast
+//! An affine expression commutes with interpolation in `Z`, so the affine part of every message and count follows from *column sums* on
+//! `D` alone: one read of each used column, no transform, no coset. Only products of two trace expressions need the textbook coset
+//! evaluation, over few columns, on as many cosets as their own degree ([`Strategy::Split`]). All passes of all AIRs and one reduction
+//! for numerator and denominator go into one command encoder, submitted once, with one wait ([`Schedule::Batched`]).
+//! `docs/design.md` in the repository has the whole story.
+//!
+//! # Where to read
+//! [`Air`] and [`AirBuilder`] (interactions as data), [`Round0Plan`] (what is decided once per AIR), [`Gpu`] and [`Trace`] (the
+//! device), [`Round0`] (the one call), [`Round0Stats`] (what it did), [`reference`] (the judge).
+//!
+//! # Features
+//! - `openvm`: [`Air::from_openvm`](Air) and uploads of OpenVM's `ColMajorMatrix`.
+
+#![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod air;
+mod error;
+mod field;
+mod gpu;
+mod plan;
+pub mod recording;
+pub mod reference;
+mod round0;
+pub mod shaders;
+mod stats;
+
+pub use self::{
+    air::{Air, AirBuilder, Column, Interaction, Node, NodeId, Part},
+    error::{Error, Result},
+    field::{EF, F, P},
+    gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Trace},
+    plan::{DeviceLimits, MAX_L_SKIP, Round0Plan, Strategy},
+    round0::{Eq, Frac, Instance, Round0, Round0Options, Round0Output, Round0Polys, Schedule},
+    stats::{Round0Stats, StageTime},
+};
+pub use p3_baby_bear;
+pub use p3_field;
+pub use wgpu;

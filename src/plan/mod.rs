@@ -1,0 +1,234 @@
+//! What one AIR's round 0 needs, decided once: the affine split, the coset program, the number of cosets.
+//!
+//! Plain arithmetic over an [`Air`]; no device. A plan is made at proving-key time and used for every proof. What depends on a trace's
+//! height (launch geometry, scratch) follows from the plan by the functions in [`launch`] at the call, in microseconds.
+
+pub(crate) mod affine;
+pub(crate) mod launch;
+pub(crate) mod program;
+
+use std::fmt;
+
+pub use launch::DeviceLimits;
+
+use self::{
+    affine::AffineSplit,
+    launch::{ColumnGeometry, CosetGeometry},
+    program::Program,
+};
+use crate::{
+    air::{Air, NodeId},
+    error::{Error, Result},
+    field::EXT_WORDS,
+};
+
+/// The largest supported `l_skip`: skip domains of up to 512 points.
+pub const MAX_L_SKIP: usize = 9;
+
+/// How an AIR's expressions are evaluated. Both give the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// The affine part from column sums on `D` alone; a coset pass for what is left, on as many cosets as its own degree. The default.
+    #[default]
+    Split,
+    /// The textbook way: every node through a coset pass, on as many cosets as the AIR's constraint degree.
+    Direct,
+}
+
+/// One AIR's round 0, planned.
+///
+/// `Display` says what will run:
+/// ```
+/// # use logup_wgpu::{AirBuilder, Round0Plan, Strategy};
+/// # let mut air = AirBuilder::new("pairs");
+/// # let main = air.main_part(3);
+/// # let (a, b, c) = (air.column(main, 0), air.column(main, 1), air.column(main, 2));
+/// # let ab = air.mul(a, b);
+/// # air.interaction(0, [ab, c], a);
+/// # let air = air.build()?;
+/// let plan = Round0Plan::new(air, 4, Strategy::Split)?;
+/// assert_eq!(
+///     plan.to_string(),
+///     "pairs: 1 interaction, l_skip 4, Split; affine part: 2 columns, 2 nodes; \
+///      non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; 5 kernels at most"
+/// );
+/// # Ok::<(), logup_wgpu::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Round0Plan {
+    pub(crate) air: Air,
+    pub(crate) l_skip: usize,
+    pub(crate) strategy: Strategy,
+    /// Empty under `Direct`.
+    pub(crate) affine: AffineSplit,
+    /// `None` where everything is affine.
+    pub(crate) program: Option<Program>,
+    num_cosets: usize,
+}
+
+impl Round0Plan {
+    /// Plans an AIR for a skip domain of `2^l_skip` points.
+    ///
+    /// # Errors
+    /// [`Error::SkipDomain`] if `l_skip` is outside `0..=9`.
+    pub fn new(air: Air, l_skip: usize, strategy: Strategy) -> Result<Self> {
+        if l_skip > MAX_L_SKIP {
+            return Err(Error::SkipDomain { air: air.name, requested: l_skip, limit: MAX_L_SKIP });
+        }
+        let (affine, roots, num_cosets) = match strategy {
+            Strategy::Split => {
+                let split = AffineSplit::new(&air);
+                let roots = split.roots.clone();
+                let degree = roots.iter().map(|&root| air.degree(root)).max().unwrap_or(0);
+                (split, roots, degree)
+            }
+            Strategy::Direct => (AffineSplit::default(), interaction_nodes(&air), air.constraint_degree),
+        };
+        let program = (!roots.is_empty()).then(|| Program::new(&air, roots));
+        Ok(Self { air, l_skip, strategy, affine, program, num_cosets })
+    }
+
+    /// The planned AIR.
+    pub fn air(&self) -> &Air {
+        &self.air
+    }
+
+    /// log2 of the skip domain's size.
+    pub fn l_skip(&self) -> usize {
+        self.l_skip
+    }
+
+    /// How expressions are evaluated.
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// How many coset passes a call makes, `D` itself included. Zero where a Split plan has no non-affine part.
+    pub fn num_cosets(&self) -> usize {
+        if self.program.is_some() { self.num_cosets } else { 0 }
+    }
+
+    /// Coefficients of each result polynomial: `constraint_degree * 2^l_skip`, as the stock prover returns them.
+    pub fn num_coeffs(&self) -> usize {
+        if self.air.interactions.is_empty() { 0 } else { self.air.constraint_degree << self.l_skip }
+    }
+
+    /// Different columns that a call reads. A column and its rotation count once.
+    pub fn num_columns_used(&self) -> usize {
+        let mut columns: Vec<(usize, usize)> = self
+            .affine
+            .matrices
+            .iter()
+            .flat_map(|matrix| matrix.columns.iter().map(|column| (matrix.part_idx, column.index)))
+            .chain(self.program.iter().flat_map(|p| p.columns.iter().map(|(part_idx, column)| (*part_idx, column.index))))
+            .collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns.len()
+    }
+
+    /// Device scratch in bytes for a trace of `height` rows when the AIR is alone in a call: partial sums and temporaries. A call of
+    /// several AIRs needs the sum of their partial sums and the largest of its passes' temporaries.
+    pub fn scratch_bytes(&self, height: usize) -> u64 {
+        let num_z = 1u32 << self.l_skip;
+        let num_x = self.num_x(height);
+        let sums = |num_z: u32, num_columns: usize| {
+            // Column-major and row-major tiles differ; the larger count bounds both.
+            [false, true]
+                .map(|row_major| {
+                    let geometry = ColumnGeometry::new(row_major, num_z, num_x, num_columns as u32);
+                    u64::from(geometry.num_chunks) * num_columns as u64 * u64::from(num_z)
+                })
+                .into_iter()
+                .fold(0, u64::max)
+        };
+        let mut ext_elements = 0;
+        for matrix in &self.affine.matrices {
+            ext_elements += sums(num_z, matrix.columns.len());
+            if matrix.num_next > 0 {
+                ext_elements += sums(1, matrix.num_next);
+            }
+        }
+        let mut temp_words = 0;
+        if let Some(program) = &self.program {
+            let geometry = CosetGeometry::new(num_z, num_x);
+            ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * self.num_cosets as u64;
+            temp_words = geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * program.num_temps as u64;
+        }
+        4 * (ext_elements * EXT_WORDS as u64 + temp_words)
+    }
+
+    /// Points of the cube `H_n`.
+    pub(crate) fn num_x(&self, height: usize) -> u32 {
+        (height >> self.l_skip).max(1) as u32
+    }
+}
+
+/// The different nodes that interactions name, in the order of their first use.
+fn interaction_nodes(air: &Air) -> Vec<NodeId> {
+    let mut seen = vec![false; air.nodes.len()];
+    let named = air.interactions.iter().flat_map(|i| i.message.iter().chain([&i.count]));
+    named.copied().filter(|node| !std::mem::replace(&mut seen[node.index()], true)).collect()
+}
+
+impl fmt::Display for Round0Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        write!(f, "{}: {}, l_skip {}, {:?}", self.air.name, count(self.air.interactions.len(), "interaction"), self.l_skip, self.strategy,)?;
+        let affine_columns = self.affine.matrices.iter().map(|m| m.columns.len()).sum::<usize>();
+        if self.strategy == Strategy::Split {
+            write!(f, "; affine part: {}, {}", count(affine_columns, "column"), count(self.affine.num_affine_nodes, "node"))?;
+        }
+        if let Some(program) = &self.program {
+            let mut columns: Vec<_> = program.columns.iter().map(|(part_idx, column)| (part_idx, column.index)).collect();
+            columns.sort_unstable();
+            columns.dedup();
+            write!(
+                f,
+                "; {}: {} over {}, degree {}, {}, {}, {}",
+                if self.strategy == Strategy::Split { "non-affine part" } else { "all nodes" },
+                count(program.num_nodes, "node"),
+                count(columns.len(), "column"),
+                program.roots.iter().map(|&root| self.air.degree(root)).max().unwrap_or(0),
+                count(self.num_cosets(), "coset"),
+                count(program.instructions.len(), "instruction"),
+                if program.num_temps == 1 { "1 temporary".into() } else { format!("{} temporaries", program.num_temps) },
+            )?;
+        }
+        // eq expansion, column sums and their wrap-around share a dispatch, one pass per coset, one reduction
+        let kernels = if self.air.interactions.is_empty() { 0 } else { 2 + usize::from(affine_columns > 0) + self.num_cosets() };
+        write!(f, "; {} at most", count(kernels, "kernel"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::air::AirBuilder;
+
+    #[test]
+    fn the_non_affine_part_sets_the_number_of_cosets() {
+        let mut air = AirBuilder::new("mixed");
+        let main = air.main_part(3);
+        let (a, b, c) = (air.column(main, 0), air.column(main, 1), air.next(main, 2));
+        let product = air.mul(a, b);
+        let field = air.add(product, c);
+        air.interaction(1, [field, c], a);
+        air.constraint_degree(4);
+        let air = air.build().unwrap();
+        let split = Round0Plan::new(air.clone(), 4, Strategy::Split).unwrap();
+        let direct = Round0Plan::new(air, 4, Strategy::Direct).unwrap();
+        assert_eq!((split.num_cosets(), direct.num_cosets()), (2, 4));
+        assert_eq!((split.num_coeffs(), direct.num_coeffs()), (64, 64));
+        assert_eq!((split.num_columns_used(), direct.num_columns_used()), (3, 3));
+    }
+
+    #[test]
+    fn skip_domains_are_bounded() {
+        let air = AirBuilder::new("empty").build().unwrap();
+        let plan = Round0Plan::new(air.clone(), MAX_L_SKIP, Strategy::Split).unwrap();
+        assert_eq!((plan.num_cosets(), plan.num_coeffs(), plan.scratch_bytes(1 << 20)), (0, 0, 0));
+        let error = Round0Plan::new(air, MAX_L_SKIP + 1, Strategy::Split).unwrap_err();
+        assert!(matches!(error, Error::SkipDomain { requested: 10, limit: 9, .. }));
+    }
+}

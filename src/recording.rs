@@ -1,0 +1,91 @@
+//! One submission as data: what to upload, which dispatches to run in which order, what they bind.
+//!
+//! [`Round0::evaluate`](crate::Round0::evaluate) builds a recording, the executor replays it into one command encoder, and the stats
+//! are counted from it.
+
+use std::ops::Range;
+
+use crate::shaders::Kernel;
+
+/// A device buffer of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Everything small that the host knows: tables, weights, programs. Uploaded once per submission.
+    Inputs,
+    /// `eq` for every cube of the call.
+    Eq,
+    /// Partial sums and temporaries.
+    Scratch,
+    /// The result polynomials' evaluations.
+    Results,
+}
+
+/// A range of a [`Resource`] in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Which buffer.
+    pub resource: Resource,
+    /// Which bytes of it.
+    pub bytes: Range<u64>,
+}
+
+/// A range of a trace buffer in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceWindow {
+    /// Which of the call's trace buffers.
+    pub buffer: usize,
+    /// Which bytes of it.
+    pub bytes: Range<u64>,
+}
+
+/// One kernel launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// Group 0, in binding order.
+    pub bindings: Vec<Binding>,
+    /// Group 1: as many trace windows as the kernel's variant has slots.
+    pub traces: Vec<TraceWindow>,
+    /// Workgroups in x and y.
+    pub grid: [u32; 2],
+    /// Cosets whose values it computes or folds.
+    pub cosets: u32,
+}
+
+/// A copy from the upload to the `eq` buffer, for callers that give evaluations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EqUpload {
+    /// First element in the `eq` buffer.
+    pub at: u64,
+    /// The elements' words.
+    pub words: Vec<u32>,
+}
+
+/// One submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// The content of [`Resource::Inputs`].
+    pub inputs: Vec<u32>,
+    /// `eq` evaluations given by the caller.
+    pub eq_uploads: Vec<EqUpload>,
+    /// Bytes of [`Resource::Eq`].
+    pub eq_bytes: u64,
+    /// Bytes of [`Resource::Scratch`].
+    pub scratch_bytes: u64,
+    /// Bytes of [`Resource::Results`], the nonce's entry included.
+    pub result_bytes: u64,
+    /// The launches in order.
+    pub dispatches: Vec<Dispatch>,
+    /// What the last dispatch writes behind the results.
+    pub nonce: u32,
+    /// Trace cells that the kernels need, in bytes; a cell read by several kernels counts for each.
+    pub trace_bytes: u64,
+}
+
+impl Recording {
+    /// How many launches there are of a kernel.
+    pub fn num_dispatches(&self, kernel: Kernel) -> usize {
+        self.dispatches.iter().filter(|dispatch| dispatch.kernel == kernel).count()
+    }
+}

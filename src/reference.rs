@@ -1,0 +1,171 @@
+//! The judge: the formula as it is written, on the CPU, with nothing clever.
+//!
+//! It shares no arithmetic with the engine's way: columns become coefficients by a sum over `D`, expressions are evaluated at the points
+//! `0, 1, 2, ..` of the field, and the result is interpolated from there by Newton's divided differences. Cost:
+//! `O(height * columns * (2^l_skip + points))`, `points = constraint_degree * 2^l_skip`.
+
+use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
+
+use crate::{
+    air::{Air, Node, NodeId, Part},
+    field::{EF, F},
+    gpu::{Layout, Matrix},
+    round0::Round0Polys,
+};
+
+/// The inputs of [`round0`], all in host memory. Shapes as in [`Instance`](crate::Instance).
+#[derive(Clone, Copy, Debug)]
+pub struct ReferenceInstance<'a> {
+    /// The AIR.
+    pub air: &'a Air,
+    /// log2 of the skip domain's size.
+    pub l_skip: usize,
+    /// The preprocessed trace.
+    pub preprocessed: Option<Matrix<'a>>,
+    /// The main trace parts.
+    pub main: &'a [Matrix<'a>],
+    /// The public values.
+    pub public_values: &'a [F],
+    /// `eq(xi, x)` for `x` ascending.
+    pub eq: &'a [EF],
+    /// Powers of beta.
+    pub beta_pows: &'a [EF],
+    /// The weight of each interaction.
+    pub eq_3bs: &'a [EF],
+}
+
+/// `s_p` and `s_q` by the formula of the [crate docs](crate).
+///
+/// # Panics
+/// If the inputs do not have the shapes that the AIR asks for.
+pub fn round0(instance: &ReferenceInstance<'_>) -> Round0Polys {
+    let air = instance.air;
+    let (mut numerator, mut denominator) = (vec![], vec![]);
+    if !air.interactions().is_empty() {
+        let num_points = air.constraint_degree() << instance.l_skip;
+        let points: Vec<F> = (0..num_points).map(F::from_usize).collect();
+        let mut p = EF::zero_vec(num_points);
+        let mut q = EF::zero_vec(num_points);
+        for (x, &eq) in instance.eq.iter().enumerate() {
+            let leaves: Vec<Vec<F>> = air.nodes().iter().map(|node| leaf_coeffs(instance, node, x)).collect();
+            for (i, &point) in points.iter().enumerate() {
+                let [numer, denom] = interactions_at(instance, &leaves, point);
+                p[i] += eq * numer;
+                q[i] += eq * denom;
+            }
+        }
+        numerator = newton(&p);
+        denominator = newton(&q);
+    }
+    Round0Polys { numerator, denominator, l_skip: instance.l_skip }
+}
+
+/// `sum_i w_i m_i` and `sum_i w_i (sum_j beta^j f_ij + beta^len_i (b_i + 1))` at one point.
+fn interactions_at(instance: &ReferenceInstance<'_>, leaves: &[Vec<F>], point: F) -> [EF; 2] {
+    let mut values: Vec<F> = Vec::with_capacity(leaves.len());
+    for (node, coeffs) in instance.air.nodes().iter().zip(leaves) {
+        let value = |id: NodeId| values[id.index()];
+        values.push(match *node {
+            Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => horner(coeffs, point),
+            Node::PublicValue(index) => instance.public_values[index],
+            Node::Constant(constant) => constant,
+            Node::Add(a, b) => value(a) + value(b),
+            Node::Sub(a, b) => value(a) - value(b),
+            Node::Mul(a, b) => value(a) * value(b),
+            Node::Neg(a) => -value(a),
+        });
+    }
+    let mut sums = [EF::ZERO; 2];
+    for (interaction, &weight) in instance.air.interactions().iter().zip(instance.eq_3bs) {
+        sums[0] += weight * values[interaction.count.index()];
+        let bus = F::from_u32(u32::from(interaction.bus_index) + 1);
+        let mut denom = instance.beta_pows[interaction.message.len()] * bus;
+        for (field, &beta_pow) in interaction.message.iter().zip(instance.beta_pows) {
+            denom += beta_pow * values[field.index()];
+        }
+        sums[1] += weight * denom;
+    }
+    sums
+}
+
+/// A leaf as a polynomial in `Z` at one `x`: the one of degree below `2^l_skip` through its values on `D`. Empty for other nodes.
+fn leaf_coeffs(instance: &ReferenceInstance<'_>, node: &Node, x: usize) -> Vec<F> {
+    let height = instance.height();
+    let size = 1 << instance.l_skip;
+    let values: Vec<F> = (x * size..(x + 1) * size)
+        .map(|row| match *node {
+            Node::Column(column) => {
+                let matrix = match column.part {
+                    Part::Preprocessed => instance.preprocessed.expect("the AIR has a preprocessed trace"),
+                    Part::Main(i) => instance.main[i],
+                };
+                cell(&matrix, (row + usize::from(column.next)) % height, column.index)
+            }
+            Node::IsFirstRow => F::from_bool(row % height == 0),
+            Node::IsLastRow => F::from_bool(row % height == height - 1),
+            Node::IsTransition => F::from_bool(row % height != height - 1),
+            _ => F::ZERO,
+        })
+        .collect();
+    let omega_inv = F::two_adic_generator(instance.l_skip).inverse();
+    let size_inv = F::from_usize(size).inverse();
+    (0..size)
+        .map(|k| {
+            let step = omega_inv.exp_u64(k as u64);
+            horner(&values, step) * size_inv
+        })
+        .collect()
+}
+
+impl ReferenceInstance<'_> {
+    fn height(&self) -> usize {
+        let widest = self.preprocessed.iter().chain(self.main).find(|matrix| matrix.width > 0);
+        widest.map_or(1, |matrix| matrix.values.len() / matrix.width)
+    }
+}
+
+fn cell(matrix: &Matrix<'_>, row: usize, column: usize) -> F {
+    let height = matrix.values.len() / matrix.width;
+    match matrix.layout {
+        Layout::ColMajor => matrix.values[column * height + row],
+        Layout::RowMajor => matrix.values[row * matrix.width + column],
+    }
+}
+
+fn horner(coeffs: &[F], at: F) -> F {
+    coeffs.iter().rev().fold(F::ZERO, |sum, &coeff| sum * at + coeff)
+}
+
+/// The coefficients of the polynomial with these values at `0, 1, 2, ..`.
+fn newton(values: &[EF]) -> Vec<EF> {
+    let mut differences = values.to_vec();
+    for order in 1..values.len() {
+        let inverse = F::from_usize(order).inverse();
+        for i in (order..values.len()).rev() {
+            differences[i] = (differences[i] - differences[i - 1]) * inverse;
+        }
+    }
+    // From the highest difference inwards: poly * (Z - i) + difference.
+    let mut coeffs = vec![EF::ZERO; values.len()];
+    for (i, &difference) in differences.iter().enumerate().rev() {
+        let node = F::from_usize(i);
+        for k in (0..coeffs.len()).rev() {
+            let below = if k > 0 { coeffs[k - 1] } else { difference };
+            coeffs[k] = below - coeffs[k] * node;
+        }
+    }
+    coeffs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newton_recovers_coefficients() {
+        let coeffs: Vec<EF> = (0..7).map(|i| EF::from_usize(i * i + 3)).collect();
+        let at = |x: F| coeffs.iter().rev().fold(EF::ZERO, |sum, &coeff| sum * x + coeff);
+        let values: Vec<EF> = (0..7).map(|i| at(F::from_usize(i))).collect();
+        assert_eq!(newton(&values), coeffs);
+    }
+}

@@ -1,0 +1,703 @@
+//! Turns checked instances into a recording: which tiles, which tables, which dispatches.
+//!
+//! Dispatches in order: `eq_expand`, `column_sums`, `coset_pass` for coset 0, 1, .., and the reduction. AIRs share a dispatch as long as
+//! their traces fit into its windows.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use bytemuck::Pod;
+
+use super::{
+    TraceBuffers,
+    instance::{Eq, Prepared, eq_evals},
+    polys::lagrange,
+};
+use crate::{
+    error::{Error, Result},
+    field::{self, EF},
+    gpu::{Layout, Trace},
+    plan::{
+        DeviceLimits,
+        affine::{AffineColumn, AffineMatrix, Weight},
+        launch::{ColumnGeometry, CosetGeometry, EQ_PER_TILE, Slots, WORKGROUP_SIZE, WindowRun},
+        program::Program,
+    },
+    recording::{Binding, Dispatch, EqUpload, Recording, Resource, TraceWindow},
+    shaders::{ColumnJob, CosetJob, EqJob, Kernel, ReduceJob, ReduceRun, Tile},
+};
+
+/// One polynomial pair on one coset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    /// The affine part on `D`.
+    Affine,
+    /// The program on coset `g^c D`.
+    Coset(usize),
+}
+
+/// One block of one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    pub instance: usize,
+    pub block: Block,
+}
+
+/// Where `eq` comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EqMode {
+    /// The device expands challenges.
+    Expand,
+    /// The host expands and uploads.
+    Upload,
+    /// It is still there from the submission before.
+    Resident,
+}
+
+/// Which parts each reduction dispatch writes: bit 0 the numerator, bit 1 the denominator.
+pub(super) const DUAL: [u32; 1] = [0b11];
+pub(super) const SEPARATE: [u32; 2] = [0b01, 0b10];
+
+/// One submission to record.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub work: Vec<Work>,
+    pub eq: EqMode,
+    pub reductions: &'static [u32],
+    pub fresh_scratch: bool,
+}
+
+/// A recording, the trace buffers that it names, and where each block's result starts (in EF elements).
+pub(super) struct Recorded {
+    pub recording: Recording,
+    pub traces: TraceBuffers,
+    pub result_bases: Vec<usize>,
+}
+
+/// The blocks of an instance.
+pub(super) fn blocks(prepared: &Prepared<'_>) -> Vec<Block> {
+    let affine = (!prepared.plan.affine.matrices.is_empty()).then_some(Block::Affine);
+    affine.into_iter().chain((0..prepared.plan.num_cosets()).map(Block::Coset)).collect()
+}
+
+/// The work of each AIR and coset on its own, and whether it is the AIR's first. The affine part goes with the first coset: both are
+/// the identity coset's.
+pub(super) fn by_coset(work: &[Work]) -> Vec<(Vec<Work>, bool)> {
+    let mut groups: Vec<(Vec<Work>, bool)> = Vec::new();
+    for &item in work {
+        match groups.last_mut() {
+            Some((group, _)) if group[0].instance == item.instance && item.block == Block::Coset(0) => group.push(item),
+            last => {
+                let first = last.is_none_or(|(group, _)| group[0].instance != item.instance);
+                groups.push((vec![item], first));
+            }
+        }
+    }
+    groups
+}
+
+/// Records one submission.
+pub(super) fn record(prepared: &[Prepared<'_>], call: &Call, limits: &DeviceLimits, nonce: u32) -> Result<Recorded> {
+    let mut recorder = Recorder {
+        prepared,
+        limits,
+        words: Vec::new(),
+        sections: Vec::new(),
+        section_words: 0,
+        launches: Vec::new(),
+        traces: Vec::new(),
+        eq_uploads: Vec::new(),
+        eq_elements: 0,
+        partial_elements: 0,
+        temp_words: 0,
+        trace_bytes: 0,
+        runs: vec![Vec::new(); call.work.len()],
+    };
+    let eq_bases = recorder.eq(call)?;
+    recorder.column_sums(call, &eq_bases)?;
+    recorder.coset_passes(call, &eq_bases)?;
+    let (result_bases, result_elements) = recorder.reduce(call, nonce)?;
+    recorder.finish(call, nonce, result_bases, result_elements)
+}
+
+/// A dispatch whose tables are placed, but whose word table and scratch are not.
+struct Launch {
+    kernel: Kernel,
+    /// Table sections, in binding order.
+    tables: Vec<usize>,
+    slots: Slots,
+    grid: [u32; 2],
+    cosets: u32,
+}
+
+struct Recorder<'a> {
+    prepared: &'a [Prepared<'a>],
+    limits: &'a DeviceLimits,
+    /// The table of single words and EF elements that all kernels share.
+    words: Vec<u32>,
+    /// Job and tile tables.
+    sections: Vec<(u64, Vec<u32>)>,
+    section_words: u64,
+    launches: Vec<Launch>,
+    traces: TraceBuffers,
+    eq_uploads: Vec<EqUpload>,
+    eq_elements: u64,
+    /// Partial sums of everything, in EF elements; temporaries follow them and are reused by each coset pass.
+    partial_elements: u64,
+    temp_words: u64,
+    trace_bytes: u64,
+    /// For each work item, what its reduction adds up.
+    runs: Vec<Vec<ReduceRun>>,
+}
+
+/// Jobs and tiles of a dispatch that is still being filled.
+struct Group<J> {
+    jobs: Vec<J>,
+    tiles: Vec<Tile>,
+    slots: Slots,
+}
+
+impl<J> Default for Group<J> {
+    fn default() -> Self {
+        Self { jobs: Vec::new(), tiles: Vec::new(), slots: Slots::default() }
+    }
+}
+
+impl Recorder<'_> {
+    /// Places `eq` for every cube of the call, once for equal inputs: for each instance its first element in the `eq` buffer.
+    fn eq(&mut self, call: &Call) -> Result<Vec<u32>> {
+        let mut bases = vec![0; self.prepared.len()];
+        let mut known: Vec<(Eq<'_>, u32)> = Vec::new();
+        let mut group: Group<EqJob> = Group::default();
+        let mut last = None;
+        for work in &call.work {
+            if last.replace(work.instance) == Some(work.instance) {
+                continue;
+            }
+            let prepared = &self.prepared[work.instance];
+            if let Some((_, base)) = known.iter().find(|(eq, _)| *eq == prepared.eq) {
+                bases[work.instance] = *base;
+                continue;
+            }
+            let base = self.eq_elements as u32;
+            bases[work.instance] = base;
+            known.push((prepared.eq, base));
+            self.eq_elements += u64::from(prepared.num_x);
+            match (call.eq, prepared.eq) {
+                (EqMode::Resident, _) => {}
+                (EqMode::Expand, Eq::Challenges(xi)) => {
+                    let (low, high) = xi.split_at(xi.len().div_ceil(2));
+                    let job = EqJob {
+                        low_base: self.ext_words(eq_evals(low)),
+                        high_base: self.ext_words(eq_evals(high)),
+                        log_low: low.len() as u32,
+                        num_x: prepared.num_x,
+                        out_base: base,
+                    };
+                    let job_idx = group.jobs.len() as u32;
+                    group.jobs.push(job);
+                    let chunks = 0..prepared.num_x.div_ceil(EQ_PER_TILE);
+                    group.tiles.extend(chunks.map(|chunk| Tile { job: job_idx, chunk, ..Tile::default() }));
+                }
+                (EqMode::Upload, _) | (EqMode::Expand, Eq::Evals(_)) => {
+                    let words = prepared.eq.to_evals().into_iter().flat_map(field::ext_words).collect();
+                    self.eq_uploads.push(EqUpload { at: u64::from(base), words });
+                }
+            }
+        }
+        self.launch(Kernel::EqExpand, group, 0)?;
+        Ok(bases)
+    }
+
+    /// The affine parts: one job per matrix and one more for its rotated columns' last sums.
+    fn column_sums(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
+        let prepared = self.prepared;
+        let mut group = Group::default();
+        for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Affine) {
+            let instance = &prepared[work.instance];
+            for matrix in &instance.plan.affine.matrices {
+                let whole = ColumnSums {
+                    instance,
+                    matrix,
+                    columns: 0..matrix.columns.len(),
+                    x: 0..instance.num_x,
+                    wrap: false,
+                    eq_base: eq_bases[work.instance],
+                };
+                self.column_job(&mut group, &whole, work_idx)?;
+                if matrix.num_next > 0 {
+                    let wrap = ColumnSums { columns: 0..matrix.num_next, wrap: true, ..whole };
+                    self.column_job(&mut group, &wrap, work_idx)?;
+                }
+            }
+        }
+        self.launch(Kernel::ColumnSums, group, 1)
+    }
+
+    /// Adds a job to the group. If its windows do not fit, starts a new group; if they do not fit there either, halves the job.
+    fn column_job(&mut self, group: &mut Group<ColumnJob>, sums: &ColumnSums<'_>, work_idx: usize) -> Result<()> {
+        let trace = sums.trace();
+        let buffer = self.trace_buffer(trace);
+        let words = sums.words_touched();
+        let run = WindowRun::of_words(buffer, words.start, words.end, self.limits.log_window());
+        let max_slots = self.limits.max_slots();
+        let mut first_slot = group.slots.place(&[run], max_slots);
+        if first_slot.is_none() && !group.jobs.is_empty() {
+            self.launch(Kernel::ColumnSums, std::mem::take(group), 1)?;
+            first_slot = group.slots.place(&[run], max_slots);
+        }
+        let Some(first_slot) = first_slot else {
+            let [left, right] = sums.halves().ok_or_else(|| Error::DeviceLimit {
+                air: sums.instance.plan.air().name().into(),
+                kernel: Kernel::ColumnSums.name(),
+                what: "trace windows for one column",
+                requested: run.last - run.first + 1,
+                limit: u64::from(max_slots),
+            })?;
+            self.column_job(group, &left, work_idx)?;
+            return self.column_job(group, &right, work_idx);
+        };
+
+        let num_z = if sums.wrap { 1 } else { sums.instance.num_z() };
+        let num_columns = sums.columns.len() as u32;
+        let row_major = trace.layout() == Layout::RowMajor;
+        let geometry = ColumnGeometry::new(row_major, num_z, sums.x.end - sums.x.start, num_columns);
+        let (row_stride, col_stride) = trace.strides();
+        let x_rows = sums.instance.num_z();
+        let partial_base = self.partials(u64::from(geometry.num_chunks) * u64::from(num_columns) * u64::from(num_z));
+        let job = ColumnJob {
+            trace_base: flat_word(trace.first_word(), first_slot[0], run.first, self.limits),
+            row_stride,
+            col_stride,
+            row_mask: sums.instance.height as u32 - 1,
+            x_rows,
+            row_offset: if sums.wrap { x_rows } else { 0 },
+            first_x: sums.x.start,
+            end_x: sums.x.end,
+            chunk_x: geometry.chunk_x,
+            num_z,
+            log_c: geometry.log_c,
+            log_z: geometry.log_z,
+            row_major: u32::from(row_major),
+            num_columns,
+            columns_base: self.words.len() as u32,
+            eq_base: sums.eq_base,
+            partial_base,
+        };
+        self.words.extend(sums.columns().iter().map(|column| column.index as u32));
+        let job_idx = group.jobs.len() as u32;
+        group.jobs.push(job);
+        for z_block in 0..geometry.num_z_blocks {
+            for chunk in 0..geometry.num_chunks {
+                // neighbouring tiles read the same eq
+                group.tiles.extend((0..geometry.num_groups).map(|col_group| Tile { job: job_idx, chunk, col_group, z_block }));
+            }
+        }
+        if !sums.wrap {
+            self.trace_bytes += 4 * u64::from(num_columns) * u64::from(sums.x.end - sums.x.start) * u64::from(x_rows.min(1 + job.row_mask));
+        }
+
+        let run = |kind: u32, num_columns: u32, weights_base: u32| ReduceRun {
+            kind,
+            partial_base,
+            num_chunks: geometry.num_chunks,
+            num_columns,
+            num_stored: job.num_columns,
+            weights_base,
+        };
+        let weights = &sums.instance.weights;
+        let num_next = sums.columns().iter().filter(|column| column.next.is_some()).count() as u32;
+        if !sums.wrap {
+            let current = self.weight_words(sums.columns().iter().map(|column| weights.of(column.current)));
+            self.runs[work_idx].push(run(RUN_COLUMNS, num_columns, current));
+        }
+        if num_next > 0 {
+            let next = self.weight_words(sums.columns()[..num_next as usize].iter().map(|column| weights.of(column.next)));
+            self.runs[work_idx].push(run(if sums.wrap { RUN_WRAP } else { RUN_NEXT }, num_next, next));
+        }
+        Ok(())
+    }
+
+    /// The programs: for each coset, one job per instance, as few dispatches as the windows allow.
+    fn coset_passes(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
+        let prepared = self.prepared;
+        let mut shared: HashMap<usize, ProgramTables> = HashMap::new();
+        let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
+        let num_cosets = call.work.iter().map(|work| if let Block::Coset(c) = work.block { c + 1 } else { 0 }).max().unwrap_or(0);
+        for coset in 0..num_cosets {
+            let mut group = Group::default();
+            for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Coset(coset)) {
+                let instance = &prepared[work.instance];
+                let program = instance.plan.program.as_ref().expect("only programs have coset blocks");
+                let tables = match shared.get(&work.instance) {
+                    Some(tables) => *tables,
+                    None => *shared.entry(work.instance).or_insert(self.program_tables(instance, program)),
+                };
+                let l_skip = instance.plan.l_skip();
+                let lagrange_base = match coset {
+                    0 => 0,
+                    _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| {
+                        let base = self.words.len() as u32;
+                        self.words.extend(field::words(&lagrange(l_skip, coset)));
+                        base
+                    }),
+                };
+                let columns_base = self.program_columns(&mut group, instance, program)?;
+                let geometry = CosetGeometry::new(instance.num_z(), instance.num_x);
+                let num_tiles = geometry.num_tiles() as u32;
+                let num_threads = num_tiles * WORKGROUP_SIZE;
+                let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
+                let temps_base: u64 = group.jobs.iter().map(|(_, temps)| temps).sum();
+                let temps = u64::from(num_threads) * program.num_temps as u64;
+                self.temp_words = self.temp_words.max(temps_base + temps);
+                let job = CosetJob {
+                    program_base: tables.program_base,
+                    num_instructions: program.instructions.len() as u32,
+                    columns_base,
+                    values_base: tables.values_base,
+                    weights_base: tables.weights_base,
+                    lagrange_base,
+                    identity: u32::from(coset == 0),
+                    l_skip: l_skip as u32,
+                    row_mask: instance.height as u32 - 1,
+                    num_x: instance.num_x,
+                    chunk_x: geometry.chunk_x,
+                    eq_base: eq_bases[work.instance],
+                    partial_base: 4 * partial_base,
+                    temps_base: temps_base as u32, // from the temporaries' start, which `finish` adds
+                    num_threads,
+                    first_tile: group.tiles.len() as u32,
+                };
+                let job_idx = group.jobs.len() as u32;
+                group.jobs.push((job, temps));
+                for z_block in 0..geometry.num_z_blocks {
+                    let tile = |chunk| Tile { job: job_idx, chunk, col_group: 0, z_block };
+                    group.tiles.extend((0..geometry.num_chunks).map(tile));
+                }
+                self.runs[work_idx].push(ReduceRun {
+                    kind: RUN_PAIRS,
+                    partial_base,
+                    num_chunks: geometry.num_chunks,
+                    num_columns: 2,
+                    num_stored: 2,
+                    weights_base: 0,
+                });
+                self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
+            }
+            self.launch_cosets(group)?;
+        }
+        Ok(())
+    }
+
+    fn launch_cosets(&mut self, group: Group<(CosetJob, u64)>) -> Result<()> {
+        let jobs = group.jobs.into_iter().map(|(job, _)| job).collect();
+        self.launch(Kernel::CosetPass, Group { jobs, tiles: group.tiles, slots: group.slots }, 1)
+    }
+
+    /// The words of a program that do not depend on the coset.
+    fn program_tables(&mut self, instance: &Prepared<'_>, program: &Program) -> ProgramTables {
+        let program_base = self.words.len() as u32;
+        self.words.extend(program.instructions.iter().flatten());
+        let values_base = self.words.len() as u32;
+        self.words.extend(program.values.iter().map(|node| field::word(instance.values[node.index()])));
+        let weights_base = self.weight_words(program.roots.iter().map(|&root| instance.weights.of(Some(root))));
+        ProgramTables { program_base, values_base, weights_base }
+    }
+
+    /// Places the windows of a program's matrices, in a new dispatch if need be, and writes its column descriptors.
+    fn program_columns(&mut self, group: &mut Group<(CosetJob, u64)>, instance: &Prepared<'_>, program: &Program) -> Result<u32> {
+        let log_window = self.limits.log_window();
+        let mut part_runs: Vec<Option<usize>> = vec![None; instance.traces.len()];
+        let mut runs = Vec::new();
+        for (part_idx, trace) in instance.traces.iter().enumerate() {
+            let used = program.columns.iter().filter(|(part, _)| *part == part_idx).map(|(_, column)| column.index);
+            let Some(words) = words_of_columns(trace, used.clone().min(), used.max()) else { continue };
+            part_runs[part_idx] = Some(runs.len());
+            runs.push(WindowRun::of_words(self.trace_buffer(trace), words.start, words.end, log_window));
+        }
+        let max_slots = self.limits.max_slots();
+        let mut first_slots = group.slots.place(&runs, max_slots);
+        if first_slots.is_none() && !group.jobs.is_empty() {
+            self.launch_cosets(std::mem::take(group))?;
+            first_slots = group.slots.place(&runs, max_slots);
+        }
+        let first_slots = first_slots.ok_or_else(|| Error::DeviceLimit {
+            air: instance.plan.air().name().into(),
+            kernel: Kernel::CosetPass.name(),
+            what: "trace windows",
+            requested: runs.iter().map(|run| run.last - run.first + 1).sum(),
+            limit: u64::from(max_slots),
+        })?;
+        let columns_base = self.words.len() as u32;
+        for (part_idx, column) in &program.columns {
+            let trace = instance.traces[*part_idx];
+            let run_idx = part_runs[*part_idx].expect("a used part has windows");
+            let (row_stride, col_stride) = trace.strides();
+            let base = flat_word(trace.first_word(), first_slots[run_idx], runs[run_idx].first, self.limits);
+            let column_base = base.wrapping_add((column.index as u32).wrapping_mul(col_stride));
+            self.words.extend([column_base, row_stride, u32::from(column.next)]);
+        }
+        Ok(columns_base)
+    }
+
+    /// The reduction of every block, as one dispatch or as one for each part.
+    fn reduce(&mut self, call: &Call, nonce: u32) -> Result<(Vec<usize>, u64)> {
+        let mut bases = Vec::with_capacity(call.work.len());
+        let mut elements = 0u64;
+        let mut jobs: Vec<ReduceJob> = Vec::with_capacity(call.work.len());
+        let mut runs: Vec<ReduceRun> = Vec::new();
+        for (work, work_runs) in call.work.iter().zip(&self.runs) {
+            let num_z = self.prepared[work.instance].num_z();
+            bases.push(elements as usize);
+            jobs.push(ReduceJob {
+                num_z,
+                result_base: elements as u32,
+                first_run: runs.len() as u32,
+                num_runs: work_runs.len() as u32,
+                parts: 0,
+                nonce,
+            });
+            runs.extend(work_runs);
+            elements += 2 * u64::from(num_z);
+        }
+        let limit = u64::from(self.limits.workgroups_per_dimension);
+        if jobs.len() as u64 > limit {
+            let (air, kernel) = ("(the whole call)".into(), Kernel::DualReduce.name());
+            return Err(Error::DeviceLimit { air, kernel, what: "workgroups", requested: jobs.len() as u64, limit });
+        }
+        let max_num_z = jobs.iter().map(|job| job.num_z).max().unwrap_or(1);
+        let run_table = self.section(&runs);
+        for &parts in call.reductions {
+            let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { parts, ..*job }).collect();
+            let tables = vec![self.section(&jobs), run_table];
+            self.launches.push(Launch {
+                kernel: Kernel::DualReduce,
+                tables,
+                slots: Slots::default(),
+                grid: [max_num_z, jobs.len() as u32],
+                cosets: call.work.len() as u32,
+            });
+        }
+        Ok((bases, elements))
+    }
+
+    /// Lays out the input buffer and scratch, and resolves every binding.
+    fn finish(mut self, call: &Call, nonce: u32, result_bases: Vec<usize>, result_elements: u64) -> Result<Recorded> {
+        let temps_base = 4 * self.partial_elements;
+        let scratch_bytes = 4 * (temps_base + self.temp_words);
+        let eq_bytes = 16 * self.eq_elements;
+        let result_bytes = 16 * (result_elements + 1);
+        let align_words = (self.limits.binding_alignment / 4).max(4);
+        let words_at = self.section_words.next_multiple_of(align_words);
+        self.words.resize(self.words.len().max(4), 0); // a binding is never empty
+        let inputs_words = words_at + self.words.len() as u64;
+
+        let largest = call.work.iter().map(|work| &self.prepared[work.instance]).max_by_key(|p| p.plan.scratch_bytes(p.height));
+        for (kernel, what, requested) in [
+            ("scratch", "bytes of partial sums and temporaries", scratch_bytes),
+            (Kernel::EqExpand.name(), "bytes of eq", eq_bytes),
+            ("inputs", "bytes of tables", 4 * inputs_words),
+        ] {
+            let limit = self.limits.binding_bytes;
+            if requested > limit {
+                let air = largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned());
+                return Err(Error::DeviceLimit { air, kernel, what, requested, limit });
+            }
+        }
+
+        let mut inputs = vec![0; inputs_words as usize];
+        for launch in &self.launches {
+            if launch.kernel == Kernel::CosetPass {
+                let jobs: &mut [CosetJob] = bytemuck::cast_slice_mut(&mut self.sections[launch.tables[1]].1);
+                jobs.iter_mut().for_each(|job| job.temps_base += temps_base as u32);
+            }
+        }
+        for (at, words) in &self.sections {
+            inputs[*at as usize..][..words.len()].copy_from_slice(words);
+        }
+        inputs[words_at as usize..].copy_from_slice(&self.words);
+
+        let bind = |resource, bytes: Range<u64>| Binding { resource, bytes };
+        let all_words = bind(Resource::Inputs, 4 * words_at..4 * inputs_words);
+        let eq = bind(Resource::Eq, 0..eq_bytes);
+        let scratch = bind(Resource::Scratch, 0..scratch_bytes);
+        let window_bytes = 4u64 << self.limits.log_window();
+        let dispatches = self
+            .launches
+            .iter()
+            .map(|launch| {
+                let tables = launch.tables.iter().map(|&section| {
+                    let (at, words) = &self.sections[section];
+                    bind(Resource::Inputs, 4 * at..4 * (at + words.len() as u64))
+                });
+                let buffers = match launch.kernel {
+                    Kernel::EqExpand => vec![all_words.clone(), eq.clone()],
+                    Kernel::ColumnSums | Kernel::CosetPass => vec![all_words.clone(), eq.clone(), scratch.clone()],
+                    Kernel::DualReduce => vec![all_words.clone(), scratch.clone(), bind(Resource::Results, 0..result_bytes)],
+                    Kernel::FieldOps => unreachable!("never recorded"),
+                };
+                let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
+                    let begin = window * window_bytes;
+                    TraceWindow { buffer, bytes: begin..(begin + window_bytes).min(self.traces[buffer].size() / 4 * 4) }
+                });
+                Dispatch {
+                    kernel: launch.kernel,
+                    bindings: tables.chain(buffers).collect(),
+                    traces: traces.collect(),
+                    grid: launch.grid,
+                    cosets: launch.cosets,
+                }
+            })
+            .collect();
+        let recording = Recording {
+            inputs,
+            eq_uploads: self.eq_uploads,
+            eq_bytes,
+            scratch_bytes,
+            result_bytes,
+            dispatches,
+            nonce,
+            trace_bytes: self.trace_bytes,
+        };
+        Ok(Recorded { recording, traces: self.traces, result_bases })
+    }
+
+    /// Closes a group into a dispatch; an empty one is none.
+    fn launch<J: Pod>(&mut self, kernel: Kernel, group: Group<J>, cosets: u32) -> Result<()> {
+        if group.jobs.is_empty() {
+            return Ok(());
+        }
+        let num_tiles = group.tiles.len() as u64;
+        let grid = self.limits.grid(num_tiles).map_err(|limit| Error::DeviceLimit {
+            air: "(the whole call)".into(),
+            kernel: kernel.name(),
+            what: "workgroups",
+            requested: num_tiles,
+            limit,
+        })?;
+        let tables = vec![self.section(&group.tiles), self.section(&group.jobs)];
+        self.launches.push(Launch { kernel, tables, slots: group.slots, grid, cosets });
+        Ok(())
+    }
+
+    /// Adds an aligned table to the input buffer.
+    fn section<T: Pod>(&mut self, items: &[T]) -> usize {
+        let at = self.section_words.next_multiple_of((self.limits.binding_alignment / 4).max(4));
+        let mut words: Vec<u32> = bytemuck::cast_slice(items).to_vec();
+        words.resize(words.len().max(4), 0); // a binding is never empty
+        self.section_words = at + words.len() as u64;
+        self.sections.push((at, words));
+        self.sections.len() - 1
+    }
+
+    fn ext_words(&mut self, elements: impl IntoIterator<Item = EF>) -> u32 {
+        let base = self.words.len() as u32;
+        self.words.extend(elements.into_iter().flat_map(field::ext_words));
+        base
+    }
+
+    fn weight_words(&mut self, weights: impl IntoIterator<Item = Weight>) -> u32 {
+        self.ext_words(weights.into_iter().flatten())
+    }
+
+    fn partials(&mut self, elements: u64) -> u32 {
+        let base = self.partial_elements as u32;
+        self.partial_elements += elements;
+        base
+    }
+
+    fn trace_buffer(&mut self, trace: &Trace) -> usize {
+        let known = self.traces.iter().position(|buffer| Arc::ptr_eq(buffer, trace.buffer()));
+        known.unwrap_or_else(|| {
+            self.traces.push(Arc::clone(trace.buffer()));
+            self.traces.len() - 1
+        })
+    }
+}
+
+/// `RUN_*` of `wgsl/dual_reduce.wgsl`.
+const RUN_COLUMNS: u32 = 0;
+const RUN_NEXT: u32 = 1;
+const RUN_WRAP: u32 = 2;
+const RUN_PAIRS: u32 = 3;
+
+#[derive(Clone, Copy)]
+struct ProgramTables {
+    program_base: u32,
+    values_base: u32,
+    weights_base: u32,
+}
+
+/// The column sums of a part of a matrix: some columns, some `x`.
+#[derive(Clone)]
+struct ColumnSums<'a> {
+    instance: &'a Prepared<'a>,
+    matrix: &'a AffineMatrix,
+    columns: Range<usize>,
+    x: Range<u32>,
+    /// The sums of the rows after each `x`'s last, for rotated columns.
+    wrap: bool,
+    eq_base: u32,
+}
+
+impl<'a> ColumnSums<'a> {
+    fn trace(&self) -> &'a Trace {
+        self.instance.traces[self.matrix.part_idx]
+    }
+
+    fn columns(&self) -> &'a [AffineColumn] {
+        &self.matrix.columns[self.columns.clone()]
+    }
+
+    /// The words of the trace's buffer between the first and the last that are read.
+    fn words_touched(&self) -> Range<u64> {
+        let trace = self.trace();
+        let indices = || self.columns().iter().map(|column| column.index);
+        let all = words_of_columns(trace, indices().min(), indices().max()).expect("a job has columns");
+        if trace.layout() == Layout::ColMajor {
+            return all;
+        }
+        let height = self.instance.height as u64;
+        let rows_per_x = u64::from(self.instance.num_z()).min(height);
+        let mut rows = u64::from(self.x.start) * rows_per_x..u64::from(self.x.end) * rows_per_x;
+        if self.wrap {
+            rows = match self.x.len() {
+                1 => (rows.end % height)..(rows.end % height + 1),
+                _ if rows.end == height => 0..height,
+                _ => rows.start + rows_per_x..rows.end + 1,
+            };
+        }
+        let width = trace.width() as u64;
+        trace.first_word() + rows.start * width..trace.first_word() + rows.end * width
+    }
+
+    /// The two halves of a job whose windows do not fit one dispatch: columns that lie apart, or rows that do.
+    fn halves(&self) -> Option<[Self; 2]> {
+        if self.trace().layout() == Layout::ColMajor {
+            let Range { start, end } = self.columns;
+            let middle = start + (end - start) / 2;
+            (end - start > 1).then(|| [start..middle, middle..end].map(|columns| Self { columns, ..self.clone() }))
+        } else {
+            let Range { start, end } = self.x;
+            let middle = start + (end - start) / 2;
+            (end - start > 1).then(|| [start..middle, middle..end].map(|x| Self { x, ..self.clone() }))
+        }
+    }
+}
+
+/// The words of a trace's buffer from its column `min` to its column `max`; for row-major traces, all of the trace's.
+fn words_of_columns(trace: &Trace, min: Option<usize>, max: Option<usize>) -> Option<Range<u64>> {
+    let (min, max) = (min? as u64, max? as u64);
+    let (height, width) = (trace.height() as u64, trace.width() as u64);
+    let words = match trace.layout() {
+        Layout::ColMajor => min * height..(max + 1) * height,
+        Layout::RowMajor => 0..width * height,
+    };
+    Some(trace.first_word() + words.start..trace.first_word() + words.end)
+}
+
+/// Where word `first_word` of a buffer is in the flat array of a dispatch's windows, when the buffer's window `first_window` is in slot
+/// `first_slot`. Wraps: only sums with an offset that lands in a bound window are used.
+fn flat_word(first_word: u64, first_slot: u32, first_window: u64, limits: &DeviceLimits) -> u32 {
+    let log_window = limits.log_window();
+    first_word.wrapping_add(u64::from(first_slot) << log_window).wrapping_sub(first_window << log_window) as u32
+}

@@ -1,0 +1,152 @@
+//! The WGSL kernels: which exist, in which variants, and the layout of what they share with Rust.
+//!
+//! A shader is a kernel file behind the shared files that it needs. [`Variant::all`] lists every one that a device can be asked to
+//! compile; the tests validate each with naga and translate it to MSL with the options of wgpu's Metal backend.
+
+use bytemuck::{Pod, Zeroable};
+
+/// How products of two words are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FieldForm {
+    /// 64-bit products: needs `SHADER_INT64`, which Metal and Vulkan devices nearly always have.
+    U64,
+    /// 16-bit limbs: runs everywhere.
+    U32,
+}
+
+impl FieldForm {
+    /// Both forms.
+    pub const ALL: [Self; 2] = [Self::U64, Self::U32];
+}
+
+/// A kernel. Its name is its file name, its pipeline's label and its bench's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kernel {
+    /// `wgsl/eq_expand.wgsl`
+    EqExpand,
+    /// `wgsl/column_sums.wgsl`
+    ColumnSums,
+    /// `wgsl/coset_pass.wgsl`
+    CosetPass,
+    /// `wgsl/dual_reduce.wgsl`
+    DualReduce,
+    /// `wgsl/field_ops.wgsl`
+    FieldOps,
+}
+
+impl Kernel {
+    /// Every kernel.
+    pub const ALL: [Self; 5] = [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::DualReduce, Self::FieldOps];
+
+    /// The file name without its ending.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EqExpand => "eq_expand",
+            Self::ColumnSums => "column_sums",
+            Self::CosetPass => "coset_pass",
+            Self::DualReduce => "dual_reduce",
+            Self::FieldOps => "field_ops",
+        }
+    }
+
+    /// Whether it reads traces, and so exists for each number of trace windows.
+    pub fn reads_traces(self) -> bool {
+        matches!(self, Self::ColumnSums | Self::CosetPass)
+    }
+
+    /// The kernel's file and the shared files before it.
+    fn files(self) -> &'static [&'static str] {
+        const TILE: &str = include_str!("../wgsl/shared/tile.wgsl");
+        const LANES: &str = include_str!("../wgsl/shared/lanes.wgsl");
+        match self {
+            Self::EqExpand => &[TILE, include_str!("../wgsl/eq_expand.wgsl")],
+            Self::ColumnSums => &[TILE, LANES, include_str!("../wgsl/column_sums.wgsl")],
+            Self::CosetPass => &[TILE, LANES, include_str!("../wgsl/coset_pass.wgsl")],
+            Self::DualReduce => &[TILE, LANES, include_str!("../wgsl/dual_reduce.wgsl")],
+            Self::FieldOps => &[include_str!("../wgsl/field_ops.wgsl")],
+        }
+    }
+}
+
+/// One shader: a kernel, a field form and, where the kernel reads traces, a number of trace windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The field arithmetic.
+    pub form: FieldForm,
+    /// Trace windows: 1, 2, 4 or 8; 0 for a kernel that reads none.
+    pub slots: u32,
+}
+
+impl Variant {
+    /// Every variant.
+    pub fn all() -> Vec<Self> {
+        let mut variants = Vec::new();
+        for kernel in Kernel::ALL {
+            for form in FieldForm::ALL {
+                let slots: &[u32] = if kernel.reads_traces() { &[1, 2, 4, 8] } else { &[0] };
+                variants.extend(slots.iter().map(|&slots| Self { kernel, form, slots }));
+            }
+        }
+        variants
+    }
+
+    /// The complete WGSL text.
+    pub fn source(self) -> String {
+        let field = match self.form {
+            FieldForm::U64 => include_str!("../wgsl/shared/field_u64.wgsl"),
+            FieldForm::U32 => include_str!("../wgsl/shared/field_u32.wgsl"),
+        };
+        let trace = match self.slots {
+            0 => "",
+            1 => include_str!("../wgsl/shared/trace_1.wgsl"),
+            2 => include_str!("../wgsl/shared/trace_2.wgsl"),
+            4 => include_str!("../wgsl/shared/trace_4.wgsl"),
+            _ => include_str!("../wgsl/shared/trace_8.wgsl"),
+        };
+        let mut source = [field, include_str!("../wgsl/shared/ext4.wgsl"), trace].join("\n");
+        for file in self.kernel.files() {
+            source.push('\n');
+            source.push_str(file);
+        }
+        source
+    }
+}
+
+/// Declares a struct that a kernel reads, and notes its field offsets for [`LAYOUTS`].
+macro_rules! shader_structs {
+    ($($(#[$doc:meta])* $vis:vis struct $name:ident { $($field:ident),+ $(,)? })+) => {
+        $($(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+        #[repr(C)]
+        $vis struct $name { $(pub $field: u32),+ })+
+
+        /// Every struct that Rust writes and a kernel reads: WGSL name, size in bytes, and each member's name and offset.
+        pub const LAYOUTS: &[(&str, usize, &[(&str, usize)])] =
+            &[$((stringify!($name), size_of::<$name>(), &[$((stringify!($field), std::mem::offset_of!($name, $field))),+])),+];
+    };
+}
+
+shader_structs! {
+    /// `wgsl/shared/tile.wgsl`
+    pub(crate) struct Tile { job, chunk, col_group, z_block }
+    /// `wgsl/eq_expand.wgsl`
+    pub(crate) struct EqJob { low_base, high_base, log_low, num_x, out_base }
+    /// `wgsl/column_sums.wgsl`
+    pub(crate) struct ColumnJob {
+        trace_base, row_stride, col_stride, row_mask, x_rows, row_offset, first_x, end_x, chunk_x, num_z, log_c, log_z, row_major, num_columns,
+        columns_base, eq_base, partial_base,
+    }
+    /// `wgsl/coset_pass.wgsl`
+    pub(crate) struct CosetJob {
+        program_base, num_instructions, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
+        chunk_x, eq_base, partial_base, temps_base, num_threads, first_tile,
+    }
+    /// `wgsl/dual_reduce.wgsl`
+    pub(crate) struct ReduceJob { num_z, result_base, first_run, num_runs, parts, nonce }
+    /// `wgsl/dual_reduce.wgsl`
+    pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, weights_base }
+    /// `wgsl/field_ops.wgsl`
+    pub(crate) struct FieldOpsParams { op, rounds }
+}

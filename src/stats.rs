@@ -1,0 +1,81 @@
+//! What a call did, counted from what was recorded and submitted.
+
+use std::{fmt, time::Duration};
+
+use crate::shaders::Kernel;
+
+/// GPU time of one stage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageTime {
+    /// The stage's kernel.
+    pub kernel: Kernel,
+    /// Time between the stage's first and last pass boundary.
+    pub gpu: Duration,
+}
+
+/// Counts and times of one [`Round0::evaluate`](crate::Round0::evaluate).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Round0Stats {
+    /// AIRs in the call.
+    pub airs: usize,
+    /// Command buffers submitted.
+    pub submissions: usize,
+    /// Times that the host waited for the device.
+    pub waits: usize,
+    /// `eq_expand` dispatches.
+    pub eq_kernels: usize,
+    /// `column_sums` dispatches.
+    pub column_kernels: usize,
+    /// `coset_pass` dispatches.
+    pub coset_kernels: usize,
+    /// `dual_reduce` dispatches.
+    pub reduction_kernels: usize,
+    /// Device buffers created: 0 at steady state.
+    pub allocations: usize,
+    /// Bytes of device scratch in use at the same time: partial sums, temporaries and `eq`.
+    pub scratch_bytes: u64,
+    /// Trace cells that the kernels needed, in bytes; a cell that several kernels need counts for each.
+    pub trace_bytes: u64,
+    /// Bytes uploaded: tables, weights and given `eq` evaluations. Traces are uploaded before the call.
+    pub upload_bytes: u64,
+    /// Host time of the call outside the wait.
+    pub cpu: Duration,
+    /// Time of the whole call.
+    pub wall: Duration,
+    /// Time on the GPU from the first to the last kernel, where the adapter has timestamps.
+    pub gpu: Option<Duration>,
+    /// GPU time per stage in recorded order, where asked for ([`Round0Options::stage_times`](crate::Round0Options)).
+    pub stages: Vec<StageTime>,
+    /// The adapter that ran.
+    pub adapter: String,
+}
+
+impl Round0Stats {
+    /// All dispatches.
+    pub fn kernels(&self) -> usize {
+        self.eq_kernels + self.column_kernels + self.coset_kernels + self.reduction_kernels
+    }
+}
+
+impl fmt::Display for Round0Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} AIRs on {}: {} kernels ({} reductions), {} submissions, {} waits, {} allocations, {} scratch bytes, cpu {:.3} ms, ",
+            self.airs,
+            self.adapter,
+            self.kernels(),
+            self.reduction_kernels,
+            self.submissions,
+            self.waits,
+            self.allocations,
+            self.scratch_bytes,
+            self.cpu.as_secs_f64() * 1e3,
+        )?;
+        if let Some(gpu) = self.gpu {
+            write!(f, "gpu {:.3} ms, ", gpu.as_secs_f64() * 1e3)?;
+        }
+        write!(f, "wall {:.3} ms", self.wall.as_secs_f64() * 1e3)
+    }
+}

@@ -1,0 +1,97 @@
+// The dual reduction: for every block of every AIR and every z of its skip domain, numerator and denominator together,
+//     s_p(z) = sum_run sum_chunk sum_column weight_p[column] * partial[chunk][column][z]      (s_q alike with weight_q)
+//
+// A block is one polynomial pair on one coset: the affine part on D, or one coset of the non-affine part. A run is one partial-sum
+// region that counts towards it. A call's last dispatch: workgroup (0, 0) also writes the call's nonce behind the results.
+//
+// Grid: x = z, y = job; a workgroup whose z is outside its job's skip domain returns. Thread t takes partials t, t + 256, ...
+// | binding  | shape and element                                             | form       |
+// | jobs     | [num_jobs] ReduceJob                                           |            |
+// | runs     | [..] ReduceRun                                                 |            |
+// | words    | [num_columns][2] EF at weights_base: weight in p, weight in q  | Montgomery |
+// | partials | [num_chunks][num_stored][num_z] EF, see ReduceRun              | Montgomery |
+// | results  | [num_z] Frac { p, q } at result_base; nonce in the last entry  | Montgomery |
+// Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+
+struct ReduceJob {
+    num_z: u32,
+    result_base: u32, // EF index
+    first_run: u32,
+    num_runs: u32,
+    parts: u32,       // bit 0: write p, bit 1: write q
+    nonce: u32,
+}
+
+struct ReduceRun {
+    kind: u32,
+    partial_base: u32,   // EF index of [num_chunks][num_stored][num_z], for RUN_WRAP of [num_chunks][num_stored]
+    num_chunks: u32,
+    num_columns: u32,    // the first so many of the stored columns count
+    num_stored: u32,
+    weights_base: u32,   // word index
+}
+
+const RUN_COLUMNS: u32 = 0u; // columns at z
+const RUN_NEXT: u32 = 1u;    // columns at z + 1, for every z but the last
+const RUN_WRAP: u32 = 2u;    // the last z's columns at z + 1, which are sums of their own
+const RUN_PAIRS: u32 = 3u;   // two columns, numerator and denominator, already weighted
+
+@group(0) @binding(0) var<storage, read> jobs: array<ReduceJob>;
+@group(0) @binding(1) var<storage, read> runs: array<ReduceRun>;
+@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(3) var<storage, read> partials: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> results: array<vec4<u32>>;
+
+fn ext_word(i: u32) -> vec4<u32> {
+    return vec4<u32>(words[i], words[i + 1u], words[i + 2u], words[i + 3u]);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let z = workgroup.x;
+    let job = jobs[workgroup.y];
+    if z >= job.num_z {
+        return;
+    }
+    var p = EXT_ZERO;
+    var q = EXT_ZERO;
+    for (var r = job.first_run; r < job.first_run + job.num_runs; r++) {
+        let run = runs[r];
+        if run.kind == RUN_PAIRS {
+            for (var chunk = thread; chunk < run.num_chunks; chunk += WORKGROUP_SIZE) {
+                let at = run.partial_base + 2u * chunk * job.num_z + z;
+                p = ext_add(p, partials[at]);
+                q = ext_add(q, partials[at + job.num_z]);
+            }
+            continue;
+        }
+        let is_last = z + 1u == job.num_z;
+        if (run.kind == RUN_NEXT && is_last) || (run.kind == RUN_WRAP && !is_last) {
+            continue;
+        }
+        let stride = select(job.num_z, 1u, run.kind == RUN_WRAP);
+        let first = run.partial_base + select(z, 0u, run.kind == RUN_WRAP) + select(0u, 1u, run.kind == RUN_NEXT);
+        for (var i = thread; i < run.num_chunks * run.num_columns; i += WORKGROUP_SIZE) {
+            let chunk = i / run.num_columns;
+            let column = i % run.num_columns;
+            let sum = partials[first + (chunk * run.num_stored + column) * stride];
+            let weights = run.weights_base + 8u * column;
+            p = ext_add(p, ext_mul(sum, ext_word(weights)));
+            q = ext_add(q, ext_mul(sum, ext_word(weights + 4u)));
+        }
+    }
+    let total_p = sum_lanes(p, thread, 1u);
+    let total_q = sum_lanes(q, thread, 1u);
+    if thread == 0u {
+        let out = job.result_base + 2u * z;
+        if (job.parts & 1u) != 0u {
+            results[out] = total_p;
+        }
+        if (job.parts & 2u) != 0u {
+            results[out + 1u] = total_q;
+        }
+        if z == 0u && workgroup.y == 0u {
+            results[arrayLength(&results) - 1u] = vec4<u32>(job.nonce, 0u, 0u, 0u);
+        }
+    }
+}

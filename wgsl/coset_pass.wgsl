@@ -67,6 +67,23 @@ fn lagrange(job: CosetJob, z: u32, z_prime: u32) -> u32 {
     return words[job.lagrange_base + ((z - z_prime) & mask)];
 }
 
+// Off D: the Lagrange polynomials of four neighbouring points, and the cells of four neighbouring rows.
+fn lagrange4(job: CosetJob, z: u32, z_prime: u32) -> vec4<u32> {
+    let mask = (1u << job.l_skip) - 1u;
+    let at = z - z_prime;
+    let base = job.lagrange_base;
+    return vec4<u32>(words[base + (at & mask)], words[base + ((at - 1u) & mask)], words[base + ((at - 2u) & mask)], words[base + ((at - 3u) & mask)]);
+}
+
+fn cells4(job: CosetJob, base: u32, row: u32, row_stride: u32) -> vec4<u32> {
+    return vec4<u32>(
+        trace_word(base + (row & job.row_mask) * row_stride),
+        trace_word(base + ((row + 1u) & job.row_mask) * row_stride),
+        trace_word(base + ((row + 2u) & job.row_mask) * row_stride),
+        trace_word(base + ((row + 3u) & job.row_mask) * row_stride),
+    );
+}
+
 // The column's value at (g^c omega^z, x). 2^l_skip products off D.
 fn load_column(job: CosetJob, column: u32, x: u32, z: u32) -> u32 {
     let at = job.columns_base + 3u * column;
@@ -78,27 +95,24 @@ fn load_column(job: CosetJob, column: u32, x: u32, z: u32) -> u32 {
     }
     var value = 0u;
     let size = 1u << job.l_skip;
-    if size < 4u {
+    if size < 16u {
         for (var z_prime = 0u; z_prime < size; z_prime++) {
             let cell = trace_word(base + ((row + z_prime) & job.row_mask) * row_stride);
             value = f_add(value, f_mul(lagrange(job, z, z_prime), cell));
         }
         return value;
     }
-    for (var z_prime = 0u; z_prime < size; z_prime += 4u) {
-        let cells = vec4<u32>(
-            trace_word(base + ((row + z_prime) & job.row_mask) * row_stride),
-            trace_word(base + ((row + z_prime + 1u) & job.row_mask) * row_stride),
-            trace_word(base + ((row + z_prime + 2u) & job.row_mask) * row_stride),
-            trace_word(base + ((row + z_prime + 3u) & job.row_mask) * row_stride),
+    // Sixteen at a time: unrolled, and few loop iterations (see MAX_STEPS in plan/launch.rs).
+    for (var z_prime = 0u; z_prime < size; z_prime += 16u) {
+        let low = f_add(
+            f_dot4(lagrange4(job, z, z_prime), cells4(job, base, row + z_prime, row_stride)),
+            f_dot4(lagrange4(job, z, z_prime + 4u), cells4(job, base, row + z_prime + 4u, row_stride)),
         );
-        let at_z = vec4<u32>(
-            lagrange(job, z, z_prime),
-            lagrange(job, z, z_prime + 1u),
-            lagrange(job, z, z_prime + 2u),
-            lagrange(job, z, z_prime + 3u),
+        let high = f_add(
+            f_dot4(lagrange4(job, z, z_prime + 8u), cells4(job, base, row + z_prime + 8u, row_stride)),
+            f_dot4(lagrange4(job, z, z_prime + 12u), cells4(job, base, row + z_prime + 12u, row_stride)),
         );
-        value = f_add(value, f_dot4(at_z, cells));
+        value = f_add(value, f_add(low, high));
     }
     return value;
 }

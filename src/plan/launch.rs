@@ -16,6 +16,10 @@ const MAX_TILES: u64 = 4096;
 const MAX_COSET_TILES: u64 = 1024;
 /// Rows per thread of a coset pass. Guess.
 const COSET_ROWS_PER_THREAD: u64 = 8;
+/// Loop iterations of one thread of a coset pass, over all its loops. lavapipe (seen with Mesa 22.3) leaves every loop of a thread after
+/// 65,535 iterations in all and goes on with wrong values, so rows per thread and program length stay well below; and no thread runs for
+/// long elsewhere either.
+pub(crate) const MAX_STEPS: u64 = 1 << 14;
 
 /// What a plan needs to know of a device. All of it comes from `wgpu::Limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,13 +107,15 @@ pub(crate) struct CosetGeometry {
 }
 
 impl CosetGeometry {
-    pub fn new(num_z: u32, num_x: u32) -> Self {
+    /// `steps`: loop iterations that the program takes for one row.
+    pub fn new(num_z: u32, num_x: u32, steps: u64) -> Self {
         let z_lanes = num_z.min(WORKGROUP_SIZE);
         let num_z_blocks = num_z / z_lanes;
         let x_lanes = u64::from(WORKGROUP_SIZE / z_lanes);
         let by_rows = u64::from(num_x).div_ceil(x_lanes * COSET_ROWS_PER_THREAD);
         let by_tiles = MAX_COSET_TILES / u64::from(num_z_blocks);
-        let (chunk_x, num_chunks) = chunks(num_x, by_rows.min(by_tiles), x_lanes);
+        let by_steps = u64::from(num_x).div_ceil(x_lanes * (MAX_STEPS / steps).max(1));
+        let (chunk_x, num_chunks) = chunks(num_x, by_rows.min(by_tiles).max(by_steps), x_lanes);
         Self { chunk_x, num_chunks, num_z_blocks }
     }
 
@@ -222,10 +228,12 @@ mod tests {
                         assert!(g.num_groups * (COLUMNS_PER_THREAD << g.log_c) >= num_columns);
                         assert!((g.num_groups - 1) * (COLUMNS_PER_THREAD << g.log_c) < num_columns);
                         assert!(g.num_chunks * g.chunk_x >= num_x && (g.num_chunks - 1) * g.chunk_x < num_x);
-                        let c = CosetGeometry::new(1 << log_z, num_x);
+                        let steps = u64::from(num_columns);
+                        let c = CosetGeometry::new(1 << log_z, num_x, steps);
                         assert_eq!(c.num_z_blocks * (1 << log_z).min(WORKGROUP_SIZE), 1 << log_z);
                         assert!(c.num_chunks * c.chunk_x >= num_x && (c.num_chunks - 1) * c.chunk_x < num_x);
-                        assert!(c.num_tiles() <= MAX_COSET_TILES);
+                        let x_lanes = WORKGROUP_SIZE / (1 << log_z).min(WORKGROUP_SIZE);
+                        assert!(u64::from(c.chunk_x.div_ceil(x_lanes)) * steps <= MAX_STEPS);
                     }
                 }
             }

@@ -61,8 +61,8 @@ pub struct Round0Plan {
     pub(crate) strategy: Strategy,
     /// Empty under `Direct`.
     pub(crate) affine: AffineSplit,
-    /// `None` where everything is affine.
-    pub(crate) program: Option<Program>,
+    /// None where everything is affine, one in nearly every other case.
+    pub(crate) programs: Vec<Program>,
     num_cosets: usize,
 }
 
@@ -84,8 +84,8 @@ impl Round0Plan {
             }
             Strategy::Direct => (AffineSplit::default(), interaction_nodes(&air), air.constraint_degree),
         };
-        let program = (!roots.is_empty()).then(|| Program::new(&air, roots));
-        Ok(Self { air, l_skip, strategy, affine, program, num_cosets })
+        let programs = Program::split(&air, l_skip, roots);
+        Ok(Self { air, l_skip, strategy, affine, programs, num_cosets })
     }
 
     /// The planned AIR.
@@ -105,7 +105,7 @@ impl Round0Plan {
 
     /// How many coset passes a call makes, `D` itself included. Zero where a Split plan has no non-affine part.
     pub fn num_cosets(&self) -> usize {
-        if self.program.is_some() { self.num_cosets } else { 0 }
+        if self.programs.is_empty() { 0 } else { self.num_cosets }
     }
 
     /// Coefficients of each result polynomial: `constraint_degree * 2^l_skip`, as the stock prover returns them.
@@ -120,7 +120,7 @@ impl Round0Plan {
             .matrices
             .iter()
             .flat_map(|matrix| matrix.columns.iter().map(|column| (matrix.part_idx, column.index)))
-            .chain(self.program.iter().flat_map(|p| p.columns.iter().map(|(part_idx, column)| (*part_idx, column.index))))
+            .chain(self.program_columns())
             .collect();
         columns.sort_unstable();
         columns.dedup();
@@ -150,12 +150,17 @@ impl Round0Plan {
             }
         }
         let mut temp_words = 0;
-        if let Some(program) = &self.program {
-            let geometry = CosetGeometry::new(num_z, num_x);
+        for program in &self.programs {
+            let geometry = CosetGeometry::new(num_z, num_x, program.steps(self.l_skip));
             ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * self.num_cosets as u64;
-            temp_words = geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * program.num_temps as u64;
+            temp_words += geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * program.num_temps as u64;
         }
         4 * (ext_elements * EXT_WORDS as u64 + temp_words)
+    }
+
+    /// The columns that the programs load, as (position in `Air::parts`, column); with repetitions.
+    fn program_columns(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.programs.iter().flat_map(|program| program.columns.iter().map(|(part_idx, column)| (*part_idx, column.index)))
     }
 
     /// Points of the cube `H_n`.
@@ -179,20 +184,23 @@ impl fmt::Display for Round0Plan {
         if self.strategy == Strategy::Split {
             write!(f, "; affine part: {}, {}", count(affine_columns, "column"), count(self.affine.num_affine_nodes, "node"))?;
         }
-        if let Some(program) = &self.program {
-            let mut columns: Vec<_> = program.columns.iter().map(|(part_idx, column)| (part_idx, column.index)).collect();
+        if !self.programs.is_empty() {
+            let mut columns: Vec<_> = self.program_columns().collect();
             columns.sort_unstable();
             columns.dedup();
+            let total = |of: fn(&Program) -> usize| self.programs.iter().map(of).sum::<usize>();
+            let roots = self.programs.iter().flat_map(|program| &program.roots);
+            let temps = self.programs.iter().map(|program| program.num_temps).max().unwrap_or(0);
             write!(
                 f,
                 "; {}: {} over {}, degree {}, {}, {}, {}",
                 if self.strategy == Strategy::Split { "non-affine part" } else { "all nodes" },
-                count(program.num_nodes, "node"),
+                count(total(|program| program.num_nodes), "node"),
                 count(columns.len(), "column"),
-                program.roots.iter().map(|&root| self.air.degree(root)).max().unwrap_or(0),
+                roots.map(|&root| self.air.degree(root)).max().unwrap_or(0),
                 count(self.num_cosets(), "coset"),
-                count(program.instructions.len(), "instruction"),
-                if program.num_temps == 1 { "1 temporary".into() } else { format!("{} temporaries", program.num_temps) },
+                count(total(|program| program.instructions.len()), "instruction"),
+                if temps == 1 { "1 temporary".into() } else { format!("{temps} temporaries") },
             )?;
         }
         // eq expansion, column sums and their wrap-around share a dispatch, one pass per coset, one reduction

@@ -1,5 +1,6 @@
 //! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
 
+use super::launch::MAX_STEPS;
 use crate::air::{Air, Column, Node, NodeId};
 
 /// `OP_*` of `wgsl/coset_pass.wgsl`.
@@ -47,6 +48,26 @@ struct Step {
 }
 
 impl Program {
+    /// The programs that together add up `roots`: one, unless it would take a thread more than [`MAX_STEPS`] per row.
+    pub fn split(air: &Air, l_skip: usize, roots: Vec<NodeId>) -> Vec<Self> {
+        if roots.is_empty() {
+            return vec![];
+        }
+        let program = Self::new(air, roots);
+        if program.steps(l_skip) <= MAX_STEPS || program.roots.len() == 1 {
+            return vec![program];
+        }
+        let (left, right) = program.roots.split_at(program.roots.len() / 2);
+        [left, right].into_iter().flat_map(|roots| Self::split(air, l_skip, roots.to_vec())).collect()
+    }
+
+    /// Loop iterations of the kernel for one row: one for each instruction, and one for each 16 cells of a column that it loads.
+    pub fn steps(&self, l_skip: usize) -> u64 {
+        let size = 1u64 << l_skip;
+        let per_load = if size < 16 { size } else { size / 16 };
+        self.instructions.len() as u64 + self.columns.len() as u64 * per_load
+    }
+
     /// The program that adds up `roots`. Operands are computed just before their first use, so that few are alive at a time.
     pub fn new(air: &Air, roots: Vec<NodeId>) -> Self {
         let mut program = Self::default();

@@ -317,74 +317,87 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// The programs: for each coset, one job per instance, as few dispatches as the windows allow.
+    /// The programs: for each coset, one job per program, as few dispatches as the windows allow.
     fn coset_passes(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
         let prepared = self.prepared;
-        let mut shared: HashMap<usize, ProgramTables> = HashMap::new();
-        let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
+        let mut tables: HashMap<(usize, usize), ProgramTables> = HashMap::new();
         let num_cosets = call.work.iter().map(|work| if let Block::Coset(c) = work.block { c + 1 } else { 0 }).max().unwrap_or(0);
         for coset in 0..num_cosets {
             let mut group = Group::default();
+            let mut lagrange_bases: HashMap<usize, u32> = HashMap::new();
             for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Coset(coset)) {
                 let instance = &prepared[work.instance];
-                let program = instance.plan.program.as_ref().expect("only programs have coset blocks");
-                let tables = match shared.get(&work.instance) {
-                    Some(tables) => *tables,
-                    None => *shared.entry(work.instance).or_insert(self.program_tables(instance, program)),
-                };
                 let l_skip = instance.plan.l_skip();
                 let lagrange_base = match coset {
                     0 => 0,
-                    _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| {
+                    _ => *lagrange_bases.entry(l_skip).or_insert_with(|| {
                         let base = self.words.len() as u32;
                         self.words.extend(field::words(&lagrange(l_skip, coset)));
                         base
                     }),
                 };
-                let columns_base = self.program_columns(&mut group, instance, program)?;
-                let geometry = CosetGeometry::new(instance.num_z(), instance.num_x);
-                let num_tiles = geometry.num_tiles() as u32;
-                let num_threads = num_tiles * WORKGROUP_SIZE;
-                let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
-                let temps_base: u64 = group.jobs.iter().map(|(_, temps)| temps).sum();
-                let temps = u64::from(num_threads) * program.num_temps as u64;
-                self.temp_words = self.temp_words.max(temps_base + temps);
-                let job = CosetJob {
-                    program_base: tables.program_base,
-                    num_instructions: program.instructions.len() as u32,
-                    columns_base,
-                    values_base: tables.values_base,
-                    weights_base: tables.weights_base,
-                    lagrange_base,
-                    identity: u32::from(coset == 0),
-                    l_skip: l_skip as u32,
-                    row_mask: instance.height as u32 - 1,
-                    num_x: instance.num_x,
-                    chunk_x: geometry.chunk_x,
-                    eq_base: eq_bases[work.instance],
-                    partial_base: 4 * partial_base,
-                    temps_base: temps_base as u32, // from the temporaries' start, which `finish` adds
-                    num_threads,
-                    first_tile: group.tiles.len() as u32,
-                };
-                let job_idx = group.jobs.len() as u32;
-                group.jobs.push((job, temps));
-                for z_block in 0..geometry.num_z_blocks {
-                    let tile = |chunk| Tile { job: job_idx, chunk, col_group: 0, z_block };
-                    group.tiles.extend((0..geometry.num_chunks).map(tile));
+                for (program_idx, program) in instance.plan.programs.iter().enumerate() {
+                    let key = (work.instance, program_idx);
+                    let tables = *tables.entry(key).or_insert_with(|| self.program_tables(instance, program));
+                    let place = Coset { coset, lagrange_base, eq_base: eq_bases[work.instance] };
+                    self.coset_job(&mut group, instance, program, tables, place, work_idx)?;
                 }
-                self.runs[work_idx].push(ReduceRun {
-                    kind: RUN_PAIRS,
-                    partial_base,
-                    num_chunks: geometry.num_chunks,
-                    num_columns: 2,
-                    num_stored: 2,
-                    weights_base: 0,
-                });
-                self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
             }
             self.launch_cosets(group)?;
         }
+        Ok(())
+    }
+
+    /// Adds one program's job for one coset to the group.
+    fn coset_job(
+        &mut self,
+        group: &mut Group<(CosetJob, u64)>,
+        instance: &Prepared<'_>,
+        program: &Program,
+        tables: ProgramTables,
+        place: Coset,
+        work_idx: usize,
+    ) -> Result<()> {
+        let l_skip = instance.plan.l_skip();
+        let columns_base = self.program_columns(group, instance, program)?;
+        let geometry = CosetGeometry::new(instance.num_z(), instance.num_x, program.steps(l_skip));
+        let num_threads = geometry.num_tiles() as u32 * WORKGROUP_SIZE;
+        let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
+        let temps_base: u64 = group.jobs.iter().map(|(_, temps)| temps).sum();
+        let temps = u64::from(num_threads) * program.num_temps as u64;
+        self.temp_words = self.temp_words.max(temps_base + temps);
+        let job = CosetJob {
+            program_base: tables.program_base,
+            num_instructions: program.instructions.len() as u32,
+            columns_base,
+            values_base: tables.values_base,
+            weights_base: tables.weights_base,
+            lagrange_base: place.lagrange_base,
+            identity: u32::from(place.coset == 0),
+            l_skip: l_skip as u32,
+            row_mask: instance.height as u32 - 1,
+            num_x: instance.num_x,
+            chunk_x: geometry.chunk_x,
+            eq_base: place.eq_base,
+            partial_base: 4 * partial_base,
+            temps_base: temps_base as u32, // from the temporaries' start, which `finish` adds
+            num_threads,
+            first_tile: group.tiles.len() as u32,
+        };
+        let job_idx = group.jobs.len() as u32;
+        group.jobs.push((job, temps));
+        for z_block in 0..geometry.num_z_blocks {
+            group.tiles.extend((0..geometry.num_chunks).map(|chunk| Tile { job: job_idx, chunk, col_group: 0, z_block }));
+        }
+        self.runs[work_idx].push(ReduceRun {
+            kind: RUN_PAIRS,
+            partial_base,
+            num_chunks: geometry.num_chunks,
+            num_columns: 2,
+            num_stored: 2,
+            weights_base: 0,
+        });
+        self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
         Ok(())
     }
 
@@ -619,6 +632,14 @@ const RUN_COLUMNS: u32 = 0;
 const RUN_NEXT: u32 = 1;
 const RUN_WRAP: u32 = 2;
 const RUN_PAIRS: u32 = 3;
+
+/// Which coset a program runs on, and the tables that this decides.
+#[derive(Clone, Copy)]
+struct Coset {
+    coset: usize,
+    lagrange_base: u32,
+    eq_base: u32,
+}
 
 #[derive(Clone, Copy)]
 struct ProgramTables {

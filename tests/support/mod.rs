@@ -1,0 +1,212 @@
+//! What tests, benches and examples share: random inputs, the stock prover beside ours.
+#![allow(dead_code)] // each user takes its part
+
+#[cfg(feature = "openvm")]
+pub mod stock;
+
+use std::sync::LazyLock;
+
+use logup_wgpu::{
+    Air, EF, Eq, F, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule, Strategy, Trace,
+    reference::{self, ReferenceInstance},
+    shaders::FieldForm,
+};
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+pub const STRATEGIES: [Strategy; 2] = [Strategy::Split, Strategy::Direct];
+pub const SCHEDULES: [Schedule; 2] = [Schedule::Batched, Schedule::PerCoset];
+
+/// The device with one of the field forms. A run without an adapter fails here.
+pub fn gpu(form: FieldForm) -> &'static Gpu {
+    static U64: LazyLock<Gpu> = LazyLock::new(|| open(FieldForm::U64));
+    static U32: LazyLock<Gpu> = LazyLock::new(|| open(FieldForm::U32));
+    match form {
+        FieldForm::U64 => &U64,
+        FieldForm::U32 => &U32,
+    }
+}
+
+fn open(form: FieldForm) -> Gpu {
+    Gpu::new(GpuOptions { field_form: Some(form), ..GpuOptions::default() }).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn rng(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed)
+}
+
+/// Uniform elements; one in eight is 0, 1 or -1.
+pub fn random_f(rng: &mut StdRng, num: usize) -> Vec<F> {
+    (0..num)
+        .map(|_| match rng.random_range(0..24) {
+            0 => F::ZERO,
+            1 => F::ONE,
+            2 => F::NEG_ONE,
+            _ => rng.random(),
+        })
+        .collect()
+}
+
+pub fn random_ef(rng: &mut StdRng, num: usize) -> Vec<EF> {
+    (0..num).map(|_| EF::from_basis_coefficients_fn(|_| rng.random::<F>())).collect()
+}
+
+/// The host side of one instance.
+#[derive(Clone)]
+pub struct Case {
+    pub air: Air,
+    pub l_skip: usize,
+    pub height: usize,
+    pub layout: Layout,
+    pub preprocessed: Option<(Vec<F>, usize)>,
+    pub main: Vec<(Vec<F>, usize)>,
+    pub public_values: Vec<F>,
+    pub xi: Vec<EF>,
+    pub beta_pows: Vec<EF>,
+    pub eq_3bs: Vec<EF>,
+}
+
+impl Case {
+    /// Random traces and challenges for an AIR whose matrices have these widths.
+    pub fn random(air: Air, l_skip: usize, height: usize, widths: (Option<usize>, &[usize]), num_public: usize, rng: &mut StdRng) -> Self {
+        let mut matrix = |width: usize| (random_f(rng, width * if width == 0 { 0 } else { height }), width);
+        let preprocessed = widths.0.map(&mut matrix);
+        let main = widths.1.iter().copied().map(&mut matrix).collect();
+        let num_x = (height >> l_skip).max(1);
+        let beta = random_ef(rng, 1)[0];
+        Self {
+            l_skip,
+            height,
+            layout: if rng.random() { Layout::ColMajor } else { Layout::RowMajor },
+            preprocessed,
+            main,
+            public_values: random_f(rng, num_public),
+            xi: random_ef(rng, num_x.ilog2() as usize),
+            beta_pows: beta.powers().take(air.max_message_len() + 1).collect(),
+            eq_3bs: random_ef(rng, air.interactions().len()),
+            air,
+        }
+    }
+
+    pub fn plan(&self, strategy: Strategy) -> Round0Plan {
+        Round0Plan::new(self.air.clone(), self.l_skip, strategy).unwrap()
+    }
+
+    fn matrix<'a>(&self, (values, width): &'a (Vec<F>, usize)) -> Matrix<'a> {
+        Matrix { values, width: *width, layout: self.layout }
+    }
+
+    /// All matrices, preprocessed first.
+    pub fn matrices(&self) -> Vec<Matrix<'_>> {
+        self.preprocessed.iter().chain(&self.main).map(|matrix| self.matrix(matrix)).collect()
+    }
+
+    /// `eq(xi, x)`, `x` ascending, as a product over the bits of `x`.
+    pub fn eq_evals(&self) -> Vec<EF> {
+        (0..1usize << self.xi.len())
+            .map(|x| self.xi.iter().enumerate().map(|(i, &xi)| if x >> i & 1 == 1 { xi } else { EF::ONE - xi }).product())
+            .collect()
+    }
+
+    pub fn reference(&self) -> Round0Polys {
+        let main: Vec<_> = self.main.iter().map(|matrix| self.matrix(matrix)).collect();
+        reference::round0(&ReferenceInstance {
+            air: &self.air,
+            l_skip: self.l_skip,
+            preprocessed: self.preprocessed.as_ref().map(|matrix| self.matrix(matrix)),
+            main: &main,
+            public_values: &self.public_values,
+            eq: &self.eq_evals(),
+            beta_pows: &self.beta_pows,
+            eq_3bs: &self.eq_3bs,
+        })
+    }
+}
+
+/// Cases with their plans and traces, ready to be instances.
+pub struct Uploaded<'a> {
+    pub cases: &'a [Case],
+    pub plans: Vec<Round0Plan>,
+    pub traces: Vec<Vec<Trace>>,
+}
+
+impl<'a> Uploaded<'a> {
+    /// One buffer for all traces, as a prover that batches would do it.
+    pub fn together(gpu: &Gpu, cases: &'a [Case], strategy: Strategy) -> Self {
+        let matrices: Vec<Matrix<'_>> = cases.iter().flat_map(Case::matrices).collect();
+        let mut all = Trace::upload(gpu, &matrices).unwrap().into_iter();
+        let traces = cases.iter().map(|case| all.by_ref().take(case.matrices().len()).collect()).collect();
+        Self::with_traces(cases, strategy, traces)
+    }
+
+    /// A buffer for every trace.
+    pub fn apart(gpu: &Gpu, cases: &'a [Case], strategy: Strategy) -> Self {
+        let traces = cases.iter().map(|case| case.matrices().into_iter().map(|m| Trace::new(gpu, m).unwrap()).collect()).collect();
+        Self::with_traces(cases, strategy, traces)
+    }
+
+    fn with_traces(cases: &'a [Case], strategy: Strategy, traces: Vec<Vec<Trace>>) -> Self {
+        let plans = cases.iter().map(|case| case.plan(strategy)).collect();
+        Self { cases, plans, traces }
+    }
+
+    /// References to each case's main parts; instances borrow them.
+    pub fn mains(&self) -> Vec<Vec<&Trace>> {
+        let skip = |case: &Case| usize::from(case.preprocessed.is_some());
+        self.cases.iter().zip(&self.traces).map(|(case, traces)| traces[skip(case)..].iter().collect()).collect()
+    }
+
+    pub fn instances<'b>(&'b self, mains: &'b [Vec<&'b Trace>]) -> Vec<Instance<'b>> {
+        (0..self.cases.len())
+            .map(|i| {
+                let case = &self.cases[i];
+                Instance {
+                    plan: &self.plans[i],
+                    preprocessed: case.preprocessed.as_ref().map(|_| &self.traces[i][0]),
+                    main: &mains[i],
+                    public_values: &case.public_values,
+                    eq: Eq::Challenges(&case.xi),
+                    beta_pows: &case.beta_pows,
+                    eq_3bs: &case.eq_3bs,
+                }
+            })
+            .collect()
+    }
+
+    pub fn evaluate(&self, round0: &mut Round0) -> logup_wgpu::Round0Output {
+        round0.evaluate(&self.instances(&self.mains())).unwrap()
+    }
+}
+
+/// Evaluates in every field form, strategy and schedule, and compares with what is expected.
+pub fn check_all(cases: &[Case], expected: &[Round0Polys]) {
+    for form in FieldForm::ALL {
+        check_form(form, cases, expected);
+    }
+}
+
+/// Evaluates in every strategy and schedule with one field form.
+pub fn check_form(form: FieldForm, cases: &[Case], expected: &[Round0Polys]) {
+    for strategy in STRATEGIES {
+        let uploaded = Uploaded::together(gpu(form), cases, strategy);
+        for schedule in SCHEDULES {
+            let output = uploaded.evaluate(&mut Round0::with_schedule(gpu(form), schedule));
+            for ((case, got), expected) in cases.iter().zip(&output.polys).zip(expected) {
+                let how = format!("{}, height {}, l_skip {}", case.air.name(), case.height, case.l_skip);
+                assert_same(got, expected, &format!("{how}, {form:?}, {strategy:?}, {schedule:?}, {:?}", case.layout));
+            }
+        }
+    }
+}
+
+/// Equal lengths and coefficients; names the first that differs.
+pub fn assert_same(got: &Round0Polys, expected: &Round0Polys, how: &str) {
+    for (what, got, expected) in
+        [("numerator", &got.numerator, &expected.numerator), ("denominator", &got.denominator, &expected.denominator)]
+    {
+        assert_eq!(got.len(), expected.len(), "{how}: number of coefficients of the {what}");
+        if let Some(i) = (0..got.len()).find(|&i| got[i] != expected[i]) {
+            panic!("{how}: coefficient {i} of {} of the {what} is {}, expected {}", got.len(), got[i], expected[i]);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! All 26 AIRs with interactions of OpenVM's keccak VM against the stock prover, coefficient by coefficient: every height, skip domain,
+//! field form, strategy and schedule of the lists below, the whole product. All AIRs go into one call.
+#![cfg(feature = "openvm")]
+
+mod support;
+
+use logup_wgpu::shaders::FieldForm;
+use support::stock::{StockInstance, keccak_vm_airs};
+
+const HEIGHTS: [usize; 5] = [1, 1 << 3, 1 << 4, 1 << 5, 1 << 10];
+
+fn check(l_skip: usize) {
+    let airs = keccak_vm_airs();
+    assert_eq!(airs.len(), 26);
+    for height in HEIGHTS {
+        let mut rng = support::rng((l_skip * 10_000 + height) as u64);
+        let cases: Vec<_> = airs.iter().map(|air| air.random_case(l_skip, height, &mut rng)).collect();
+        let expected: Vec<_> = airs.iter().zip(&cases).map(|(air, case)| StockInstance::new(air, case).round0()).collect();
+        for form in FieldForm::ALL {
+            let start = std::time::Instant::now();
+            support::check_form(form, &cases, &expected);
+            println!("l_skip {l_skip}, height {height}, {form:?}: 26 AIRs x 4 ways in {:.1?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn l_skip_0() {
+    check(0);
+}
+
+#[test]
+fn l_skip_1() {
+    check(1);
+}
+
+#[test]
+fn l_skip_2() {
+    check(2);
+}
+
+#[test]
+fn l_skip_4() {
+    check(4);
+}
+
+#[test]
+fn l_skip_6() {
+    check(6);
+}
+
+#[test]
+fn l_skip_9() {
+    check(9);
+}

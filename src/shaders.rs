@@ -75,7 +75,7 @@ pub struct Variant {
     pub kernel: Kernel,
     /// The field arithmetic.
     pub form: FieldForm,
-    /// Trace windows: 1, 2, 4 or 8; 0 for a kernel that reads none.
+    /// Trace windows: 1, 2, 4 or 8; 0 for a kernel that reads none, and for programs without columns.
     pub slots: u32,
 }
 
@@ -85,7 +85,11 @@ impl Variant {
         let mut variants = Vec::new();
         for kernel in Kernel::ALL {
             for form in FieldForm::ALL {
-                let slots: &[u32] = if kernel.reads_traces() { &[1, 2, 4, 8] } else { &[0] };
+                let slots: &[u32] = match kernel {
+                    Kernel::CosetPass => &[0, 1, 2, 4, 8],
+                    _ if kernel.reads_traces() => &[1, 2, 4, 8],
+                    _ => &[0],
+                };
                 variants.extend(slots.iter().map(|&slots| Self { kernel, form, slots }));
             }
         }
@@ -99,6 +103,7 @@ impl Variant {
             FieldForm::U32 => include_str!("../wgsl/shared/field_u32.wgsl"),
         };
         let trace = match self.slots {
+            0 if self.kernel.reads_traces() => include_str!("../wgsl/shared/trace_0.wgsl"),
             0 => "",
             1 => include_str!("../wgsl/shared/trace_1.wgsl"),
             2 => include_str!("../wgsl/shared/trace_2.wgsl"),

@@ -21,12 +21,16 @@ fn operands() -> (Vec<EF>, Vec<EF>) {
     (a, b)
 }
 
+fn components(x: &EF) -> &[F] {
+    x.as_basis_coefficients_slice()
+}
+
 fn component_0(x: EF) -> F {
-    x.as_basis_coefficients_slice()[0]
+    components(&x)[0]
 }
 
 fn dot(x: EF, y: EF) -> F {
-    x.as_basis_coefficients_slice().iter().zip(y.as_basis_coefficients_slice() as &[F]).map(|(&x, &y)| x * y).sum()
+    components(&x).iter().zip(components(&y)).map(|(&x, &y)| x * y).sum()
 }
 
 fn expected(op: FieldOp, x: EF, y: EF) -> EF {
@@ -40,22 +44,14 @@ fn expected(op: FieldOp, x: EF, y: EF) -> EF {
         FieldOp::ExtScale => x * y0,
         FieldOp::ExtMul => x * y,
         FieldOp::ExtAcc => {
-            let sum: F = (y.as_basis_coefficients_slice() as &[F]).iter().copied().sum();
+            let sum: F = components(&y).iter().copied().sum();
             x * sum * F::from_u32(3)
         }
     }
 }
 
-const OPS: [FieldOp; 8] = [
-    FieldOp::Add,
-    FieldOp::Sub,
-    FieldOp::Mul,
-    FieldOp::Dot4,
-    FieldOp::ExtAdd,
-    FieldOp::ExtScale,
-    FieldOp::ExtMul,
-    FieldOp::ExtAcc,
-];
+const OPS: [FieldOp; 8] =
+    [FieldOp::Add, FieldOp::Sub, FieldOp::Mul, FieldOp::Dot4, FieldOp::ExtAdd, FieldOp::ExtScale, FieldOp::ExtMul, FieldOp::ExtAcc];
 
 #[test]
 fn operations_equal_p3() {

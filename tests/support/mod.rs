@@ -1,6 +1,7 @@
 //! What tests, benches and examples share: random inputs, the stock prover beside ours.
 #![allow(dead_code)] // each user takes its part
 
+pub mod random_air;
 #[cfg(feature = "openvm")]
 pub mod stock;
 

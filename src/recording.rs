@@ -49,8 +49,8 @@ pub struct Dispatch {
     pub traces: Vec<TraceWindow>,
     /// Workgroups in x and y.
     pub grid: [u32; 2],
-    /// Cosets whose values it computes or folds.
-    pub cosets: u32,
+    /// Cosets whose values it computes or folds, as a range.
+    pub cosets: Range<u32>,
 }
 
 /// A copy from the upload to the `eq` buffer, for callers that give evaluations.
@@ -84,6 +84,13 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// How many different cosets the launches of a kernel compute or fold.
+    pub fn num_cosets(&self, kernel: Kernel) -> u32 {
+        let of_kernel = || self.dispatches.iter().filter(|dispatch| dispatch.kernel == kernel);
+        let begin = of_kernel().map(|dispatch| dispatch.cosets.start).min().unwrap_or(0);
+        of_kernel().map(|dispatch| dispatch.cosets.end).max().unwrap_or(0) - begin
+    }
+
     /// How many launches there are of a kernel.
     pub fn num_dispatches(&self, kernel: Kernel) -> usize {
         self.dispatches.iter().filter(|dispatch| dispatch.kernel == kernel).count()

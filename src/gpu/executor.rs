@@ -2,10 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +10,7 @@ use super::{
     Gpu,
     arena::{Arena, Slot},
     pipelines::Pipelines,
+    readback::{self, Mapping},
 };
 use crate::{
     error::{Error, Result},
@@ -44,7 +42,7 @@ pub(crate) struct Executor {
     arena: Arena,
     queries: Option<wgpu::QuerySet>,
     /// Whether the upload buffer is mapped, so that the next call can write it at once.
-    upload_mapped: Arc<AtomicBool>,
+    upload_mapped: bool,
 }
 
 /// Passes of one submission that get timestamps of their own.
@@ -61,13 +59,7 @@ impl Executor {
                 count: 2 * MAX_TIMED_PASSES as u32,
             })
         });
-        Self {
-            gpu: gpu.clone(),
-            pipelines: Pipelines::new(gpu),
-            arena: Arena::new(gpu),
-            queries,
-            upload_mapped: Arc::new(AtomicBool::new(false)),
-        }
+        Self { gpu: gpu.clone(), pipelines: Pipelines::new(gpu), arena: Arena::new(gpu), queries, upload_mapped: false }
     }
 
     /// Compiles a kernel now rather than at its first use.
@@ -151,7 +143,7 @@ impl Executor {
 
     /// Writes inputs, given `eq` evaluations and the results' first content into the mapped upload buffer.
     fn write_upload(&mut self, recording: &Recording, bytes: u64) -> Result<()> {
-        if !self.upload_mapped.load(Ordering::Acquire) {
+        if !self.upload_mapped {
             self.arena.release(Slot::Upload);
         }
         self.arena.ensure(Slot::Upload, bytes)?;
@@ -173,7 +165,7 @@ impl Executor {
         put(&vec![NOT_AN_ELEMENT; recording.result_bytes as usize / 4]);
         drop(mapped);
         upload.unmap();
-        self.upload_mapped.store(false, Ordering::Release);
+        self.upload_mapped = false;
         Ok(())
     }
 
@@ -204,36 +196,24 @@ impl Executor {
     /// The call's one wait: for the submission, the readback's map and the upload buffer's map for the next call.
     fn wait_and_read(&mut self, submission: wgpu::SubmissionIndex, bytes: u64) -> Result<Vec<u8>> {
         let readback = self.arena.get(Slot::Readback);
-        let readback_mapped = Arc::new(AtomicBool::new(false));
-        let mark = |flag: &Arc<AtomicBool>| {
-            let flag = Arc::clone(flag);
-            move |result: Result<(), wgpu::BufferAsyncError>| flag.store(result.is_ok(), Ordering::Release)
-        };
-        readback.map_async(wgpu::MapMode::Read, 0..bytes, mark(&readback_mapped));
-        self.arena.get(Slot::Upload).map_async(wgpu::MapMode::Write, .., mark(&self.upload_mapped));
-        let lost = |reason: String| Error::DeviceLost { reason: self.gpu.lost().unwrap_or(reason) };
-        self.gpu
-            .device()
-            .poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
-            .map_err(|error| lost(error.to_string()))?;
-        if !readback_mapped.load(Ordering::Acquire) {
+        let readback_mapping = Mapping::request(readback, wgpu::MapMode::Read);
+        let upload_mapping = Mapping::request(self.arena.get(Slot::Upload), wgpu::MapMode::Write);
+        let content = readback::wait(&self.gpu, submission).and_then(|()| {
+            self.upload_mapped = upload_mapping.succeeded();
+            readback::read(&self.gpu, readback, readback_mapping, bytes)
+        });
+        if content.is_err() {
             // A map that failed or is still pending must not outlive this call.
             self.arena.release(Slot::Readback);
-            return Err(lost("the results could not be mapped".into()));
         }
-        let mapped = readback.slice(0..bytes).get_mapped_range().map_err(|error| lost(error.to_string()))?;
-        let content = mapped.to_vec();
-        drop(mapped);
-        readback.unmap();
-        Ok(content)
+        content
     }
 
     /// A killed command buffer can report success: the last dispatch must have run, and every result must have been written.
     fn check_results(&self, words: &[u32], nonce: u32) -> Result<Vec<u32>> {
         let (results, last) = words.split_at(words.len() - NONCE_BYTES as usize / 4);
         if last[0] != nonce {
-            let reason = self.gpu.lost().unwrap_or_else(|| "the submission's last kernel did not run".into());
-            return Err(Error::DeviceLost { reason });
+            return Err(readback::lost(&self.gpu, "the submission's last kernel did not run".into()));
         }
         Ok(results.to_vec())
     }

@@ -1,6 +1,6 @@
 //! The field kernels on their own, for law tests and benches.
 
-use super::{Gpu, pipelines::Pipelines};
+use super::{Gpu, pipelines::Pipelines, readback};
 use crate::{
     error::{Error, Result},
     field::{self, EF},
@@ -64,7 +64,7 @@ impl FieldOps {
             let params = buffer("params", 8, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
             let (left, right) = (buffer("a", bytes, storage), buffer("b", bytes, storage));
             let out = buffer("out", bytes, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
-            let readback = buffer("readback", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+            let buffer_out = buffer("readback", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
             let queue = self.gpu.queue();
             queue.write_buffer(&params, 0, bytemuck::bytes_of(&FieldOpsParams { op: op as u32, rounds }));
             for (to, elements) in [(&left, a), (&right, b)] {
@@ -87,16 +87,15 @@ impl FieldOps {
             pass.set_bind_group(0, &bind_group, &[]);
             pass.dispatch_workgroups(a.len().div_ceil(256) as u32, 1, 1);
             drop(pass);
-            encoder.copy_buffer_to_buffer(&out, 0, &readback, 0, bytes);
-            queue.submit([encoder.finish()]);
-            readback.map_async(wgpu::MapMode::Read, .., |_| {});
-            let lost = |reason: String| Error::DeviceLost { reason };
-            device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| lost(error.to_string()))?;
-            let mapped = readback.slice(..).get_mapped_range().map_err(|error| lost(error.to_string()))?;
-            let words: Vec<u32> = bytemuck::cast_slice(&mapped).to_vec();
+            encoder.copy_buffer_to_buffer(&out, 0, &buffer_out, 0, bytes);
+            let submission = queue.submit([encoder.finish()]);
+            let mapping = readback::Mapping::request(&buffer_out, wgpu::MapMode::Read);
+            readback::wait(&self.gpu, submission)?;
+            let content = readback::read(&self.gpu, &buffer_out, mapping, bytes)?;
+            let words: &[u32] = bytemuck::cast_slice(&content);
             words
                 .chunks_exact(field::EXT_WORDS)
-                .map(|words| field::ext_from_words(words).ok_or_else(|| lost("a result is no field element".into())))
+                .map(|words| field::ext_from_words(words).ok_or_else(|| readback::lost(&self.gpu, "a result is no field element".into())))
                 .collect()
         })?
     }

@@ -5,6 +5,7 @@ mod context;
 mod executor;
 mod field_ops;
 mod pipelines;
+mod readback;
 mod trace;
 
 pub(crate) use self::executor::Executor;

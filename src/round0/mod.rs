@@ -192,13 +192,12 @@ impl Round0 {
                 continue;
             }
             let is_reduction = kernel == Kernel::DualReduce;
-            let cosets = recording.dispatches.iter().filter(|d| d.kernel == kernel).map(|d| d.cosets).max().unwrap_or(0);
             tracing::debug!(
                 backend = %self.gpu.info().backend,
                 stage = kernel.name(),
                 kernels,
                 reduction_kernels = if is_reduction { kernels } else { 0 },
-                cosets,
+                cosets = recording.num_cosets(kernel),
                 sync_count = usize::from(is_reduction),
                 "metal_dispatch_stage",
             );

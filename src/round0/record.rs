@@ -95,6 +95,12 @@ pub(super) fn by_coset(work: &[Work]) -> Vec<(Vec<Work>, bool)> {
     groups
 }
 
+/// One more than the last coset that a submission evaluates a program on.
+fn num_cosets(call: &Call) -> usize {
+    let end = |work: &Work| if let Block::Coset(coset) = work.block { coset + 1 } else { 0 };
+    call.work.iter().map(end).max().unwrap_or(0)
+}
+
 /// Records one submission.
 pub(super) fn record(prepared: &[Prepared<'_>], call: &Call, limits: &DeviceLimits, nonce: u32) -> Result<Recorded> {
     let mut recorder = Recorder {
@@ -126,7 +132,7 @@ struct Launch {
     tables: Vec<usize>,
     slots: Slots,
     grid: [u32; 2],
-    cosets: u32,
+    cosets: Range<u32>,
 }
 
 struct Recorder<'a> {
@@ -204,7 +210,7 @@ impl Recorder<'_> {
                 }
             }
         }
-        self.launch(Kernel::EqExpand, group, 0)?;
+        self.launch(Kernel::EqExpand, group, 0..1)?;
         Ok(bases)
     }
 
@@ -230,7 +236,7 @@ impl Recorder<'_> {
                 }
             }
         }
-        self.launch(Kernel::ColumnSums, group, 1)
+        self.launch(Kernel::ColumnSums, group, 0..1)
     }
 
     /// Adds a job to the group. If its windows do not fit, starts a new group; if they do not fit there either, halves the job.
@@ -242,14 +248,14 @@ impl Recorder<'_> {
         let max_slots = self.limits.max_slots();
         let mut first_slot = group.slots.place(&[run], max_slots);
         if first_slot.is_none() && !group.jobs.is_empty() {
-            self.launch(Kernel::ColumnSums, std::mem::take(group), 1)?;
+            self.launch(Kernel::ColumnSums, std::mem::take(group), 0..1)?;
             first_slot = group.slots.place(&[run], max_slots);
         }
         let Some(first_slot) = first_slot else {
             let [left, right] = sums.halves().ok_or_else(|| Error::DeviceLimit {
                 air: sums.instance.plan.air().name().into(),
                 kernel: Kernel::ColumnSums.name(),
-                what: "trace windows for one column",
+                what: "trace windows for one x",
                 requested: run.last - run.first + 1,
                 limit: u64::from(max_slots),
             })?;
@@ -321,8 +327,7 @@ impl Recorder<'_> {
     fn coset_passes(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
         let prepared = self.prepared;
         let mut tables: HashMap<(usize, usize), ProgramTables> = HashMap::new();
-        let num_cosets = call.work.iter().map(|work| if let Block::Coset(c) = work.block { c + 1 } else { 0 }).max().unwrap_or(0);
-        for coset in 0..num_cosets {
+        for coset in 0..num_cosets(call) {
             let mut group = Group::default();
             let mut lagrange_bases: HashMap<usize, u32> = HashMap::new();
             for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Coset(coset)) {
@@ -343,7 +348,7 @@ impl Recorder<'_> {
                     self.coset_job(&mut group, instance, program, tables, place, work_idx)?;
                 }
             }
-            self.launch_cosets(group)?;
+            self.launch_cosets(group, coset)?;
         }
         Ok(())
     }
@@ -359,7 +364,7 @@ impl Recorder<'_> {
         work_idx: usize,
     ) -> Result<()> {
         let l_skip = instance.plan.l_skip();
-        let columns_base = self.program_columns(group, instance, program)?;
+        let columns_base = self.program_columns(group, instance, program, place.coset)?;
         let geometry = CosetGeometry::new(instance.num_z(), instance.num_x, program.steps(l_skip));
         let num_threads = geometry.num_tiles() as u32 * WORKGROUP_SIZE;
         let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
@@ -401,9 +406,10 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn launch_cosets(&mut self, group: Group<(CosetJob, u64)>) -> Result<()> {
+    fn launch_cosets(&mut self, group: Group<(CosetJob, u64)>, coset: usize) -> Result<()> {
         let jobs = group.jobs.into_iter().map(|(job, _)| job).collect();
-        self.launch(Kernel::CosetPass, Group { jobs, tiles: group.tiles, slots: group.slots }, 1)
+        let cosets = coset as u32..coset as u32 + 1;
+        self.launch(Kernel::CosetPass, Group { jobs, tiles: group.tiles, slots: group.slots }, cosets)
     }
 
     /// The words of a program that do not depend on the coset.
@@ -417,7 +423,13 @@ impl Recorder<'_> {
     }
 
     /// Places the windows of a program's matrices, in a new dispatch if need be, and writes its column descriptors.
-    fn program_columns(&mut self, group: &mut Group<(CosetJob, u64)>, instance: &Prepared<'_>, program: &Program) -> Result<u32> {
+    fn program_columns(
+        &mut self,
+        group: &mut Group<(CosetJob, u64)>,
+        instance: &Prepared<'_>,
+        program: &Program,
+        coset: usize,
+    ) -> Result<u32> {
         let log_window = self.limits.log_window();
         let mut part_runs: Vec<Option<usize>> = vec![None; instance.traces.len()];
         let mut runs = Vec::new();
@@ -430,7 +442,7 @@ impl Recorder<'_> {
         let max_slots = self.limits.max_slots();
         let mut first_slots = group.slots.place(&runs, max_slots);
         if first_slots.is_none() && !group.jobs.is_empty() {
-            self.launch_cosets(std::mem::take(group))?;
+            self.launch_cosets(std::mem::take(group), coset)?;
             first_slots = group.slots.place(&runs, max_slots);
         }
         let first_slots = first_slots.ok_or_else(|| Error::DeviceLimit {
@@ -487,7 +499,7 @@ impl Recorder<'_> {
                 tables,
                 slots: Slots::default(),
                 grid: [max_num_z, jobs.len() as u32],
-                cosets: call.work.len() as u32,
+                cosets: 0..num_cosets(call).max(1) as u32,
             });
         }
         Ok((bases, elements))
@@ -557,7 +569,7 @@ impl Recorder<'_> {
                     bindings: tables.chain(buffers).collect(),
                     traces: traces.collect(),
                     grid: launch.grid,
-                    cosets: launch.cosets,
+                    cosets: launch.cosets.clone(),
                 }
             })
             .collect();
@@ -575,7 +587,7 @@ impl Recorder<'_> {
     }
 
     /// Closes a group into a dispatch; an empty one is none.
-    fn launch<J: Pod>(&mut self, kernel: Kernel, group: Group<J>, cosets: u32) -> Result<()> {
+    fn launch<J: Pod>(&mut self, kernel: Kernel, group: Group<J>, cosets: Range<u32>) -> Result<()> {
         if group.jobs.is_empty() {
             return Ok(());
         }
@@ -672,11 +684,6 @@ impl<'a> ColumnSums<'a> {
     /// The words of the trace's buffer between the first and the last that are read.
     fn words_touched(&self) -> Range<u64> {
         let trace = self.trace();
-        let indices = || self.columns().iter().map(|column| column.index);
-        let all = words_of_columns(trace, indices().min(), indices().max()).expect("a job has columns");
-        if trace.layout() == Layout::ColMajor {
-            return all;
-        }
         let height = self.instance.height as u64;
         let rows_per_x = u64::from(self.instance.num_z()).min(height);
         let mut rows = u64::from(self.x.start) * rows_per_x..u64::from(self.x.end) * rows_per_x;
@@ -687,21 +694,26 @@ impl<'a> ColumnSums<'a> {
                 _ => rows.start + rows_per_x..rows.end + 1,
             };
         }
-        let width = trace.width() as u64;
-        trace.first_word() + rows.start * width..trace.first_word() + rows.end * width
+        let indices = || self.columns().iter().map(|column| column.index as u64);
+        let (min, max) = (indices().min().unwrap_or(0), indices().max().unwrap_or(0));
+        let words = match trace.layout() {
+            Layout::ColMajor => min * height + rows.start..max * height + rows.end,
+            Layout::RowMajor => rows.start * trace.width() as u64..rows.end * trace.width() as u64,
+        };
+        trace.first_word() + words.start..trace.first_word() + words.end
     }
 
-    /// The two halves of a job whose windows do not fit one dispatch: columns that lie apart, or rows that do.
+    /// The two halves of a job whose windows do not fit one dispatch. Column-major, other columns lie farther apart than other rows.
     fn halves(&self) -> Option<[Self; 2]> {
-        if self.trace().layout() == Layout::ColMajor {
+        let middle = |start, end| start + (end - start) / 2;
+        if self.trace().layout() == Layout::ColMajor && self.columns.len() > 1 {
             let Range { start, end } = self.columns;
-            let middle = start + (end - start) / 2;
-            (end - start > 1).then(|| [start..middle, middle..end].map(|columns| Self { columns, ..self.clone() }))
-        } else {
-            let Range { start, end } = self.x;
-            let middle = start + (end - start) / 2;
-            (end - start > 1).then(|| [start..middle, middle..end].map(|x| Self { x, ..self.clone() }))
+            let middle = middle(start, end);
+            return Some([start..middle, middle..end].map(|columns| Self { columns, ..self.clone() }));
         }
+        let Range { start, end } = self.x;
+        let middle = middle(start as usize, end as usize) as u32;
+        (end - start > 1).then(|| [start..middle, middle..end].map(|x| Self { x, ..self.clone() }))
     }
 }
 

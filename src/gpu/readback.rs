@@ -1,0 +1,51 @@
+//! Waiting for a submission and reading what it wrote.
+
+use std::{sync::mpsc, time::Duration};
+
+use super::Gpu;
+use crate::error::{Error, Result};
+
+/// How long a map's callback may take after its submission was seen to be done.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A buffer map that was asked for.
+pub(crate) struct Mapping(mpsc::Receiver<bool>);
+
+impl Mapping {
+    pub fn request(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        buffer.map_async(mode, .., move |result| {
+            let _ = sender.send(result.is_ok()); // nobody listens any more if the call failed meanwhile
+        });
+        Self(receiver)
+    }
+
+    /// Whether the buffer was mapped. To be asked after [`wait`]: another thread that polls the same device may be the one that runs
+    /// the callback, so it can still be on its way for a moment.
+    pub fn succeeded(self) -> bool {
+        self.0.recv_timeout(CALLBACK_TIMEOUT) == Ok(true)
+    }
+}
+
+/// Blocks until a submission is done.
+pub(crate) fn wait(gpu: &Gpu, submission: wgpu::SubmissionIndex) -> Result<()> {
+    let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+    gpu.device().poll(poll).map(|_| ()).map_err(|error| lost(gpu, error.to_string()))
+}
+
+/// The first bytes of a buffer whose read mapping was asked for; unmaps it.
+pub(crate) fn read(gpu: &Gpu, buffer: &wgpu::Buffer, mapping: Mapping, bytes: u64) -> Result<Vec<u8>> {
+    if !mapping.succeeded() {
+        return Err(lost(gpu, "the results could not be mapped".into()));
+    }
+    let mapped = buffer.slice(0..bytes).get_mapped_range().map_err(|error| lost(gpu, error.to_string()))?;
+    let content = mapped.to_vec();
+    drop(mapped);
+    buffer.unmap();
+    Ok(content)
+}
+
+/// A lost device, with its own reason where it gave one.
+pub(crate) fn lost(gpu: &Gpu, otherwise: String) -> Error {
+    Error::DeviceLost { reason: gpu.lost().unwrap_or(otherwise) }
+}

@@ -1,0 +1,197 @@
+//! Bad input gets a typed error that names the AIR and gives requested and limit, and the next good call is right.
+
+mod support;
+
+use std::sync::Arc;
+
+use logup_wgpu::{
+    AirBuilder, EF, Eq, Error, F, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan, Strategy, Trace, shaders::FieldForm,
+    wgpu,
+};
+use p3_field::PrimeCharacteristicRing;
+use support::{Case, Uploaded, assert_same, gpu};
+
+/// An AIR with a preprocessed trace, two main parts and two public values, at 16 rows with a skip domain of 4.
+fn good_case() -> Case {
+    let mut air = AirBuilder::new("the AIR");
+    let preprocessed = air.preprocessed_part(1);
+    let (cached, common) = (air.main_part(2), air.main_part(3));
+    air.public_values(2);
+    let (a, b, c) = (air.column(preprocessed, 0), air.column(cached, 1), air.next(common, 2));
+    let public = air.public_value(1);
+    let product = air.mul(b, c);
+    air.interaction(0, [a, product], c);
+    air.interaction(1, [public], a);
+    Case::random(air.build().unwrap(), 2, 16, (Some(1), &[2, 3]), 2, &mut support::rng(5))
+}
+
+/// Breaks a good instance, expects an error whose message names the AIR and both numbers, then evaluates the good one.
+fn expect(what: &str, requested: u64, limit: u64, break_it: impl FnOnce(Instance<'_>, &mut dyn FnMut(Instance<'_>))) {
+    let case = good_case();
+    let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
+    let mains = uploaded.mains();
+    let good = uploaded.instances(&mains)[0];
+    let mut round0 = Round0::new(gpu(FieldForm::U64));
+    let mut error = None;
+    break_it(good, &mut |bad| error = Some(round0.evaluate(&[good, bad]).unwrap_err()));
+    let error = error.expect("the case was evaluated");
+    let message = error.to_string();
+    match error {
+        Error::Length { what: got, requested: r, limit: l, .. } | Error::TooFew { what: got, requested: r, limit: l, .. } => {
+            assert_eq!((got, r as u64, l as u64), (what, requested, limit), "{message}");
+        }
+        other => panic!("{other}"),
+    }
+    for part in ["the AIR", what, &requested.to_string(), &limit.to_string()] {
+        assert!(message.contains(part), "{message:?} names {part:?}");
+    }
+    let output = round0.evaluate(&[good]).unwrap();
+    assert_same(&output.polys[0], &case.reference(), "after an error");
+}
+
+#[test]
+fn wrong_lengths() {
+    let some = vec![EF::TWO; 8];
+    let elements = [F::ONE; 8];
+    expect("eq challenges", 1, 2, |good, run| run(Instance { eq: Eq::Challenges(&some[..1]), ..good }));
+    expect("eq evaluations", 5, 4, |good, run| run(Instance { eq: Eq::Evals(&some[..5]), ..good }));
+    expect("beta_pows", 2, 3, |good, run| run(Instance { beta_pows: &some[..2], ..good }));
+    expect("eq_3bs", 3, 2, |good, run| run(Instance { eq_3bs: &some[..3], ..good }));
+    expect("public values", 1, 2, |good, run| run(Instance { public_values: &elements[..1], ..good }));
+    expect("main trace parts", 1, 2, |good, run| run(Instance { main: &good.main[..1], ..good }));
+    expect("preprocessed trace", 0, 1, |good, run| run(Instance { preprocessed: None, ..good }));
+    expect("columns of a trace", 3, 2, |good, run| run(Instance { main: &[good.main[1], good.main[0]], ..good }));
+    expect("rows of a trace", 8, 16, |good, run| {
+        let short = Trace::new(gpu(FieldForm::U64), Matrix::col_major(&[F::ONE; 24], 3)).unwrap();
+        run(Instance { main: &[good.main[0], &short], ..good });
+    });
+}
+
+#[test]
+fn more_betas_than_needed_are_fine() {
+    let mut case = good_case();
+    let expected = case.reference();
+    case.beta_pows.push(EF::TWO);
+    support::check_all(&[case], &[expected]);
+}
+
+#[test]
+fn heights_and_widths() {
+    let gpu = gpu(FieldForm::U64);
+    let upload = |len: usize, width| Trace::upload(gpu, &[Matrix::col_major(&[F::ONE], 1), Matrix::row_major(&vec![F::ONE; len], width)]);
+    assert!(matches!(upload(24, 2).unwrap_err(), Error::Height { air, requested: 12 } if air == "matrix 1"));
+    assert!(matches!(upload(0, 2).unwrap_err(), Error::Height { requested: 0, .. }));
+    assert!(matches!(upload(7, 2).unwrap_err(), Error::Length { requested: 7, limit: 8, .. }));
+    assert!(matches!(upload(1, 0).unwrap_err(), Error::Length { requested: 1, limit: 0, .. }));
+    assert_eq!(upload(16, 2).unwrap()[1].height(), 8);
+    assert_eq!(upload(0, 0).unwrap()[1].height(), 1);
+}
+
+#[test]
+fn words_are_checked_when_asked_for() {
+    let gpu = gpu(FieldForm::U64);
+    let mut words = [P - 1; 8];
+    assert_eq!(Trace::from_words(gpu, &words, 2, Layout::RowMajor).unwrap().height(), 4);
+    words[5] = P;
+    let error = Trace::from_words(gpu, &words, 2, Layout::RowMajor).unwrap_err();
+    assert!(matches!(error, Error::NotAFieldElement { index: 5, requested: P, limit: P, .. }));
+    assert!(error.to_string().contains("word 5 is 0x78000001"), "{error}");
+}
+
+#[test]
+fn callers_buffers_are_checked() {
+    let gpu = gpu(FieldForm::U64);
+    let buffer = |usage| {
+        let descriptor = wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false };
+        Arc::new(gpu.device().create_buffer(&descriptor))
+    };
+    let storage = buffer(wgpu::BufferUsages::STORAGE);
+    let from = |buffer: &Arc<wgpu::Buffer>, first, width, height| {
+        Trace::from_buffer(gpu, Arc::clone(buffer), first, width, height, Layout::ColMajor)
+    };
+    assert!(from(&storage, 0, 2, 8).is_ok());
+    assert!(matches!(from(&storage, 1, 2, 8), Err(Error::TooFew { requested: 16, limit: 17, .. })));
+    assert!(matches!(from(&storage, 0, 2, 3), Err(Error::Height { requested: 3, .. })));
+    assert!(matches!(from(&storage, 0, 2, 0), Err(Error::Height { requested: 0, .. })));
+    assert!(matches!(from(&buffer(wgpu::BufferUsages::COPY_DST), 0, 2, 8), Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn uploads_past_a_buffer_are_refused() {
+    // A device that allows buffers of 1 MiB.
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: GpuOptions::default().backends,
+        ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
+    });
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+    let required_limits = wgpu::Limits { max_buffer_size: 1 << 20, max_storage_buffer_binding_size: 1 << 20, ..adapter.limits() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let small = Gpu::from_device(adapter.get_info(), device.clone(), queue.clone(), &GpuOptions::default()).unwrap();
+    let error = Trace::new(&small, Matrix::col_major(&vec![F::ONE; 1 << 19], 1)).unwrap_err();
+    assert!(matches!(error, Error::DeviceLimit { kernel: "upload", requested, limit, .. } if (requested, limit) == (1 << 21, 1 << 20)));
+    assert!(Trace::new(&small, Matrix::col_major(&vec![F::ONE; 1 << 18], 1)).is_ok());
+
+    // It was opened without 64-bit integers.
+    let options = GpuOptions { field_form: Some(FieldForm::U64), ..GpuOptions::default() };
+    let error = Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap_err();
+    assert!(matches!(error, Error::MissingFeature { feature: "SHADER_INT64", .. }), "{error}");
+    assert_eq!(small.field_form(), FieldForm::U32);
+}
+
+#[test]
+fn traces_stay_on_their_device() {
+    let case = good_case();
+    let here = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
+    let elsewhere = Uploaded::together(gpu(FieldForm::U32), std::slice::from_ref(&case), Strategy::Split);
+    let (mains, foreign) = (here.mains(), elsewhere.mains());
+    let good = here.instances(&mains)[0];
+    let mut round0 = Round0::new(gpu(FieldForm::U64));
+    let error = round0.evaluate(&[Instance { main: &foreign[0], ..good }]).unwrap_err();
+    assert!(matches!(&error, Error::OtherDevice { air, what: "main trace part" } if air == "the AIR"), "{error}");
+    assert_same(&round0.evaluate(&[good]).unwrap().polys[0], &case.reference(), "after an error");
+}
+
+#[test]
+fn skip_domains_past_512_points() {
+    let air = good_case().air;
+    let error = Round0Plan::new(air, 10, Strategy::Direct).unwrap_err();
+    assert_eq!(error.to_string(), "AIR \"the AIR\": l_skip = 10 is outside 0..=9");
+}
+
+#[test]
+fn no_adapter_is_an_error_that_says_what_to_do() {
+    let options = GpuOptions { backends: wgpu::Backends::empty(), ..GpuOptions::default() };
+    let error = Gpu::new(options).unwrap_err();
+    assert!(matches!(error, Error::NoAdapter { .. }), "{error}");
+    assert!(error.to_string().contains("mesa-vulkan-drivers"), "{error}");
+}
+
+#[cfg(feature = "openvm")]
+#[test]
+fn openvm_expressions_that_round_0_has_no_meaning_for() {
+    use logup_wgpu::Air;
+    use openvm_stark_backend::{
+        air_builders::symbolic::{
+            SymbolicConstraints, SymbolicConstraintsDag,
+            symbolic_expression::SymbolicExpression,
+            symbolic_variable::{Entry, SymbolicVariable},
+        },
+        interaction::Interaction,
+        keygen::types::TraceWidth,
+    };
+    let from = |entry, index| {
+        let count: SymbolicExpression<F> = SymbolicVariable::new(entry, index).into();
+        let interactions = vec![Interaction { message: vec![], count, bus_index: 0, count_weight: 1 }];
+        let dag = SymbolicConstraintsDag::from(SymbolicConstraints { constraints: vec![], interactions });
+        let width = TraceWidth { preprocessed: None, cached_mains: vec![], common_main: 2 };
+        Air::from_openvm("from openvm", &dag, &width, 1, 1)
+    };
+    assert!(from(Entry::Main { part_index: 0, offset: 1 }, 1).is_ok());
+    assert!(matches!(from(Entry::Challenge, 0), Err(Error::Unsupported { .. })));
+    assert!(matches!(from(Entry::Main { part_index: 0, offset: 2 }, 0), Err(Error::Unsupported { .. })));
+    assert!(matches!(from(Entry::Main { part_index: 0, offset: 0 }, 2), Err(Error::Index { requested: 2, limit: 2, .. })));
+    assert!(matches!(from(Entry::Main { part_index: 1, offset: 0 }, 0), Err(Error::Index { what: "main part", .. })));
+    assert!(matches!(from(Entry::Preprocessed { offset: 0 }, 0), Err(Error::Index { limit: 0, .. })));
+    assert!(matches!(from(Entry::Public, 1), Err(Error::Index { what: "public value", .. })));
+}

@@ -1,0 +1,184 @@
+//! The stats against what was recorded, the device's own counters, and the events.
+
+mod support;
+
+use approx::assert_relative_eq;
+use logup_wgpu::{
+    AirBuilder, NodeId, Round0, Round0Options, Schedule, Strategy,
+    recording::Recording,
+    shaders::{FieldForm, Kernel},
+};
+use support::{Case, Uploaded, gpu, rng};
+
+/// An all-affine AIR of constraint degree 3, like OpenVM's KeccakfPermAir.
+fn affine_case() -> Case {
+    let mut air = AirBuilder::new("affine");
+    let main = air.main_part(12);
+    let fields: Vec<NodeId> = (0..12).map(|i| air.column(main, i)).collect();
+    air.interaction(0, fields[1..].iter().copied(), fields[0]);
+    air.constraint_degree(3);
+    Case::random(air.build().unwrap(), 4, 1 << 10, (None, &[12]), 0, &mut rng(1))
+}
+
+/// One product, so a non-affine part of degree 2.
+fn mixed_case() -> Case {
+    let mut air = AirBuilder::new("mixed");
+    let main = air.main_part(3);
+    let (a, b, c) = (air.column(main, 0), air.next(main, 1), air.column(main, 2));
+    let product = air.mul(a, b);
+    air.interaction(0, [product, c], a);
+    air.constraint_degree(3);
+    Case::random(air.build().unwrap(), 2, 1 << 8, (None, &[3]), 0, &mut rng(2))
+}
+
+/// (waits, kernels, reduction kernels, allocations) of the second call.
+fn second_call(cases: &[Case], strategy: Strategy, schedule: Schedule) -> [usize; 4] {
+    let gpu = gpu(FieldForm::U64);
+    let uploaded = Uploaded::together(gpu, cases, strategy);
+    let mut round0 = Round0::with_schedule(gpu, schedule);
+    let first = uploaded.evaluate(&mut round0);
+    assert!(first.stats.allocations > 0);
+    let stats = uploaded.evaluate(&mut round0).stats;
+    assert_eq!(stats.submissions, stats.waits);
+    [stats.waits, stats.kernels(), stats.reduction_kernels, stats.allocations]
+}
+
+/// The table of the design: what the history of this kernel cost and what it costs now.
+#[test]
+fn the_three_ways_cost_what_the_design_says() {
+    let affine = [affine_case()];
+    let num_cosets = 3;
+    assert_eq!(second_call(&affine, Strategy::Direct, Schedule::PerCoset), [num_cosets, 3 * num_cosets, 2 * num_cosets, num_cosets]);
+    assert_eq!(second_call(&affine, Strategy::Direct, Schedule::Batched), [1, 1 + num_cosets + 1, 1, 0]);
+    assert_eq!(second_call(&affine, Strategy::Split, Schedule::Batched), [1, 3, 1, 0]);
+
+    let mixed = [mixed_case()];
+    // eq, column sums, two coset passes, the reduction
+    assert_eq!(second_call(&mixed, Strategy::Split, Schedule::Batched), [1, 5, 1, 0]);
+    assert_eq!(second_call(&mixed, Strategy::Direct, Schedule::Batched), [1, 5, 1, 0]);
+
+    // AIRs share every dispatch.
+    let batch: Vec<Case> = (0..10).map(|i| if i % 2 == 0 { affine_case() } else { mixed_case() }).collect();
+    assert_eq!(second_call(&batch, Strategy::Split, Schedule::Batched), [1, 5, 1, 0]);
+    assert_eq!(second_call(&batch, Strategy::Direct, Schedule::PerCoset)[0], 10 * num_cosets);
+}
+
+#[test]
+fn stats_count_the_recording() {
+    let gpu = gpu(FieldForm::U64);
+    let cases = [affine_case(), mixed_case()];
+    for strategy in support::STRATEGIES {
+        for schedule in support::SCHEDULES {
+            let uploaded = Uploaded::together(gpu, &cases, strategy);
+            let mains = uploaded.mains();
+            let instances = uploaded.instances(&mains);
+            let mut round0 = Round0::with_schedule(gpu, schedule);
+            let recordings = round0.record(&instances).unwrap();
+            let stats = round0.evaluate(&instances).unwrap().stats;
+            let count = |kernel| recordings.iter().map(|recording| recording.num_dispatches(kernel)).sum::<usize>();
+            assert_eq!(stats.submissions, recordings.len());
+            assert_eq!(stats.eq_kernels, count(Kernel::EqExpand));
+            assert_eq!(stats.column_kernels, count(Kernel::ColumnSums));
+            assert_eq!(stats.coset_kernels, count(Kernel::CosetPass));
+            assert_eq!(stats.reduction_kernels, count(Kernel::DualReduce));
+            assert_eq!(stats.kernels(), recordings.iter().map(|recording| recording.dispatches.len()).sum::<usize>());
+            let scratch = |recording: &Recording| recording.scratch_bytes + recording.eq_bytes;
+            assert_eq!(stats.scratch_bytes, recordings.iter().map(scratch).max().unwrap());
+            assert_eq!(stats.trace_bytes, recordings.iter().map(|recording| recording.trace_bytes).sum::<u64>());
+            assert_eq!(stats.adapter, gpu.adapter());
+            if schedule == Schedule::Batched {
+                let bytes: u64 = cases.iter().map(|case| case.plan(strategy).scratch_bytes(case.height)).sum();
+                assert!(recordings[0].scratch_bytes <= bytes, "the plans' scratch bounds the call's");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_read_are_those_of_the_used_columns() {
+    let gpu = gpu(FieldForm::U64);
+    let case = affine_case();
+    let cells = 4 * 12 * case.height as u64;
+    let bytes = |strategy| {
+        let uploaded = Uploaded::together(gpu, std::slice::from_ref(&case), strategy);
+        uploaded.evaluate(&mut Round0::new(gpu)).stats.trace_bytes
+    };
+    assert_eq!(bytes(Strategy::Split), cells);
+    assert_eq!(bytes(Strategy::Direct), 3 * cells);
+}
+
+/// The bindings of every dispatch lie inside their buffers and trace windows, aligned.
+#[test]
+fn recordings_bind_what_they_declare() {
+    let gpu = gpu(FieldForm::U64);
+    let cases = [affine_case(), mixed_case()];
+    let uploaded = Uploaded::apart(gpu, &cases, Strategy::Split);
+    let mains = uploaded.mains();
+    let [recording] = &Round0::new(gpu).record(&uploaded.instances(&mains)).unwrap()[..] else { panic!("one submission") };
+    use logup_wgpu::recording::Resource;
+    for dispatch in &recording.dispatches {
+        for binding in &dispatch.bindings {
+            let end = match binding.resource {
+                Resource::Inputs => 4 * recording.inputs.len() as u64,
+                Resource::Eq => recording.eq_bytes,
+                Resource::Scratch => recording.scratch_bytes,
+                Resource::Results => recording.result_bytes,
+            };
+            assert!(binding.bytes.start < binding.bytes.end && binding.bytes.end <= end, "{dispatch:?}");
+            assert_eq!(binding.bytes.start % gpu.limits().binding_alignment, 0);
+        }
+        assert!(dispatch.traces.len() as u32 <= gpu.limits().max_slots());
+        assert!(dispatch.grid.iter().all(|&side| side >= 1 && side <= gpu.limits().workgroups_per_dimension));
+    }
+    assert_eq!(recording.dispatches.last().unwrap().kernel, Kernel::DualReduce);
+}
+
+/// wgpu's own count of live buffers does not move at steady state.
+#[test]
+fn the_device_sees_no_new_buffers_at_steady_state() {
+    // A device of its own: other tests allocate too.
+    let gpu = logup_wgpu::Gpu::new(logup_wgpu::GpuOptions::default()).unwrap();
+    let buffers = || gpu.device().get_internal_counters().hal.buffers.read();
+    let case = mixed_case();
+    let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
+    let mut round0 = Round0::new(&gpu);
+    // The upload's staging memory goes once the queue has used it.
+    gpu.queue().submit([]);
+    gpu.device().poll(logup_wgpu::wgpu::PollType::wait_indefinitely()).unwrap();
+    let before = buffers();
+    let allocations = uploaded.evaluate(&mut round0).stats.allocations;
+    let after_first = buffers();
+    assert_eq!((after_first - before) as usize, allocations);
+    assert!(allocations > 0);
+    for _ in 0..5 {
+        assert_eq!(uploaded.evaluate(&mut round0).stats.allocations, 0);
+        assert_eq!(buffers(), after_first);
+    }
+}
+
+#[test]
+fn times_add_up() {
+    let gpu = gpu(FieldForm::U64);
+    let case = mixed_case();
+    let uploaded = Uploaded::together(gpu, std::slice::from_ref(&case), Strategy::Split);
+    let mut round0 = Round0::new(gpu);
+    uploaded.evaluate(&mut round0);
+    let stats = uploaded.evaluate(&mut round0).stats;
+    assert!(stats.cpu <= stats.wall);
+    assert!(stats.stages.is_empty(), "stage times are a mode");
+
+    let mut options = Round0Options::default();
+    options.stage_times = true;
+    let mut staged = Round0::with_options(gpu, options);
+    let stats = uploaded.evaluate(&mut staged).stats;
+    let stages: Vec<Kernel> = stats.stages.iter().map(|stage| stage.kernel).collect();
+    match stats.gpu {
+        Some(total) => {
+            assert_eq!(stages, [Kernel::EqExpand, Kernel::ColumnSums, Kernel::CosetPass, Kernel::DualReduce]);
+            let sum: f64 = stats.stages.iter().map(|stage| stage.gpu.as_secs_f64()).sum();
+            assert_relative_eq!(sum, total.as_secs_f64(), max_relative = 1e-6);
+            assert!(total > std::time::Duration::ZERO && total <= stats.wall, "{total:?} of {:?}", stats.wall);
+        }
+        None => assert!(stages.is_empty(), "no timestamps, no stages"),
+    }
+}

@@ -1,0 +1,124 @@
+//! Traces larger than a storage binding, on a device opened with small limits: windows, slots, and jobs that are cut.
+
+mod support;
+
+use logup_wgpu::{
+    AirBuilder, DeviceLimits, Error, Gpu, GpuOptions, Layout, NodeId, Round0, Strategy,
+    shaders::FieldForm,
+    wgpu::{self, Backends},
+};
+use support::{Case, Uploaded, assert_same, rng};
+
+/// A device whose storage bindings hold `binding_bytes` and whose kernels bind `storage_buffers` of them.
+fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {
+    let backends = GpuOptions::default().backends;
+    assert_ne!(backends, Backends::empty());
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends = backends;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).expect("a GPU adapter");
+    let required_limits = wgpu::Limits {
+        max_storage_buffer_binding_size: binding_bytes,
+        max_storage_buffers_per_shader_stage: storage_buffers,
+        ..adapter.limits()
+    };
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: adapter.features() & wgpu::Features::SHADER_INT64,
+        required_limits,
+        ..wgpu::DeviceDescriptor::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
+    let options = GpuOptions { field_form: Some(form), ..GpuOptions::default() };
+    Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap()
+}
+
+/// `width` columns, every third one rotated, all in one message; and the product of two neighbours if asked for.
+fn case(width: usize, height: usize, layout: Layout, product: bool) -> Case {
+    let mut air = AirBuilder::new(format!("{width} x {height} {layout:?}"));
+    let main = air.main_part(width);
+    let mut fields: Vec<NodeId> = (0..width).map(|i| if i % 3 == 1 { air.next(main, i) } else { air.column(main, i) }).collect();
+    if product {
+        fields.push(air.mul(fields[width / 2], fields[width / 2 + 1]));
+    }
+    air.interaction(0, fields.iter().copied(), fields[0]);
+    let case = Case::random(air.build().unwrap(), 2, height, (None, &[width]), 0, &mut rng(width as u64));
+    Case { layout, ..case }
+}
+
+fn evaluate(gpu: &Gpu, case: &Case, strategy: Strategy) -> Result<logup_wgpu::Round0Output, Error> {
+    let uploaded = Uploaded::together(gpu, std::slice::from_ref(case), strategy);
+    let mains = uploaded.mains();
+    Round0::new(gpu).evaluate(&uploaded.instances(&mains))
+}
+
+const BINDING: u64 = 64 << 10; // windows of 2^14 words
+
+#[test]
+fn columns_and_rows_are_walked_in_windows() {
+    // Of 2^12 rows, four columns fill a window: 20 columns need 5 windows, 60 need 15, more than a dispatch binds. One column of 2^17
+    // rows needs 8.
+    for (width, height, product) in [(20, 1 << 12, true), (60, 1 << 12, false), (2, 1 << 17, false)] {
+        for layout in [Layout::ColMajor, Layout::RowMajor] {
+            let mut case = case(width, height, layout, product);
+            if height == 1 << 17 {
+                // eq for a skip domain of 4 would not fit a binding either
+                case.l_skip = 5;
+                case.xi.truncate(12);
+            }
+            let expected = case.reference();
+            for (storage_buffers, slots) in [(32, 8), (9, 4), (8, 2)] {
+                for form in FieldForm::ALL {
+                    let gpu = small_gpu(BINDING, storage_buffers, form);
+                    assert_eq!((gpu.limits().max_slots(), gpu.limits().log_window()), (slots, 14));
+                    let windows = ((width * height) as u32).div_ceil(1 << 14);
+                    let needs_all = product && layout == Layout::RowMajor;
+                    match evaluate(&gpu, &case, Strategy::Split) {
+                        Ok(output) => {
+                            assert!(!needs_all || windows <= slots);
+                            assert_same(&output.polys[0], &expected, &format!("{width} columns, {layout:?}, {slots} slots, {form:?}"));
+                            assert_eq!((output.stats.submissions, output.stats.reduction_kernels), (1, 1));
+                            assert_eq!(output.stats.column_kernels > 1, windows > slots);
+                        }
+                        // A coset pass over a row-major trace needs all of it; that is more than a kernel binds here.
+                        Err(Error::DeviceLimit { kernel: "coset_pass", requested, limit, .. }) => {
+                            assert!(needs_all && windows > slots);
+                            assert_eq!((requested, limit), (windows.into(), slots.into()));
+                        }
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn direct_evaluates_over_eight_windows() {
+    let gpu = small_gpu(BINDING, 32, FieldForm::U64);
+    for layout in [Layout::ColMajor, Layout::RowMajor] {
+        let case = case(30, 1 << 12, layout, true); // 7.5 windows
+        let output = evaluate(&gpu, &case, Strategy::Direct).unwrap();
+        assert_same(&output.polys[0], &case.reference(), &format!("{layout:?}"));
+        assert_eq!(output.stats.coset_kernels, 2);
+    }
+}
+
+#[test]
+fn limits_of_scratch_are_errors_before_the_device_is_touched() {
+    let gpu = small_gpu(BINDING, 32, FieldForm::U64);
+    // 2^16 values of eq are a MiB.
+    let case = case(2, 1 << 18, Layout::RowMajor, false);
+    let error = evaluate(&gpu, &case, Strategy::Split).unwrap_err();
+    let Error::DeviceLimit { air, kernel, requested, limit, .. } = &error else { panic!("{error}") };
+    assert_eq!((air.as_str(), *kernel, *requested, *limit), (case.air.name(), "eq_expand", 1 << 20, BINDING));
+    // The device is fine.
+    let case = self::case(3, 1 << 6, Layout::ColMajor, true);
+    assert_same(&evaluate(&gpu, &case, Strategy::Split).unwrap().polys[0], &case.reference(), "after an error");
+}
+
+#[test]
+fn limits_come_from_the_device() {
+    let gpu = small_gpu(BINDING, 9, FieldForm::U32);
+    let expected = DeviceLimits { binding_bytes: BINDING, storage_buffers: 9, ..DeviceLimits::of(&gpu.device().limits()) };
+    assert_eq!(gpu.limits(), expected);
+}

@@ -1,12 +1,10 @@
 //! From evaluations to coefficients, on the host: a few hundred field elements per AIR.
 
-use p3_dft::{Radix2Bowers, TwoAdicSubgroupDft};
-use p3_field::{BasedVectorSpace, Field, PrimeCharacteristicRing};
-use p3_matrix::dense::RowMajorMatrix;
+use p3_field::{Algebra, Field, PrimeCharacteristicRing, TwoAdicField};
 
 use super::{instance::Prepared, record::Block};
 use crate::{
-    field::{EF, EXT_WORDS, F},
+    field::{EF, F},
     plan::{Round0Plan, Strategy},
 };
 
@@ -60,7 +58,7 @@ pub(crate) fn coset_shift(coset: usize) -> F {
 pub(crate) fn lagrange(l_skip: usize, coset: usize) -> Vec<F> {
     let mut coeffs = F::zero_vec(1 << l_skip);
     coeffs.fill(F::from_usize(1 << l_skip).inverse());
-    Radix2Bowers.coset_dft(coeffs, coset_shift(coset))
+    coset_dft(coeffs, coset_shift(coset))
 }
 
 /// The polynomials of one instance, from its blocks' evaluations.
@@ -163,27 +161,61 @@ fn fold(coeffs: &[EF], coset: F, l_skip: usize) -> Vec<EF> {
     folded
 }
 
-fn coset_idft(evals: Vec<EF>, shift: F) -> Vec<EF> {
-    from_base(Radix2Bowers.coset_idft_batch(to_base(&evals), shift))
+/// Coefficients from the evaluations on `shift * D`.
+fn coset_idft(mut evals: Vec<EF>, shift: F) -> Vec<EF> {
+    let size = evals.len();
+    dft(&mut evals, F::two_adic_generator(size.ilog2() as usize).inverse());
+    scale_by_powers(&mut evals, F::from_usize(size).inverse(), shift.inverse());
+    evals
 }
 
-fn coset_dft(coeffs: Vec<EF>, shift: F) -> Vec<EF> {
-    from_base(Radix2Bowers.coset_dft_batch(to_base(&coeffs), shift))
+/// Evaluations on `shift * D` from the coefficients.
+fn coset_dft<T: Algebra<F> + Copy>(mut coeffs: Vec<T>, shift: F) -> Vec<T> {
+    scale_by_powers(&mut coeffs, F::ONE, shift);
+    let omega = F::two_adic_generator(coeffs.len().ilog2() as usize);
+    dft(&mut coeffs, omega);
+    coeffs
 }
 
-/// One row per element, one column per coefficient.
-fn to_base(elements: &[EF]) -> RowMajorMatrix<F> {
-    let values = elements.iter().flat_map(|element| element.as_basis_coefficients_slice().iter().copied()).collect();
-    RowMajorMatrix::new(values, EXT_WORDS)
+/// `values[i] *= first * ratio^i`.
+fn scale_by_powers<T: Algebra<F> + Copy>(values: &mut [T], first: F, ratio: F) {
+    let mut power = first;
+    for value in values {
+        *value *= power;
+        power *= ratio;
+    }
 }
 
-fn from_base(matrix: RowMajorMatrix<F>) -> Vec<EF> {
-    matrix.values.chunks_exact(EXT_WORDS).map(|row| EF::from_basis_coefficients_fn(|i| row[i])).collect()
+/// `values[k] <- sum_i values[i] omega^(i k)`, `omega` of order `values.len()`, in place. Serial on purpose: p3-dft hands even 16
+/// elements to rayon, which cost this crate most of a call's host time.
+fn dft<T: Algebra<F> + Copy>(values: &mut [T], omega: F) {
+    let size = values.len();
+    let log_size = size.ilog2();
+    for i in 0..size {
+        let reversed = i.reverse_bits().checked_shr(usize::BITS - log_size).unwrap_or(0);
+        if i < reversed {
+            values.swap(i, reversed);
+        }
+    }
+    for log_half in 0..log_size {
+        let half = 1 << log_half;
+        let root = omega.exp_power_of_2((log_size - log_half - 1) as usize);
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            let mut twiddle = F::ONE;
+            for (low, high) in low.iter_mut().zip(high) {
+                let product = *high * twiddle;
+                *high = *low - product;
+                *low += product;
+                twiddle *= root;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use p3_field::TwoAdicField;
+    use p3_field::BasedVectorSpace;
 
     use super::*;
 

@@ -1,6 +1,8 @@
 //! What tests, benches and examples share: random inputs, the stock prover beside ours.
 #![allow(dead_code)] // each user takes its part
 
+#[cfg(feature = "openvm")]
+pub mod keccakf;
 pub mod random_air;
 #[cfg(feature = "openvm")]
 pub mod stock;

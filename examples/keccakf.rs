@@ -48,8 +48,15 @@ fn args() -> Args {
     args
 }
 
-fn main() -> Result<()> {
-    let Args { json, permutations, calls } = args();
+fn main() {
+    if let Err(error) = run(&args()) {
+        eprintln!("{error}");
+        std::process::exit(1)
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let &Args { json, permutations, calls } = args;
     let say = |line: String| if json { eprintln!("{line}") } else { println!("{line}") };
 
     let gpu = Gpu::new(GpuOptions::default())?;

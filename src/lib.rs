@@ -60,7 +60,7 @@
 //!
 //! # Where to read
 //! [`Air`] and [`AirBuilder`] (interactions as data), [`Round0Plan`] (what is decided once per AIR), [`Gpu`] and [`Trace`] (the
-//! device), [`Round0`] (the one call), [`Round0Stats`] (what it did), [`reference`] (the judge).
+//! device), [`Round0`] (the one call), [`Round0Stats`] (what it did), [`reference`](mod@reference) (the judge).
 //!
 //! # Features
 //! - `openvm`: [`Air::from_openvm`](Air) and uploads of OpenVM's `ColMajorMatrix`.
@@ -91,3 +91,8 @@ pub use self::{
 pub use p3_baby_bear;
 pub use p3_field;
 pub use wgpu;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

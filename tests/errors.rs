@@ -51,7 +51,7 @@ fn expect(what: &str, requested: u64, limit: u64, break_it: impl FnOnce(Instance
 
 #[test]
 fn wrong_lengths() {
-    let some = vec![EF::TWO; 8];
+    let some = [EF::TWO; 8];
     let elements = [F::ONE; 8];
     expect("eq challenges", 1, 2, |good, run| run(Instance { eq: Eq::Challenges(&some[..1]), ..good }));
     expect("eq evaluations", 5, 4, |good, run| run(Instance { eq: Eq::Evals(&some[..5]), ..good }));
@@ -118,25 +118,26 @@ fn callers_buffers_are_checked() {
 
 #[test]
 fn uploads_past_a_buffer_are_refused() {
-    // A device that allows buffers of 1 MiB.
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: GpuOptions::default().backends,
-        ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
+    let small = support::limited_gpu(FieldForm::U32, |limits| wgpu::Limits {
+        max_buffer_size: 1 << 20,
+        max_storage_buffer_binding_size: 1 << 20,
+        ..limits
     });
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
-    let required_limits = wgpu::Limits { max_buffer_size: 1 << 20, max_storage_buffer_binding_size: 1 << 20, ..adapter.limits() };
-    let descriptor = wgpu::DeviceDescriptor { required_limits, ..wgpu::DeviceDescriptor::default() };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
-    let small = Gpu::from_device(adapter.get_info(), device.clone(), queue.clone(), &GpuOptions::default()).unwrap();
     let error = Trace::new(&small, Matrix::col_major(&vec![F::ONE; 1 << 19], 1)).unwrap_err();
     assert!(matches!(error, Error::DeviceLimit { kernel: "upload", requested, limit, .. } if (requested, limit) == (1 << 21, 1 << 20)));
     assert!(Trace::new(&small, Matrix::col_major(&vec![F::ONE; 1 << 18], 1)).is_ok());
+}
 
-    // It was opened without 64-bit integers.
+#[test]
+fn field_forms_that_the_device_lacks_are_refused() {
+    // Opened without 64-bit integers.
+    let gpu = support::limited_gpu(FieldForm::U32, |limits| limits);
+    let (info, device, queue) = (gpu.info().clone(), gpu.device().clone(), gpu.queue().clone());
     let options = GpuOptions { field_form: Some(FieldForm::U64), ..GpuOptions::default() };
-    let error = Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap_err();
+    let error = Gpu::from_device(info.clone(), device.clone(), queue.clone(), &options).unwrap_err();
     assert!(matches!(error, Error::MissingFeature { feature: "SHADER_INT64", .. }), "{error}");
-    assert_eq!(small.field_form(), FieldForm::U32);
+    let fallback = Gpu::from_device(info, device, queue, &GpuOptions::default()).unwrap();
+    assert_eq!(fallback.field_form(), FieldForm::U32);
 }
 
 #[test]

@@ -34,8 +34,7 @@ fn events_of(work: impl FnOnce()) -> Vec<String> {
     let events = Arc::new(Mutex::new(vec![]));
     let subscriber = tracing_subscriber::registry().with(Capture(Arc::clone(&events)));
     tracing::subscriber::with_default(subscriber, work);
-    let events = events.lock().unwrap().clone();
-    events
+    Arc::into_inner(events).expect("the subscriber is gone").into_inner().unwrap()
 }
 
 #[test]

@@ -2,34 +2,16 @@
 
 mod support;
 
-use logup_wgpu::{
-    AirBuilder, DeviceLimits, Error, Gpu, GpuOptions, Layout, NodeId, Round0, Strategy,
-    shaders::FieldForm,
-    wgpu::{self, Backends},
-};
+use logup_wgpu::{AirBuilder, DeviceLimits, Error, Gpu, Layout, NodeId, Round0, Strategy, shaders::FieldForm, wgpu};
 use support::{Case, Uploaded, assert_same, rng};
 
 /// A device whose storage bindings hold `binding_bytes` and whose kernels bind `storage_buffers` of them.
 fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {
-    let backends = GpuOptions::default().backends;
-    assert_ne!(backends, Backends::empty());
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    descriptor.backends = backends;
-    let instance = wgpu::Instance::new(descriptor);
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).expect("a GPU adapter");
-    let required_limits = wgpu::Limits {
+    support::limited_gpu(form, |limits| wgpu::Limits {
         max_storage_buffer_binding_size: binding_bytes,
         max_storage_buffers_per_shader_stage: storage_buffers,
-        ..adapter.limits()
-    };
-    let descriptor = wgpu::DeviceDescriptor {
-        required_features: adapter.features() & wgpu::Features::SHADER_INT64,
-        required_limits,
-        ..wgpu::DeviceDescriptor::default()
-    };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-    let options = GpuOptions { field_form: Some(form), ..GpuOptions::default() };
-    Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap()
+        ..limits
+    })
 }
 
 /// `width` columns, every third one rotated, all in one message; and the product of two neighbours if asked for.

@@ -13,6 +13,7 @@ use logup_wgpu::{
     Air, EF, Eq, F, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule, Strategy, Trace,
     reference::{self, ReferenceInstance},
     shaders::FieldForm,
+    wgpu,
 };
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -32,6 +33,24 @@ pub fn gpu(form: FieldForm) -> &'static Gpu {
 
 fn open(form: FieldForm) -> Gpu {
     Gpu::new(GpuOptions { field_form: Some(form), ..GpuOptions::default() }).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A device of its own with changed limits, opened as a caller would who brings their own. It has 64-bit integers only if the form asks.
+pub fn limited_gpu(form: FieldForm, limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits) -> Gpu {
+    static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends = GpuOptions::default().backends;
+        wgpu::Instance::new(descriptor)
+    });
+    let adapter = pollster::block_on(INSTANCE.request_adapter(&wgpu::RequestAdapterOptions::default())).expect("a GPU adapter");
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: if form == FieldForm::U64 { wgpu::Features::SHADER_INT64 } else { wgpu::Features::empty() },
+        required_limits: limits(adapter.limits()),
+        ..wgpu::DeviceDescriptor::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
+    let options = GpuOptions { field_form: Some(form), ..GpuOptions::default() };
+    Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap()
 }
 
 pub fn rng(seed: u64) -> StdRng {

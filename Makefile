@@ -1,0 +1,32 @@
+# make demo, make test: all that a fresh machine with Rust needs. The rest is for work on the crate.
+.PHONY: demo test check check-macos bench setup
+
+# Mesa asks for it; a service account has none.
+export XDG_RUNTIME_DIR ?= /tmp
+
+# Tests run at full speed but keep this crate's own assertions and overflow checks.
+CHECKED := --config 'profile.release.package.logup-wgpu.debug-assertions=true' \
+           --config 'profile.release.package.logup-wgpu.overflow-checks=true'
+
+setup:
+	@scripts/setup
+
+# 1,024 real Keccak-f permutations in three ways, beside the stock prover.
+demo: setup
+	cargo run --locked --release --features openvm --example keccakf
+
+test: setup
+	cargo test --locked --release --all-features $(CHECKED)
+
+check: setup
+	cargo fmt --check
+	cargo clippy --locked --release --all-targets --all-features -- -D warnings
+	cargo clippy --locked --release -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --all-features
+
+# Type-checks everything for aarch64-apple-darwin; on Linux nothing is run.
+check-macos:
+	scripts/check-macos
+
+bench: setup
+	cargo bench --locked --all-features --bench round0

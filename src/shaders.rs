@@ -32,11 +32,14 @@ pub enum Kernel {
     DualReduce,
     /// `wgsl/field_ops.wgsl`
     FieldOps,
+    /// `wgsl/plain_read.wgsl`
+    PlainRead,
 }
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 5] = [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::DualReduce, Self::FieldOps];
+    pub const ALL: [Self; 6] =
+        [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::DualReduce, Self::FieldOps, Self::PlainRead];
 
     /// The file name without its ending.
     pub fn name(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Kernel {
             Self::CosetPass => "coset_pass",
             Self::DualReduce => "dual_reduce",
             Self::FieldOps => "field_ops",
+            Self::PlainRead => "plain_read",
         }
     }
 
@@ -64,6 +68,7 @@ impl Kernel {
             Self::CosetPass => &[TILE, LANES, include_str!("../wgsl/coset_pass.wgsl")],
             Self::DualReduce => &[TILE, LANES, include_str!("../wgsl/dual_reduce.wgsl")],
             Self::FieldOps => &[include_str!("../wgsl/field_ops.wgsl")],
+            Self::PlainRead => &[include_str!("../wgsl/plain_read.wgsl")],
         }
     }
 }

@@ -29,7 +29,7 @@ fn validate(variant: Variant, module: &Module) -> ModuleInfo {
 #[test]
 fn every_variant_is_valid() {
     let variants = Variant::all();
-    assert_eq!(variants.len(), 2 * (3 + 4 + 5)); // column_sums for 4 numbers of windows, coset_pass also for none
+    assert_eq!(variants.len(), 2 * (4 + 4 + 5)); // column_sums for 4 numbers of windows, coset_pass also for none
     for variant in variants {
         validate(variant, &parse(variant));
     }
@@ -130,6 +130,7 @@ fn every_variant_becomes_msl() {
                     .unwrap_or_else(|error| panic!("{variant:?}, MSL {lang_version:?}: {error}"));
                 assert!(translation.entry_point_names[0].is_ok(), "{variant:?}");
                 let wide = variant.form == FieldForm::U64;
+                let wide = wide && variant.kernel != Kernel::PlainRead;
                 assert_eq!(source.contains("ulong"), wide, "{variant:?}: 64-bit products in the u64 form only");
                 // u64 division does not compile on Metal (gfx-rs/wgpu#10277)
                 assert!(!source.contains("naga_div(") || !source.contains("ulong naga_div"), "{variant:?}");

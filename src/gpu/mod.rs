@@ -5,6 +5,7 @@ mod context;
 mod executor;
 mod field_ops;
 mod pipelines;
+mod plain_read;
 mod readback;
 mod trace;
 

@@ -558,7 +558,7 @@ impl Recorder<'_> {
                     Kernel::EqExpand => vec![all_words.clone(), eq.clone()],
                     Kernel::ColumnSums | Kernel::CosetPass => vec![all_words.clone(), eq.clone(), scratch.clone()],
                     Kernel::DualReduce => vec![all_words.clone(), scratch.clone(), bind(Resource::Results, 0..result_bytes)],
-                    Kernel::FieldOps => unreachable!("never recorded"),
+                    Kernel::FieldOps | Kernel::PlainRead => unreachable!("never recorded"),
                 };
                 let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
                     let begin = window * window_bytes;

@@ -11,7 +11,9 @@ mod support;
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use logup_wgpu::{AirBuilder, FieldOp, FieldOps, Gpu, GpuOptions, Layout, NodeId, Round0, Schedule, Strategy, Trace, shaders::FieldForm};
+use logup_wgpu::{
+    AirBuilder, FieldOp, FieldOps, Gpu, GpuOptions, Layout, NodeId, Round0, Round0Plan, Schedule, Strategy, Trace, shaders::FieldForm,
+};
 use support::{
     Case, Uploaded, keccakf, rng,
     stock::{StockInstance, keccak_vm_airs},
@@ -40,7 +42,7 @@ fn field(c: &mut Criterion) {
     let (a, b) = (support::random_ef(&mut rng, num), support::random_ef(&mut rng, num));
     group.throughput(Throughput::Elements(num as u64 * u64::from(rounds)));
     for form in FieldForm::ALL {
-        let mut ops = FieldOps::new(support::gpu(form));
+        let ops = FieldOps::new(support::gpu(form));
         for (name, op) in [("mul", FieldOp::Mul), ("ext4_mul", FieldOp::ExtMul)] {
             group.bench_function(BenchmarkId::new(name, format!("{form:?}")), |bench| {
                 bench.iter(|| ops.apply(op, rounds, black_box(&a), &b).unwrap())
@@ -125,7 +127,13 @@ fn stock_cpu(c: &mut Criterion) {
 /// What a first call pays beside its kernels: compilation and upload.
 fn first_call(c: &mut Criterion) {
     let mut group = c.benchmark_group("first_call");
-    group.bench_function("compile", |bench| bench.iter(|| Round0::new(gpu()).warm_up().unwrap()));
+    let plans = keccak_vm_airs().iter().map(|air| Round0Plan::new(air.air(), 4, Strategy::Split).unwrap()).collect::<Vec<_>>();
+    let plans: Vec<&Round0Plan> = plans.iter().collect();
+    // A device of its own each time: kernels are kept with it.
+    let device = || Gpu::new(GpuOptions::default()).unwrap();
+    group.bench_function("compile/26 AIRs", |bench| {
+        bench.iter_batched(device, |gpu| Round0::new(&gpu).warm_up(&plans).unwrap(), criterion::BatchSize::PerIteration)
+    });
     let case = affine_case(64, 14, Layout::ColMajor);
     group.throughput(Throughput::Bytes(4 << 20));
     group.bench_function("upload/4 MiB", |bench| bench.iter(|| Trace::upload(gpu(), &case.matrices()).unwrap()));

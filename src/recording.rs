@@ -3,7 +3,7 @@
 //! [`Round0::evaluate`](crate::Round0::evaluate) builds a recording, the executor replays it into one command encoder, and the stats
 //! are counted from it.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use crate::shaders::Kernel;
 
@@ -43,6 +43,8 @@ pub struct TraceWindow {
 pub struct Dispatch {
     /// Which kernel.
     pub kernel: Kernel,
+    /// The generated part of a [`Kernel::CosetPass`].
+    pub program: Option<Arc<str>>,
     /// Group 0, in binding order.
     pub bindings: Vec<Binding>,
     /// Group 1: as many trace windows as the kernel's variant has slots.

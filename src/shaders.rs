@@ -5,6 +5,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::plan::codegen;
+
 /// How products of two words are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FieldForm {
@@ -26,8 +28,10 @@ pub enum Kernel {
     EqExpand,
     /// `wgsl/column_sums.wgsl`
     ColumnSums,
-    /// `wgsl/coset_pass.wgsl`
+    /// `wgsl/coset_pass.wgsl` around a generated program
     CosetPass,
+    /// `wgsl/coset_interpret.wgsl`
+    CosetInterpret,
     /// `wgsl/dual_reduce.wgsl`
     DualReduce,
     /// `wgsl/field_ops.wgsl`
@@ -38,8 +42,11 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 6] =
-        [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::DualReduce, Self::FieldOps, Self::PlainRead];
+    pub const ALL: [Self; 7] =
+        [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::CosetInterpret, Self::DualReduce, Self::FieldOps, Self::PlainRead];
+
+    /// Those of a call, in the order in which they are recorded.
+    pub(crate) const ROUND_0: [Self; 5] = [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::CosetInterpret, Self::DualReduce];
 
     /// The file name without its ending.
     pub fn name(self) -> &'static str {
@@ -47,6 +54,7 @@ impl Kernel {
             Self::EqExpand => "eq_expand",
             Self::ColumnSums => "column_sums",
             Self::CosetPass => "coset_pass",
+            Self::CosetInterpret => "coset_interpret",
             Self::DualReduce => "dual_reduce",
             Self::FieldOps => "field_ops",
             Self::PlainRead => "plain_read",
@@ -55,17 +63,19 @@ impl Kernel {
 
     /// Whether it reads traces, and so exists for each number of trace windows.
     pub fn reads_traces(self) -> bool {
-        matches!(self, Self::ColumnSums | Self::CosetPass)
+        matches!(self, Self::ColumnSums | Self::CosetPass | Self::CosetInterpret)
     }
 
     /// The kernel's file and the shared files before it.
     fn files(self) -> &'static [&'static str] {
         const TILE: &str = include_str!("../wgsl/shared/tile.wgsl");
+        const COSET: &str = include_str!("../wgsl/shared/coset.wgsl");
         const LANES: &str = include_str!("../wgsl/shared/lanes.wgsl");
         match self {
             Self::EqExpand => &[TILE, include_str!("../wgsl/eq_expand.wgsl")],
             Self::ColumnSums => &[TILE, LANES, include_str!("../wgsl/column_sums.wgsl")],
-            Self::CosetPass => &[TILE, LANES, include_str!("../wgsl/coset_pass.wgsl")],
+            Self::CosetPass => &[TILE, LANES, COSET, include_str!("../wgsl/coset_pass.wgsl")],
+            Self::CosetInterpret => &[TILE, LANES, COSET, include_str!("../wgsl/coset_interpret.wgsl")],
             Self::DualReduce => &[TILE, LANES, include_str!("../wgsl/dual_reduce.wgsl")],
             Self::FieldOps => &[include_str!("../wgsl/field_ops.wgsl")],
             Self::PlainRead => &[include_str!("../wgsl/plain_read.wgsl")],
@@ -91,7 +101,7 @@ impl Variant {
         for kernel in Kernel::ALL {
             for form in FieldForm::ALL {
                 let slots: &[u32] = match kernel {
-                    Kernel::CosetPass => &[0, 1, 2, 4, 8],
+                    Kernel::CosetPass | Kernel::CosetInterpret => &[0, 1, 2, 4, 8],
                     _ if kernel.reads_traces() => &[1, 2, 4, 8],
                     _ => &[0],
                 };
@@ -101,8 +111,13 @@ impl Variant {
         variants
     }
 
-    /// The complete WGSL text.
+    /// The complete WGSL text; that of `CosetPass` with a program that adds nothing.
     pub fn source(self) -> String {
+        self.source_with(&if self.kernel == Kernel::CosetPass { codegen::empty() } else { String::new() })
+    }
+
+    /// The complete WGSL text with a generated program.
+    pub(crate) fn source_with(self, program: &str) -> String {
         let field = match self.form {
             FieldForm::U64 => include_str!("../wgsl/shared/field_u64.wgsl"),
             FieldForm::U32 => include_str!("../wgsl/shared/field_u32.wgsl"),
@@ -120,6 +135,7 @@ impl Variant {
             source.push('\n');
             source.push_str(file);
         }
+        source.push_str(program);
         source
     }
 }
@@ -148,7 +164,7 @@ shader_structs! {
         trace_base, row_stride, col_stride, row_mask, x_rows, row_offset, first_x, end_x, chunk_x, num_z, log_c, log_z, row_major, num_columns,
         columns_base, eq_base, partial_base,
     }
-    /// `wgsl/coset_pass.wgsl`
+    /// `wgsl/shared/coset.wgsl`
     pub(crate) struct CosetJob {
         program_base, num_instructions, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
         chunk_x, eq_base, partial_base, temps_base, num_threads, first_tile,

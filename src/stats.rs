@@ -27,7 +27,7 @@ pub struct Round0Stats {
     pub eq_kernels: usize,
     /// `column_sums` dispatches.
     pub column_kernels: usize,
-    /// `coset_pass` dispatches.
+    /// `coset_pass` and `coset_interpret` dispatches.
     pub coset_kernels: usize,
     /// `dual_reduce` dispatches.
     pub reduction_kernels: usize,

@@ -268,7 +268,8 @@ fn scratch_does_not_leak_between_calls() {
     }
 }
 
-/// A plan whose program is too long for one job is cut into several, which share their dispatches.
+/// A program that is too long for a kernel is cut: into several kernels where each has its own, into several jobs of the interpreter's
+/// dispatches.
 #[test]
 fn long_programs_are_cut() {
     let width = 600;
@@ -283,6 +284,7 @@ fn long_programs_are_cut() {
         uploaded.evaluate(&mut Round0::new(gpu(FieldForm::U64)))
     });
     assert_eq!(outputs[0].polys, outputs[1].polys);
+    // 600 products are eight programs of at most 128, of which equal ones share a kernel; Direct makes two interpreted passes.
     assert_eq!(outputs.map(|output| output.stats.coset_kernels), [2, 2]);
     // Against the formula at one point of D, where columns are cells: Z = 1, so z = 0.
     let polys = &outputs_at_one(&case);

@@ -4,8 +4,14 @@
 
 mod support;
 
-use logup_wgpu::shaders::FieldForm;
-use support::stock::{StockInstance, keccak_vm_airs};
+use logup_wgpu::{
+    Round0Plan, Strategy,
+    shaders::{FieldForm, Kernel, Variant},
+};
+use support::{
+    stock::{StockInstance, keccak_vm_airs},
+    translate,
+};
 
 const HEIGHTS: [usize; 5] = [1, 1 << 3, 1 << 4, 1 << 5, 1 << 10];
 
@@ -22,6 +28,26 @@ fn check(l_skip: usize) {
             println!("l_skip {l_skip}, height {height}, {form:?}: 26 AIRs x 4 ways in {:.1?}", start.elapsed());
         }
     }
+}
+
+/// Every kernel that is generated for these AIRs, through naga and to MSL.
+#[test]
+fn generated_kernels_become_msl() {
+    let mut num_kernels = 0;
+    for air in keccak_vm_airs() {
+        let plan = Round0Plan::new(air.air(), 4, Strategy::Split).unwrap();
+        for form in FieldForm::ALL {
+            for slots in [1, 8] {
+                let variant = Variant { kernel: Kernel::CosetPass, form, slots };
+                for source in plan.shader_sources(form, slots) {
+                    translate::to_msl(variant, &source, (2, 3), true);
+                    translate::to_msl(variant, &source, (3, 1), false);
+                    num_kernels += 1;
+                }
+            }
+        }
+    }
+    assert!(num_kernels >= 4 * 14, "{num_kernels} kernels of the AIRs that have a non-affine part");
 }
 
 #[test]

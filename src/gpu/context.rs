@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::pipelines::Pipelines;
 use crate::{
     error::{Error, Result},
     plan::DeviceLimits,
@@ -48,6 +49,7 @@ struct Inner {
     field_form: FieldForm,
     shader_checks: bool,
     lost: Arc<Mutex<Option<String>>>,
+    pipelines: Pipelines,
 }
 
 impl Gpu {
@@ -136,7 +138,9 @@ impl Gpu {
         );
         let limits = DeviceLimits::of(&device.limits());
         let shader_checks = options.shader_checks;
-        Ok(Self { inner: Arc::new(Inner { device, queue, info, limits, field_form, shader_checks, lost }) })
+        Ok(Self {
+            inner: Arc::new(Inner { device, queue, info, limits, field_form, shader_checks, lost, pipelines: Pipelines::default() }),
+        })
     }
 
     /// The wgpu device.
@@ -170,6 +174,10 @@ impl Gpu {
     /// The field arithmetic in use.
     pub fn field_form(&self) -> FieldForm {
         self.inner.field_form
+    }
+
+    pub(crate) fn pipelines(&self) -> &Pipelines {
+        &self.inner.pipelines
     }
 
     pub(crate) fn shader_checks(&self) -> bool {

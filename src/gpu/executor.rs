@@ -9,7 +9,6 @@ use std::{
 use super::{
     Gpu,
     arena::{Arena, Slot},
-    pipelines::Pipelines,
     readback::{self, Mapping},
 };
 use crate::{
@@ -38,7 +37,6 @@ pub(crate) struct RunReport {
 #[derive(Debug)]
 pub(crate) struct Executor {
     gpu: Gpu,
-    pipelines: Pipelines,
     arena: Arena,
     queries: Option<wgpu::QuerySet>,
     /// Whether the upload buffer is mapped, so that the next call can write it at once.
@@ -59,12 +57,7 @@ impl Executor {
                 count: 2 * MAX_TIMED_PASSES as u32,
             })
         });
-        Self { gpu: gpu.clone(), pipelines: Pipelines::new(gpu), arena: Arena::new(gpu), queries, upload_mapped: false }
-    }
-
-    /// Compiles a kernel now rather than at its first use.
-    pub fn warm_up(&mut self, kernel: Kernel, slots: u32) -> Result<()> {
-        self.pipelines.get(kernel, slots).map(|_| ())
+        Self { gpu: gpu.clone(), arena: Arena::new(gpu), queries, upload_mapped: false }
     }
 
     /// Forgets the scratch buffer, so that the next run allocates it anew.
@@ -89,9 +82,11 @@ impl Executor {
         self.arena.ensure(Slot::Device(Resource::Results), recording.result_bytes)?;
         self.arena.ensure(Slot::Readback, readback_bytes)?;
         self.arena.ensure(Slot::Timestamps, timestamp_bytes.max(16))?;
-        for dispatch in &recording.dispatches {
-            self.pipelines.get(dispatch.kernel, dispatch.traces.len() as u32)?;
-        }
+        let pipelines = recording
+            .dispatches
+            .iter()
+            .map(|dispatch| self.gpu.pipeline(dispatch.kernel, dispatch.traces.len() as u32, dispatch.program.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
         self.write_upload(recording, upload_bytes)?;
 
         let gpu = self.gpu.clone();
@@ -108,8 +103,8 @@ impl Executor {
                         end_of_pass_write_index: Some(2 * i as u32 + 1),
                     }),
                 });
-                for dispatch in &recording.dispatches[range.clone()] {
-                    self.encode_dispatch(&mut pass, dispatch, traces);
+                for i in range.clone() {
+                    self.encode_dispatch(&mut pass, &recording.dispatches[i], &pipelines[i], traces);
                 }
             }
             let readback = self.arena.get(Slot::Readback);
@@ -181,8 +176,13 @@ impl Executor {
         encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(Resource::Results)), 0, recording.result_bytes);
     }
 
-    fn encode_dispatch(&self, pass: &mut wgpu::ComputePass<'_>, dispatch: &Dispatch, traces: &[Arc<wgpu::Buffer>]) {
-        let pipeline = self.pipelines.compiled(dispatch.kernel, dispatch.traces.len() as u32);
+    fn encode_dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        dispatch: &Dispatch,
+        pipeline: &wgpu::ComputePipeline,
+        traces: &[Arc<wgpu::Buffer>],
+    ) {
         pass.set_pipeline(pipeline);
         let own = dispatch.bindings.iter().map(|Binding { resource, bytes }| (self.arena.get(Slot::Device(*resource)), bytes.clone()));
         pass.set_bind_group(0, &bind_group(&self.gpu, pipeline, 0, dispatch.kernel, own), &[]);

@@ -1,6 +1,6 @@
 //! The field kernels on their own, for law tests and benches.
 
-use super::{Gpu, pipelines::Pipelines, readback};
+use super::{Gpu, readback};
 use crate::{
     error::{Error, Result},
     field::{self, EF},
@@ -33,20 +33,19 @@ pub enum FieldOp {
 #[derive(Debug)]
 pub struct FieldOps {
     gpu: Gpu,
-    pipelines: Pipelines,
 }
 
 impl FieldOps {
     /// For one device.
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), pipelines: Pipelines::new(gpu) }
+        Self { gpu: gpu.clone() }
     }
 
     /// `out[i] = op(.. op(op(a[i], b[i]), b[i]) .., b[i])`, `rounds` times.
     ///
     /// # Errors
     /// [`Error::Length`] if `a` and `b` differ in length, [`Error::Device`], [`Error::DeviceLost`].
-    pub fn apply(&mut self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF]) -> Result<Vec<EF>> {
+    pub fn apply(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF]) -> Result<Vec<EF>> {
         if a.len() != b.len() {
             return Err(Error::Length { air: "field_ops".into(), what: "b", requested: b.len(), limit: a.len() });
         }
@@ -54,7 +53,7 @@ impl FieldOps {
             return Ok(vec![]);
         }
         let device = self.gpu.device();
-        let pipeline = self.pipelines.get(Kernel::FieldOps, 0)?;
+        let pipeline = self.gpu.pipeline(Kernel::FieldOps, 0, None)?;
         let bytes = 16 * a.len() as u64;
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
@@ -83,7 +82,7 @@ impl FieldOps {
             });
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("field_ops") });
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(pipeline);
+            pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bind_group, &[]);
             pass.dispatch_workgroups(a.len().div_ceil(256) as u32, 1, 1);
             drop(pass);

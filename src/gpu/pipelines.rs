@@ -1,6 +1,10 @@
-//! Pipelines, compiled at their first use.
+//! Pipelines, compiled at their first use and shared by everything that runs on a device.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use super::Gpu;
 use crate::{
@@ -8,42 +12,35 @@ use crate::{
     shaders::{Kernel, Variant},
 };
 
-#[derive(Debug)]
-pub(crate) struct Pipelines {
-    gpu: Gpu,
-    by_variant: HashMap<(Kernel, u32), wgpu::ComputePipeline>,
-}
+/// What a pipeline is compiled from: kernel, number of trace windows, generated program.
+type Key = (Kernel, u32, Option<Arc<str>>);
 
-impl Pipelines {
-    pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), by_variant: HashMap::new() }
-    }
+/// The pipelines of one device.
+#[derive(Debug, Default)]
+pub(crate) struct Pipelines(Mutex<HashMap<Key, wgpu::ComputePipeline>>);
 
-    /// A pipeline that `get` has compiled.
-    pub fn compiled(&self, kernel: Kernel, slots: u32) -> &wgpu::ComputePipeline {
-        &self.by_variant[&(kernel, slots)]
-    }
-
+impl Gpu {
     /// The pipeline of a kernel with a number of trace windows. Compiles it at its first use and says at debug how long that took.
-    pub fn get(&mut self, kernel: Kernel, slots: u32) -> Result<&wgpu::ComputePipeline> {
-        let gpu = &self.gpu;
-        match self.by_variant.entry((kernel, slots)) {
-            std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let start = Instant::now();
-                let pipeline = compile(gpu, Variant { kernel, form: gpu.field_form(), slots })?;
-                let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-                tracing::debug!(kernel = kernel.name(), slots, milliseconds, "compiled a kernel");
-                Ok(entry.insert(pipeline))
-            }
+    pub(crate) fn pipeline(&self, kernel: Kernel, slots: u32, program: Option<&Arc<str>>) -> Result<wgpu::ComputePipeline> {
+        let key = (kernel, slots, program.cloned());
+        let mut pipelines = self.pipelines().0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(pipeline.clone());
         }
+        let start = Instant::now();
+        let pipeline = compile(self, Variant { kernel, form: self.field_form(), slots }, program)?;
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        tracing::debug!(kernel = kernel.name(), slots, milliseconds, "compiled a kernel");
+        pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
     }
 }
 
-fn compile(gpu: &Gpu, variant: Variant) -> Result<wgpu::ComputePipeline> {
+fn compile(gpu: &Gpu, variant: Variant, program: Option<&Arc<str>>) -> Result<wgpu::ComputePipeline> {
     let name = variant.kernel.name();
+    let source = program.map_or_else(|| variant.source(), |program| variant.source_with(program));
     gpu.checked("a kernel", || {
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(variant.source().into()) };
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         let module = if gpu.shader_checks() {
             gpu.device().create_shader_module(descriptor)
         } else {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Gpu, pipelines::Pipelines, readback};
+use super::{Gpu, readback};
 use crate::{error::Result, shaders::Kernel};
 
 /// `READ_PER_WORKGROUP` of `wgsl/plain_read.wgsl`, in bytes.
@@ -20,8 +20,7 @@ impl Gpu {
         let wanted: u64 = if software { 64 << 20 } else { 1 << 30 };
         let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).clamp(1, 65535);
         let bytes = num_workgroups * BYTES_PER_WORKGROUP;
-        let mut pipelines = Pipelines::new(self);
-        let pipeline = pipelines.get(Kernel::PlainRead, 0)?;
+        let pipeline = self.pipeline(Kernel::PlainRead, 0, None)?;
         let device = self.device();
         self.checked("plain_read", || {
             let buffer = |label, size, usage| {
@@ -53,7 +52,7 @@ impl Gpu {
                         end_of_pass_write_index: Some(1),
                     }),
                 });
-                pass.set_pipeline(pipeline);
+                pass.set_pipeline(&pipeline);
                 pass.set_bind_group(0, &bind_group, &[]);
                 pass.dispatch_workgroups(num_workgroups as u32, 1, 1);
                 drop(pass);

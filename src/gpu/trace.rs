@@ -102,7 +102,7 @@ impl Trace {
             let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("trace"),
                 size: bytes,
-                usage: wgpu::BufferUsages::STORAGE,
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
                 mapped_at_creation: true,
             });
             if let Ok(mut mapped) = buffer.slice(..).get_mapped_range_mut() {
@@ -181,6 +181,12 @@ impl Trace {
     /// Order of the cells.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// The device buffer that holds a column-major matrix's column, and the word at which the column starts.
+    pub fn location(&self, column: usize) -> (&wgpu::Buffer, u64) {
+        let offset = if self.layout == Layout::ColMajor { column * self.height } else { column };
+        (&self.buffer, self.first_word + offset as u64)
     }
 
     pub(crate) fn gpu(&self) -> &Gpu {

@@ -7,6 +7,7 @@
 
 use p3_field::PrimeCharacteristicRing;
 
+use super::program::Root;
 use crate::{
     air::{Air, Column, Node, NodeId},
     field::{EF, F},
@@ -41,7 +42,7 @@ pub(crate) struct AffineMatrix {
 pub(crate) struct AffineSplit {
     pub matrices: Vec<AffineMatrix>,
     /// Products of two operands of degree one or more, in topological order.
-    pub roots: Vec<NodeId>,
+    pub roots: Vec<Root>,
     /// Nodes that weight passes through.
     pub num_affine_nodes: usize,
 }
@@ -59,30 +60,37 @@ pub(crate) struct Weights {
 
 impl AffineSplit {
     pub fn new(air: &Air) -> Self {
-        let mut reached = vec![false; air.nodes.len()];
+        // [numerator, denominator]
+        let mut reached = vec![[false; 2]; air.nodes.len()];
         for interaction in &air.interactions {
-            for node in interaction.message.iter().chain([&interaction.count]) {
-                reached[node.index()] = true;
+            reached[interaction.count.index()][0] = true;
+            for field in &interaction.message {
+                reached[field.index()][1] = true;
             }
         }
         let mut split = Self::default();
         let mut columns: Vec<(Column, NodeId)> = Vec::new();
         for (i, node) in air.nodes.iter().enumerate().rev() {
-            if !reached[i] {
+            let by = reached[i];
+            if by == [false; 2] {
                 continue;
             }
+            let mut reach = |node: NodeId| {
+                let node = &mut reached[node.index()];
+                *node = [node[0] | by[0], node[1] | by[1]];
+            };
             match *node {
                 Node::Column(column) => columns.push((column, NodeId(i as u32))),
                 Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0 => {
-                    split.roots.push(NodeId(i as u32));
+                    split.roots.push((NodeId(i as u32), by));
                     continue;
                 }
-                Node::Mul(a, b) => reached[if air.degree(a) == 0 { b } else { a }.index()] = true,
+                Node::Mul(a, b) => reach(if air.degree(a) == 0 { b } else { a }),
                 Node::Add(a, b) | Node::Sub(a, b) => {
-                    reached[a.index()] = true;
-                    reached[b.index()] = true;
+                    reach(a);
+                    reach(b);
                 }
-                Node::Neg(a) => reached[a.index()] = true,
+                Node::Neg(a) => reach(a),
                 Node::PublicValue(_) | Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
             }
             split.num_affine_nodes += 1;
@@ -217,7 +225,7 @@ mod tests {
         let air = air.build().unwrap();
 
         let split = AffineSplit::new(&air);
-        assert_eq!(split.roots, [product]);
+        assert_eq!(split.roots, [(product, [false, true])]);
         assert_eq!(split.matrices.len(), 1);
         let columns: Vec<_> = split.matrices[0].columns.iter().map(|c| (c.index, c.current, c.next)).collect();
         assert_eq!(columns, [(1, None, Some(b)), (0, Some(a), None)]);

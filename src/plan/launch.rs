@@ -12,10 +12,12 @@ const ROW_MAJOR_LOG_C: u32 = 4;
 const ROWS_PER_THREAD: u64 = 32;
 /// Tiles of one job beyond which more chunks only cost partial sums. Guess.
 const MAX_TILES: u64 = 4096;
-/// Tiles of one coset job: bounds its temporaries. Guess.
-const MAX_COSET_TILES: u64 = 1024;
-/// Rows per thread of a coset pass. Guess.
-const COSET_ROWS_PER_THREAD: u64 = 8;
+/// Tiles of one interpreted coset job: bounds its temporaries. Guess.
+const MAX_INTERPRETED_TILES: u64 = 1024;
+/// Rows per thread of an interpreted coset pass. Guess.
+const INTERPRETED_ROWS_PER_THREAD: u64 = 8;
+/// Rows per thread of a generated coset pass. Guess.
+const GENERATED_ROWS_PER_THREAD: u64 = 4;
 /// Loop iterations of one thread of a coset pass, over all its loops. lavapipe (seen with Mesa 22.3) leaves every loop of a thread after
 /// 65,535 iterations in all and goes on with wrong values, so rows per thread and program length stay well below; and no thread runs for
 /// long elsewhere either.
@@ -107,13 +109,22 @@ pub(crate) struct CosetGeometry {
 }
 
 impl CosetGeometry {
-    /// `steps`: loop iterations that the program takes for one row.
-    pub fn new(num_z: u32, num_x: u32, steps: u64) -> Self {
+    /// For the interpreter; `steps` are its loop iterations for one row.
+    pub fn interpreted(num_z: u32, num_x: u32, steps: u64) -> Self {
+        Self::new(num_z, num_x, steps, INTERPRETED_ROWS_PER_THREAD, MAX_INTERPRETED_TILES)
+    }
+
+    /// For a kernel of its own, whose loops are over rows, and over the points of `D` four at a time.
+    pub fn generated(num_z: u32, num_x: u32) -> Self {
+        Self::new(num_z, num_x, 1 + u64::from(num_z.div_ceil(4)), GENERATED_ROWS_PER_THREAD, MAX_TILES)
+    }
+
+    fn new(num_z: u32, num_x: u32, steps: u64, rows_per_thread: u64, max_tiles: u64) -> Self {
         let z_lanes = num_z.min(WORKGROUP_SIZE);
         let num_z_blocks = num_z / z_lanes;
         let x_lanes = u64::from(WORKGROUP_SIZE / z_lanes);
-        let by_rows = u64::from(num_x).div_ceil(x_lanes * COSET_ROWS_PER_THREAD);
-        let by_tiles = MAX_COSET_TILES / u64::from(num_z_blocks);
+        let by_rows = u64::from(num_x).div_ceil(x_lanes * rows_per_thread);
+        let by_tiles = max_tiles / u64::from(num_z_blocks);
         let by_steps = u64::from(num_x).div_ceil(x_lanes * (MAX_STEPS / steps).max(1));
         let (chunk_x, num_chunks) = chunks(num_x, by_rows.min(by_tiles).max(by_steps), x_lanes);
         Self { chunk_x, num_chunks, num_z_blocks }
@@ -229,7 +240,7 @@ mod tests {
                         assert!((g.num_groups - 1) * (COLUMNS_PER_THREAD << g.log_c) < num_columns);
                         assert!(g.num_chunks * g.chunk_x >= num_x && (g.num_chunks - 1) * g.chunk_x < num_x);
                         let steps = u64::from(num_columns);
-                        let c = CosetGeometry::new(1 << log_z, num_x, steps);
+                        let c = CosetGeometry::interpreted(1 << log_z, num_x, steps);
                         assert_eq!(c.num_z_blocks * (1 << log_z).min(WORKGROUP_SIZE), 1 << log_z);
                         assert!(c.num_chunks * c.chunk_x >= num_x && (c.num_chunks - 1) * c.chunk_x < num_x);
                         let x_lanes = WORKGROUP_SIZE / (1 << log_z).min(WORKGROUP_SIZE);

@@ -4,6 +4,7 @@
 //! height (launch geometry, scratch) follows from the plan by the functions in [`launch`] at the call, in microseconds.
 
 pub(crate) mod affine;
+pub(crate) mod codegen;
 pub(crate) mod launch;
 pub(crate) mod program;
 
@@ -13,6 +14,7 @@ pub use launch::DeviceLimits;
 
 use self::{
     affine::AffineSplit,
+    codegen::Generated,
     launch::{ColumnGeometry, CosetGeometry},
     program::Program,
 };
@@ -20,10 +22,14 @@ use crate::{
     air::{Air, NodeId},
     error::{Error, Result},
     field::EXT_WORDS,
+    shaders::{FieldForm, Kernel, Variant},
 };
 
 /// The largest supported `l_skip`: skip domains of up to 512 points.
 pub const MAX_L_SKIP: usize = 9;
+
+/// Nodes of one generated kernel. Apple's compiler has miscompiled large generated kernels (risc0/risc0#3756).
+const MAX_KERNEL_NODES: usize = 128;
 
 /// How an AIR's expressions are evaluated. Both give the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,7 +56,7 @@ pub enum Strategy {
 /// assert_eq!(
 ///     plan.to_string(),
 ///     "pairs: 1 interaction, l_skip 4, Split; affine part: 2 columns, 2 nodes; \
-///      non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; 5 kernels at most"
+///      non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; reads 12 bytes a row; 4 kernels at most"
 /// );
 /// # Ok::<(), logup_wgpu::Error>(())
 /// ```
@@ -62,7 +68,7 @@ pub struct Round0Plan {
     /// Empty under `Direct`.
     pub(crate) affine: AffineSplit,
     /// None where everything is affine, one in nearly every other case.
-    pub(crate) programs: Vec<Program>,
+    pub(crate) programs: Vec<PlannedProgram>,
     num_cosets: usize,
 }
 
@@ -75,16 +81,23 @@ impl Round0Plan {
         if l_skip > MAX_L_SKIP {
             return Err(Error::SkipDomain { air: air.name, requested: l_skip, limit: MAX_L_SKIP });
         }
-        let (affine, roots, num_cosets) = match strategy {
+        let (affine, programs, num_cosets): (_, Vec<PlannedProgram>, _) = match strategy {
             Strategy::Split => {
                 let split = AffineSplit::new(&air);
-                let roots = split.roots.clone();
-                let degree = roots.iter().map(|&root| air.degree(root)).max().unwrap_or(0);
-                (split, roots, degree)
+                let degree = split.roots.iter().map(|&(root, _)| air.degree(root)).max().unwrap_or(0);
+                let fits = |program: &Program| program.num_nodes <= MAX_KERNEL_NODES;
+                let programs = Program::split(&air, split.roots.clone(), &fits);
+                let generated = |program| PlannedProgram { generated: Some(Generated::new(&program)), program };
+                (split, programs.into_iter().map(generated).collect(), degree)
             }
-            Strategy::Direct => (AffineSplit::default(), interaction_nodes(&air), air.constraint_degree),
+            Strategy::Direct => {
+                let roots = interaction_nodes(&air).into_iter().map(|node| (node, [true; 2])).collect();
+                let fits = |program: &Program| program.interpreted_steps(l_skip) <= launch::MAX_STEPS;
+                let programs = Program::split(&air, roots, &fits);
+                let interpreted = |program| PlannedProgram { program, generated: None };
+                (AffineSplit::default(), programs.into_iter().map(interpreted).collect(), air.constraint_degree)
+            }
         };
-        let programs = Program::split(&air, l_skip, roots);
         Ok(Self { air, l_skip, strategy, affine, programs, num_cosets })
     }
 
@@ -111,6 +124,12 @@ impl Round0Plan {
     /// Coefficients of each result polynomial: `constraint_degree * 2^l_skip`, as the stock prover returns them.
     pub fn num_coeffs(&self) -> usize {
         if self.air.interactions.is_empty() { 0 } else { self.air.constraint_degree << self.l_skip }
+    }
+
+    /// The complete WGSL text of each kernel that was generated for this AIR, for a field form and a number of trace windows.
+    pub fn shader_sources(&self, form: FieldForm, slots: u32) -> Vec<String> {
+        let variant = Variant { kernel: Kernel::CosetPass, form, slots };
+        self.programs.iter().filter_map(|planned| Some(variant.source_with(&planned.generated.as_ref()?.source))).collect()
     }
 
     /// Different columns that a call reads. A column and its rotation count once.
@@ -150,22 +169,44 @@ impl Round0Plan {
             }
         }
         let mut temp_words = 0;
-        for program in &self.programs {
-            let geometry = CosetGeometry::new(num_z, num_x, program.steps(self.l_skip));
+        for planned in &self.programs {
+            let geometry = planned.geometry(self.l_skip, num_x);
             ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * self.num_cosets as u64;
-            temp_words += geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * program.num_temps as u64;
+            temp_words += geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * planned.num_temps();
         }
         4 * (ext_elements * EXT_WORDS as u64 + temp_words)
     }
 
     /// The columns that the programs load, as (position in `Air::parts`, column); with repetitions.
     fn program_columns(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.programs.iter().flat_map(|program| program.columns.iter().map(|(part_idx, column)| (*part_idx, column.index)))
+        self.programs.iter().flat_map(|planned| planned.program.columns.iter().map(|(part_idx, column)| (*part_idx, column.index)))
     }
 
     /// Points of the cube `H_n`.
     pub(crate) fn num_x(&self, height: usize) -> u32 {
         (height >> self.l_skip).max(1) as u32
+    }
+}
+
+/// A program and, where a kernel of its own runs it, that kernel's text.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedProgram {
+    pub program: Program,
+    /// `None`: the interpreter runs it.
+    pub generated: Option<Generated>,
+}
+
+impl PlannedProgram {
+    pub fn geometry(&self, l_skip: usize, num_x: u32) -> CosetGeometry {
+        match self.generated {
+            Some(_) => CosetGeometry::generated(1 << l_skip, num_x),
+            None => CosetGeometry::interpreted(1 << l_skip, num_x, self.program.interpreted_steps(l_skip)),
+        }
+    }
+
+    /// Words of scratch per thread.
+    pub fn num_temps(&self) -> u64 {
+        if self.generated.is_some() { 0 } else { self.program.num_temps as u64 }
     }
 }
 
@@ -188,9 +229,10 @@ impl fmt::Display for Round0Plan {
             let mut columns: Vec<_> = self.program_columns().collect();
             columns.sort_unstable();
             columns.dedup();
-            let total = |of: fn(&Program) -> usize| self.programs.iter().map(of).sum::<usize>();
-            let roots = self.programs.iter().flat_map(|program| &program.roots);
-            let temps = self.programs.iter().map(|program| program.num_temps).max().unwrap_or(0);
+            let programs = || self.programs.iter().map(|planned| &planned.program);
+            let total = |of: fn(&Program) -> usize| programs().map(of).sum::<usize>();
+            let roots = programs().flat_map(|program| &program.roots);
+            let temps = programs().map(|program| program.num_temps).max().unwrap_or(0);
             write!(
                 f,
                 "; {}: {} over {}, degree {}, {}, {}, {}",
@@ -203,8 +245,13 @@ impl fmt::Display for Round0Plan {
                 if temps == 1 { "1 temporary".into() } else { format!("{temps} temporaries") },
             )?;
         }
-        // eq expansion, column sums and their wrap-around share a dispatch, one pass per coset, one reduction
-        let kernels = if self.air.interactions.is_empty() { 0 } else { 2 + usize::from(affine_columns > 0) + self.num_cosets() };
+        write!(f, "; reads {} bytes a row", 4 * self.num_columns_used())?;
+        // eq expansion, column sums with their wrap-around, a kernel per program or an interpreted pass per coset, the reduction
+        let coset_kernels = match self.strategy {
+            Strategy::Split => self.programs.len(),
+            Strategy::Direct => self.num_cosets(),
+        };
+        let kernels = if self.air.interactions.is_empty() { 0 } else { 2 + usize::from(affine_columns > 0) + coset_kernels };
         write!(f, "; {} at most", count(kernels, "kernel"))
     }
 }

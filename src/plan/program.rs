@@ -1,9 +1,8 @@
 //! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
 
-use super::launch::MAX_STEPS;
 use crate::air::{Air, Column, Node, NodeId};
 
-/// `OP_*` of `wgsl/coset_pass.wgsl`.
+/// `OP_*` of `wgsl/coset_interpret.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Op {
@@ -18,8 +17,8 @@ pub(crate) enum Op {
     Root = 8,
 }
 
-/// `OPERAND_VALUE` of `wgsl/coset_pass.wgsl`.
-const OPERAND_VALUE: u32 = 1 << 31;
+/// `OPERAND_VALUE` of `wgsl/coset_interpret.wgsl`.
+pub(super) const OPERAND_VALUE: u32 = 1 << 31;
 
 /// Instructions in order, with what they refer to. Each column is loaded once and each node is computed once.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +31,8 @@ pub(crate) struct Program {
     pub values: Vec<NodeId>,
     /// What `Op::Root` names.
     pub roots: Vec<NodeId>,
+    /// Whether a root can have weight in the numerator, and in the denominator.
+    pub reached: Vec<[bool; 2]>,
     /// Words per thread.
     pub num_temps: usize,
     /// Nodes computed, columns and selectors not counted.
@@ -47,39 +48,43 @@ struct Step {
     index: u32,
 }
 
+/// A root, and whether it can have weight in the numerator and in the denominator.
+pub(crate) type Root = (NodeId, [bool; 2]);
+
 impl Program {
-    /// The programs that together add up `roots`: one, unless it would take a thread more than [`MAX_STEPS`] per row.
-    pub fn split(air: &Air, l_skip: usize, roots: Vec<NodeId>) -> Vec<Self> {
+    /// The programs that together add up `roots`, each within the limits of the kernel that is to run it.
+    pub fn split(air: &Air, roots: Vec<Root>, fits: &impl Fn(&Self) -> bool) -> Vec<Self> {
         if roots.is_empty() {
             return vec![];
         }
-        let program = Self::new(air, roots);
-        if program.steps(l_skip) <= MAX_STEPS || program.roots.len() == 1 {
+        let program = Self::new(air, &roots);
+        if roots.len() == 1 || fits(&program) {
             return vec![program];
         }
-        let (left, right) = program.roots.split_at(program.roots.len() / 2);
-        [left, right].into_iter().flat_map(|roots| Self::split(air, l_skip, roots.to_vec())).collect()
-    }
-
-    /// Loop iterations of the kernel for one row: one for each instruction, and one for each 16 cells of a column that it loads.
-    pub fn steps(&self, l_skip: usize) -> u64 {
-        let size = 1u64 << l_skip;
-        let per_load = if size < 16 { size } else { size / 16 };
-        self.instructions.len() as u64 + self.columns.len() as u64 * per_load
+        let (left, right) = roots.split_at(roots.len() / 2);
+        [left, right].into_iter().flat_map(|roots| Self::split(air, roots.to_vec(), fits)).collect()
     }
 
     /// The program that adds up `roots`. Operands are computed just before their first use, so that few are alive at a time.
-    pub fn new(air: &Air, roots: Vec<NodeId>) -> Self {
+    pub fn new(air: &Air, roots: &[Root]) -> Self {
         let mut program = Self::default();
         let mut steps: Vec<Step> = Vec::new();
         let mut done = vec![false; air.nodes.len()];
-        for (root_idx, &root) in roots.iter().enumerate() {
+        for (root_idx, &(root, reached)) in roots.iter().enumerate() {
             program.schedule(air, root, &mut done, &mut steps);
             steps.push(Step { op: Op::Root, node: root, operands: vec![root], index: root_idx as u32 });
+            program.roots.push(root);
+            program.reached.push(reached);
         }
-        program.roots = roots;
         program.allocate(air, &steps);
         program
+    }
+
+    /// Loop iterations of the interpreter for one row.
+    pub fn interpreted_steps(&self, l_skip: usize) -> u64 {
+        let size = 1u64 << l_skip;
+        let per_load = if size < 16 { size } else { size / 16 };
+        self.instructions.len() as u64 + self.columns.len() as u64 * per_load
     }
 
     /// Schedules `root` after everything that it needs; depth first, without recursion.
@@ -220,7 +225,7 @@ mod tests {
         let second = air.neg(square);
         air.interaction(0, [first], second);
         let air = air.build().unwrap();
-        let program = Program::new(&air, vec![first, second]);
+        let program = Program::new(&air, &[(first, [true; 2]), (second, [true; 2])]);
         assert_eq!(program.columns.len(), 6);
         assert_eq!(program.num_nodes, 9);
         assert!(program.num_temps <= 4, "{}", program.num_temps);

@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Result},
     field::{self, EF, EXT_WORDS},
     gpu::{Executor, Gpu},
+    plan::Round0Plan,
     recording::Recording,
     shaders::Kernel,
     stats::Round0Stats,
@@ -99,14 +100,21 @@ impl Round0 {
         self.options.stage_times = stage_times;
     }
 
-    /// Compiles the kernels that a call over traces in one buffer needs, so that the first call does not. Kernels for traces spread
-    /// over several buffers are compiled at their first use.
+    /// Compiles the kernels that calls with these plans need when their traces share a buffer, so that the first call does not. Kernels
+    /// for traces spread over several buffers are compiled at their first use. Compiled kernels belong to the [`Gpu`].
     ///
     /// # Errors
     /// [`Error::Device`] if the driver refuses a kernel.
-    pub fn warm_up(&mut self) -> Result<()> {
-        for (kernel, slots) in [(Kernel::EqExpand, 0), (Kernel::ColumnSums, 1), (Kernel::CosetPass, 1), (Kernel::DualReduce, 0)] {
-            self.executor.warm_up(kernel, slots)?;
+    pub fn warm_up(&self, plans: &[&Round0Plan]) -> Result<()> {
+        for (kernel, slots) in [(Kernel::EqExpand, 0), (Kernel::ColumnSums, 1), (Kernel::DualReduce, 0)] {
+            self.gpu.pipeline(kernel, slots, None)?;
+        }
+        for planned in plans.iter().flat_map(|plan| &plan.programs) {
+            let slots = u32::from(!planned.program.columns.is_empty());
+            match &planned.generated {
+                Some(generated) => self.gpu.pipeline(Kernel::CosetPass, slots, Some(&generated.source))?,
+                None => self.gpu.pipeline(Kernel::CosetInterpret, slots, None)?,
+            };
         }
         Ok(())
     }
@@ -186,7 +194,7 @@ impl Round0 {
 
     /// One event per stage; the wait counts for the reduction, which is what the others were batched towards.
     fn trace_stages(&self, recording: &Recording) {
-        for kernel in [Kernel::EqExpand, Kernel::ColumnSums, Kernel::CosetPass, Kernel::DualReduce] {
+        for kernel in Kernel::ROUND_0 {
             let kernels = recording.num_dispatches(kernel);
             if kernels == 0 {
                 continue;
@@ -211,7 +219,7 @@ impl Round0Stats {
         self.waits += 1;
         self.eq_kernels += recording.num_dispatches(Kernel::EqExpand);
         self.column_kernels += recording.num_dispatches(Kernel::ColumnSums);
-        self.coset_kernels += recording.num_dispatches(Kernel::CosetPass);
+        self.coset_kernels += recording.num_dispatches(Kernel::CosetPass) + recording.num_dispatches(Kernel::CosetInterpret);
         self.reduction_kernels += recording.num_dispatches(Kernel::DualReduce);
         self.scratch_bytes = self.scratch_bytes.max(recording.scratch_bytes + recording.eq_bytes);
         self.trace_bytes += recording.trace_bytes;

@@ -1,11 +1,12 @@
 //! Turns checked instances into a recording: which tiles, which tables, which dispatches.
 //!
-//! Dispatches in order: `eq_expand`, `column_sums`, `coset_pass` for coset 0, 1, .., and the reduction. AIRs share a dispatch as long as
+//! Dispatches in order: `eq_expand`, `column_sums`, the coset passes and the reduction. AIRs share a dispatch as long as
 //! their traces fit into its windows.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use bytemuck::Pod;
+use p3_field::PrimeCharacteristicRing;
 
 use super::{
     TraceBuffers,
@@ -17,9 +18,9 @@ use crate::{
     field::{self, EF},
     gpu::{Layout, Trace},
     plan::{
-        DeviceLimits,
+        DeviceLimits, PlannedProgram,
         affine::{AffineColumn, AffineMatrix, Weight},
-        launch::{ColumnGeometry, CosetGeometry, EQ_PER_TILE, Slots, WORKGROUP_SIZE, WindowRun},
+        launch::{ColumnGeometry, EQ_PER_TILE, Slots, WORKGROUP_SIZE, WindowRun},
         program::Program,
     },
     recording::{Binding, Dispatch, EqUpload, Recording, Resource, TraceWindow},
@@ -128,6 +129,7 @@ pub(super) fn record(prepared: &[Prepared<'_>], call: &Call, limits: &DeviceLimi
 /// A dispatch whose tables are placed, but whose word table and scratch are not.
 struct Launch {
     kernel: Kernel,
+    program: Option<Arc<str>>,
     /// Table sections, in binding order.
     tables: Vec<usize>,
     slots: Slots,
@@ -160,6 +162,15 @@ struct Group<J> {
     jobs: Vec<J>,
     tiles: Vec<Tile>,
     slots: Slots,
+}
+
+/// Coset jobs that share a kernel.
+struct CosetGroup {
+    /// The generated kernel's program; `None` for the interpreter.
+    program: Option<Arc<str>>,
+    cosets: Range<u32>,
+    /// Each job with its words of temporaries.
+    group: Group<(CosetJob, u64)>,
 }
 
 impl<J> Default for Group<J> {
@@ -323,53 +334,66 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// The programs: for each coset, one job per program, as few dispatches as the windows allow.
+    /// The programs: one job per program and coset. A generated kernel runs all cosets of all AIRs that share it in one dispatch, the
+    /// interpreter one coset of all AIRs.
     fn coset_passes(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
         let prepared = self.prepared;
         let mut tables: HashMap<(usize, usize), ProgramTables> = HashMap::new();
+        let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
+        let mut groups: Vec<CosetGroup> = Vec::new();
         for coset in 0..num_cosets(call) {
-            let mut group = Group::default();
-            let mut lagrange_bases: HashMap<usize, u32> = HashMap::new();
             for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Coset(coset)) {
                 let instance = &prepared[work.instance];
                 let l_skip = instance.plan.l_skip();
                 let lagrange_base = match coset {
                     0 => 0,
-                    _ => *lagrange_bases.entry(l_skip).or_insert_with(|| {
+                    _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| {
                         let base = self.words.len() as u32;
                         self.words.extend(field::words(&lagrange(l_skip, coset)));
                         base
                     }),
                 };
-                for (program_idx, program) in instance.plan.programs.iter().enumerate() {
+                for (program_idx, planned) in instance.plan.programs.iter().enumerate() {
                     let key = (work.instance, program_idx);
-                    let tables = *tables.entry(key).or_insert_with(|| self.program_tables(instance, program));
+                    let tables = *tables.entry(key).or_insert_with(|| self.program_tables(instance, planned));
+                    let kernel = planned.generated.as_ref().map(|generated| &generated.source);
+                    let found = groups.iter().position(|group| match (&group.program, kernel) {
+                        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+                        (None, None) => group.cosets.start == coset as u32,
+                        _ => false,
+                    });
+                    let at = found.unwrap_or_else(|| {
+                        groups.push(CosetGroup { program: kernel.cloned(), cosets: coset as u32..0, group: Group::default() });
+                        groups.len() - 1
+                    });
+                    groups[at].cosets.end = coset as u32 + 1;
                     let place = Coset { coset, lagrange_base, eq_base: eq_bases[work.instance] };
-                    self.coset_job(&mut group, instance, program, tables, place, work_idx)?;
+                    self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?;
                 }
             }
-            self.launch_cosets(group, coset)?;
         }
-        Ok(())
+        groups.into_iter().try_for_each(|group| self.launch_cosets(group))
     }
 
     /// Adds one program's job for one coset to the group.
     fn coset_job(
         &mut self,
-        group: &mut Group<(CosetJob, u64)>,
+        to: &mut CosetGroup,
         instance: &Prepared<'_>,
-        program: &Program,
+        planned: &PlannedProgram,
         tables: ProgramTables,
         place: Coset,
         work_idx: usize,
     ) -> Result<()> {
+        let program = &planned.program;
         let l_skip = instance.plan.l_skip();
-        let columns_base = self.program_columns(group, instance, program, place.coset)?;
-        let geometry = CosetGeometry::new(instance.num_z(), instance.num_x, program.steps(l_skip));
+        let columns_base = self.program_columns(to, instance, program)?;
+        let group = &mut to.group;
+        let geometry = planned.geometry(l_skip, instance.num_x);
         let num_threads = geometry.num_tiles() as u32 * WORKGROUP_SIZE;
         let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
         let temps_base: u64 = group.jobs.iter().map(|(_, temps)| temps).sum();
-        let temps = u64::from(num_threads) * program.num_temps as u64;
+        let temps = u64::from(num_threads) * planned.num_temps();
         self.temp_words = self.temp_words.max(temps_base + temps);
         let job = CosetJob {
             program_base: tables.program_base,
@@ -406,30 +430,38 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn launch_cosets(&mut self, group: Group<(CosetJob, u64)>, coset: usize) -> Result<()> {
-        let jobs = group.jobs.into_iter().map(|(job, _)| job).collect();
-        let cosets = coset as u32..coset as u32 + 1;
-        self.launch(Kernel::CosetPass, Group { jobs, tiles: group.tiles, slots: group.slots }, cosets)
+    fn launch_cosets(&mut self, group: CosetGroup) -> Result<()> {
+        let CosetGroup { program, cosets, group: Group { jobs, tiles, slots } } = group;
+        let jobs = jobs.into_iter().map(|(job, _)| job).collect();
+        let kernel = if program.is_some() { Kernel::CosetPass } else { Kernel::CosetInterpret };
+        let launched = self.launches.len();
+        self.launch(kernel, Group { jobs, tiles, slots }, cosets)?;
+        self.launches[launched..].iter_mut().for_each(|launch| launch.program = program.clone());
+        Ok(())
     }
 
     /// The words of a program that do not depend on the coset.
-    fn program_tables(&mut self, instance: &Prepared<'_>, program: &Program) -> ProgramTables {
+    fn program_tables(&mut self, instance: &Prepared<'_>, planned: &PlannedProgram) -> ProgramTables {
+        let program = &planned.program;
         let program_base = self.words.len() as u32;
-        self.words.extend(program.instructions.iter().flatten());
+        if planned.generated.is_none() {
+            self.words.extend(program.instructions.iter().flatten());
+        }
         let values_base = self.words.len() as u32;
         self.words.extend(program.values.iter().map(|node| field::word(instance.values[node.index()])));
-        let weights_base = self.weight_words(program.roots.iter().map(|&root| instance.weights.of(Some(root))));
+        let weight = |root| instance.weights.of(Some(root));
+        let weights_base = match &planned.generated {
+            Some(generated) => {
+                let weights = generated.weights.iter().map(|entry| entry.map_or(EF::ZERO, |(root, part)| weight(root)[part]));
+                self.ext_words(weights)
+            }
+            None => self.weight_words(program.roots.iter().map(|&root| weight(root))),
+        };
         ProgramTables { program_base, values_base, weights_base }
     }
 
     /// Places the windows of a program's matrices, in a new dispatch if need be, and writes its column descriptors.
-    fn program_columns(
-        &mut self,
-        group: &mut Group<(CosetJob, u64)>,
-        instance: &Prepared<'_>,
-        program: &Program,
-        coset: usize,
-    ) -> Result<u32> {
+    fn program_columns(&mut self, to: &mut CosetGroup, instance: &Prepared<'_>, program: &Program) -> Result<u32> {
         let log_window = self.limits.log_window();
         let mut part_runs: Vec<Option<usize>> = vec![None; instance.traces.len()];
         let mut runs = Vec::new();
@@ -440,10 +472,11 @@ impl Recorder<'_> {
             runs.push(WindowRun::of_words(self.trace_buffer(trace), words.start, words.end, log_window));
         }
         let max_slots = self.limits.max_slots();
-        let mut first_slots = group.slots.place(&runs, max_slots);
-        if first_slots.is_none() && !group.jobs.is_empty() {
-            self.launch_cosets(std::mem::take(group), coset)?;
-            first_slots = group.slots.place(&runs, max_slots);
+        let mut first_slots = to.group.slots.place(&runs, max_slots);
+        if first_slots.is_none() && !to.group.jobs.is_empty() {
+            let full = CosetGroup { program: to.program.clone(), cosets: to.cosets.clone(), group: std::mem::take(&mut to.group) };
+            self.launch_cosets(full)?;
+            first_slots = to.group.slots.place(&runs, max_slots);
         }
         let first_slots = first_slots.ok_or_else(|| Error::DeviceLimit {
             air: instance.plan.air().name().into(),
@@ -496,6 +529,7 @@ impl Recorder<'_> {
             let tables = vec![self.section(&jobs), run_table];
             self.launches.push(Launch {
                 kernel: Kernel::DualReduce,
+                program: None,
                 tables,
                 slots: Slots::default(),
                 grid: [max_num_z, jobs.len() as u32],
@@ -531,7 +565,7 @@ impl Recorder<'_> {
 
         let mut inputs = vec![0; inputs_words as usize];
         for launch in &self.launches {
-            if launch.kernel == Kernel::CosetPass {
+            if launch.kernel == Kernel::CosetInterpret {
                 let jobs: &mut [CosetJob] = bytemuck::cast_slice_mut(&mut self.sections[launch.tables[1]].1);
                 jobs.iter_mut().for_each(|job| job.temps_base += temps_base as u32);
             }
@@ -556,7 +590,7 @@ impl Recorder<'_> {
                 });
                 let buffers = match launch.kernel {
                     Kernel::EqExpand => vec![all_words.clone(), eq.clone()],
-                    Kernel::ColumnSums | Kernel::CosetPass => vec![all_words.clone(), eq.clone(), scratch.clone()],
+                    Kernel::ColumnSums | Kernel::CosetPass | Kernel::CosetInterpret => vec![all_words.clone(), eq.clone(), scratch.clone()],
                     Kernel::DualReduce => vec![all_words.clone(), scratch.clone(), bind(Resource::Results, 0..result_bytes)],
                     Kernel::FieldOps | Kernel::PlainRead => unreachable!("never recorded"),
                 };
@@ -566,6 +600,7 @@ impl Recorder<'_> {
                 });
                 Dispatch {
                     kernel: launch.kernel,
+                    program: launch.program.clone(),
                     bindings: tables.chain(buffers).collect(),
                     traces: traces.collect(),
                     grid: launch.grid,
@@ -600,7 +635,7 @@ impl Recorder<'_> {
             limit,
         })?;
         let tables = vec![self.section(&group.tiles), self.section(&group.jobs)];
-        self.launches.push(Launch { kernel, tables, slots: group.slots, grid, cosets });
+        self.launches.push(Launch { kernel, program: None, tables, slots: group.slots, grid, cosets });
         Ok(())
     }
 

@@ -6,6 +6,7 @@ pub mod keccakf;
 pub mod random_air;
 #[cfg(feature = "openvm")]
 pub mod stock;
+pub mod translate;
 
 use std::sync::LazyLock;
 

@@ -13,9 +13,14 @@ fn ext_scale(a: vec4<u32>, s: u32) -> vec4<u32> {
     return vec4<u32>(f_mul(a.x, s), f_mul(a.y, s), f_mul(a.z, s), f_mul(a.w, s));
 }
 
+// 11 b_1, 11 b_2, 11 b_3.
+fn ext_times_11(b: vec4<u32>) -> vec3<u32> {
+    return vec3<u32>(f_mul(b.y, ELEVEN), f_mul(b.z, ELEVEN), f_mul(b.w, ELEVEN));
+}
+
 // c_k = sum_{i+j=k} a_i b_j + 11 sum_{i+j=k+4} a_i b_j.
 fn ext_mul(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
-    let w = vec3<u32>(f_mul(b.y, ELEVEN), f_mul(b.z, ELEVEN), f_mul(b.w, ELEVEN)); // 11 b_1, 11 b_2, 11 b_3
+    let w = ext_times_11(b);
     return vec4<u32>(
         f_dot4(a, vec4<u32>(b.x, w.z, w.y, w.x)),
         f_dot4(a, vec4<u32>(b.y, b.x, w.z, w.y)),
@@ -39,6 +44,26 @@ fn ext_acc_mad4(acc: ExtAcc, e0: vec4<u32>, e1: vec4<u32>, e2: vec4<u32>, e3: ve
         acc_mad4(acc.c1, vec4<u32>(e0.y, e1.y, e2.y, e3.y), t),
         acc_mad4(acc.c2, vec4<u32>(e0.z, e1.z, e2.z, e3.z), t),
         acc_mad4(acc.c3, vec4<u32>(e0.w, e1.w, e2.w, e3.w), t),
+    );
+}
+
+// acc + a b, a and b in EF, w = ext_times_11(b).
+fn ext_acc_mul(acc: ExtAcc, a: vec4<u32>, b: vec4<u32>, w: vec3<u32>) -> ExtAcc {
+    return ExtAcc(
+        acc_mad4(acc.c0, a, vec4<u32>(b.x, w.z, w.y, w.x)),
+        acc_mad4(acc.c1, a, vec4<u32>(b.y, b.x, w.z, w.y)),
+        acc_mad4(acc.c2, a, vec4<u32>(b.z, b.y, b.x, w.z)),
+        acc_mad4(acc.c3, a, vec4<u32>(b.w, b.z, b.y, b.x)),
+    );
+}
+
+// e_0 t_0 + e_1 t_1 + e_2 t_2 + e_3 t_3, e_i in EF, t_i in F: one reduction per coefficient.
+fn ext_dot4(e0: vec4<u32>, e1: vec4<u32>, e2: vec4<u32>, e3: vec4<u32>, t: vec4<u32>) -> vec4<u32> {
+    return vec4<u32>(
+        f_dot4(vec4<u32>(e0.x, e1.x, e2.x, e3.x), t),
+        f_dot4(vec4<u32>(e0.y, e1.y, e2.y, e3.y), t),
+        f_dot4(vec4<u32>(e0.z, e1.z, e2.z, e3.z), t),
+        f_dot4(vec4<u32>(e0.w, e1.w, e2.w, e3.w), t),
     );
 }
 

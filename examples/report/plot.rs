@@ -1,0 +1,68 @@
+//! The record and the plot that `--out` writes.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+use serde_json::Value;
+
+/// Writes `DATE-report-ADAPTER.json` and the same name with `.svg`.
+pub fn write(report: &Value, dir: &Path) {
+    std::fs::create_dir_all(dir).expect("the directory can be made");
+    let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
+    let adapter: String = text("adapter").split(" (").next().unwrap_or_default().to_lowercase().replace(' ', "-");
+    let name = format!("{}-report-{adapter}", text("date"));
+    let json = serde_json::to_string_pretty(report).expect("JSON can be written");
+    std::fs::write(dir.join(format!("{name}.json")), json + "\n").expect("the record can be written");
+    let path = dir.join(format!("{name}.svg"));
+    draw(report, &path).expect("the plot can be drawn");
+    eprintln!("wrote {} and its record", path.display());
+}
+
+/// For each AIR: ours, the floor at plain-read speed, the stock prover, and the CUDA record where there is one. Nanoseconds per cell, log.
+fn draw(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let airs = report["airs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let root = SVGBackend::new(path, (1300, 640)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let read = report["read_gb_s"].as_f64().unwrap_or(1.0);
+    let series: [(&str, RGBColor, Box<dyn Fn(&Value) -> Option<f64>>); 4] = [
+        ("ours", RGBColor(0x1b, 0x7f, 0x5c), Box::new(|air| air["ns_per_cell"].as_f64())),
+        ("floor (plain read)", RGBColor(0xb0, 0xb0, 0xb0), Box::new(move |_| Some(4.0 / read))),
+        (
+            "native CUDA (record)",
+            RGBColor(0x4c, 0x72, 0xb0),
+            Box::new(|air| Some(air["speedup_cuda"].as_f64()? * air["ns_per_cell"].as_f64()?)),
+        ),
+        (
+            "stock prover (CPU)",
+            RGBColor(0xc4, 0x4e, 0x52),
+            Box::new(|air| Some(air["stock_cpu_ms"].as_f64()? / air["gpu_ms"].as_f64()? * air["ns_per_cell"].as_f64()?)),
+        ),
+    ];
+    let values = || airs.iter().flat_map(|air| series.iter().filter_map(move |(_, _, of)| of(air)));
+    let low = values().fold(f64::INFINITY, f64::min) / 2.0;
+    let high = values().fold(0.0, f64::max) * 2.0;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(format!("LogUp round 0, {}", report["adapter"].as_str().unwrap_or_default()), ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(150)
+        .y_label_area_size(70)
+        .build_cartesian_2d(0.0..airs.len() as f64, (low..high).log_scale())?;
+    chart.configure_mesh().disable_x_mesh().disable_x_axis().y_desc("ns per used cell").draw()?;
+    for (i, (name, color, of)) in series.iter().enumerate() {
+        let color = *color;
+        let bars = airs.iter().enumerate().filter_map(|(at, air)| {
+            let left = at as f64 + 0.08 + 0.21 * i as f64;
+            Some(Rectangle::new([(left, low), (left + 0.2, of(air)?)], color.filled()))
+        });
+        chart.draw_series(bars)?.label(*name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
+    }
+    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    let style = TextStyle::from(("sans-serif", 12).into_font().transform(FontTransform::Rotate90));
+    for (at, air) in airs.iter().enumerate() {
+        let (x, y) = chart.backend_coord(&(at as f64 + 0.35, low));
+        let name: String = air["name"].as_str().unwrap_or_default().chars().take(22).collect();
+        root.draw(&Text::new(name, (x, y + 8), style.clone()))?;
+    }
+    root.present()?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+// For one coset g^c D: partial[chunk][p | q][z] = sum_{x in chunk} eq[x] * sum_{root r} weight_{p|q}[r] * value_r(g^c omega^z, x)
+//
+// The textbook way through an expression, as an interpreter: a program is data, so one compiled kernel runs every AIR. Temporaries are
+// in scratch. Strategy::Direct runs it; the default's non-affine part has kernels of its own (coset_pass.wgsl).
+//
+// Grid, bindings: see shared/coset.wgsl. weights: [num_roots][2] EF, weight in p, weight in q.
+// Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+
+const OP_LOAD: u32 = 0u;       // destination <- column a
+const OP_ADD: u32 = 1u;
+const OP_SUB: u32 = 2u;
+const OP_MUL: u32 = 3u;
+const OP_NEG: u32 = 4u;
+const OP_FIRST: u32 = 5u;      // destination <- is_first
+const OP_LAST: u32 = 6u;       // destination <- is_last
+const OP_TRANSITION: u32 = 7u; // destination <- 1 - is_last
+const OP_ROOT: u32 = 8u;       // (p, q) += weights[b] * a
+
+const OPERAND_VALUE: u32 = 0x80000000u; // an operand with this bit is an index into the values, without it a temporary
+
+fn cells4(job: CosetJob, base: u32, row: u32, row_stride: u32) -> vec4<u32> {
+    return vec4<u32>(
+        trace_word(base + (row & job.row_mask) * row_stride),
+        trace_word(base + ((row + 1u) & job.row_mask) * row_stride),
+        trace_word(base + ((row + 2u) & job.row_mask) * row_stride),
+        trace_word(base + ((row + 3u) & job.row_mask) * row_stride),
+    );
+}
+
+// Column `column` of the job at the point. Off D 2^l_skip products; few loop iterations (see MAX_STEPS in plan/launch.rs).
+fn load_column(job: CosetJob, at: Point, column: u32) -> u32 {
+    let descriptor = job.columns_base + 3u * column;
+    let base = words[descriptor];
+    let row_stride = words[descriptor + 1u];
+    let row = (at.x << job.l_skip) + words[descriptor + 2u];
+    if job.identity == 1u {
+        return trace_word(base + ((row + at.z) & job.row_mask) * row_stride);
+    }
+    var sum = 0u;
+    let size = 1u << job.l_skip;
+    if size < 16u {
+        for (var z = 0u; z < size; z++) {
+            let cell = trace_word(base + ((row + z) & job.row_mask) * row_stride);
+            sum = f_add(sum, f_mul(lagrange(job, at.z, z), cell));
+        }
+        return sum;
+    }
+    for (var z = 0u; z < size; z += 16u) {
+        let low = f_add(
+            f_dot4(lagrange4(job, at.z, z), cells4(job, base, row + z, row_stride)),
+            f_dot4(lagrange4(job, at.z, z + 4u), cells4(job, base, row + z + 4u, row_stride)),
+        );
+        let high = f_add(
+            f_dot4(lagrange4(job, at.z, z + 8u), cells4(job, base, row + z + 8u, row_stride)),
+            f_dot4(lagrange4(job, at.z, z + 12u), cells4(job, base, row + z + 12u, row_stride)),
+        );
+        sum = f_add(sum, f_add(low, high));
+    }
+    return sum;
+}
+
+// Temporary `slot` of thread `lane` of the job.
+fn temp_at(job: CosetJob, slot: u32, lane: u32) -> u32 {
+    return job.temps_base + slot * job.num_threads + lane;
+}
+
+fn operand(job: CosetJob, a: u32, lane: u32) -> u32 {
+    if (a & OPERAND_VALUE) != 0u {
+        return value(job, a & ~OPERAND_VALUE);
+    }
+    return scratch[temp_at(job, a, lane)];
+}
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = tile_index(workgroup, grid);
+    if index >= arrayLength(&tiles) {
+        return;
+    }
+    let tile = tiles[index];
+    let job = jobs[tile.job];
+    let lane = (index - job.first_tile) * WORKGROUP_SIZE + thread;
+
+    let num_z = min(1u << job.l_skip, WORKGROUP_SIZE);
+    let z = tile.z_block * WORKGROUP_SIZE + (thread & (num_z - 1u));
+    let x_step = WORKGROUP_SIZE / num_z;
+    let end = min((tile.chunk + 1u) * job.chunk_x, job.num_x);
+
+    var at = Point(0u, z);
+    var sum_p = EXT_ZERO;
+    var sum_q = EXT_ZERO;
+    for (var x = tile.chunk * job.chunk_x + thread / num_z; x < end; x += x_step) {
+        at.x = x;
+        var p = EXT_ZERO;
+        var q = EXT_ZERO;
+        for (var i = 0u; i < job.num_instructions; i++) {
+            let instruction = job.program_base + 4u * i;
+            let op = words[instruction];
+            let destination = temp_at(job, words[instruction + 1u], lane);
+            let a = words[instruction + 2u];
+            let b = words[instruction + 3u];
+            switch op {
+                case OP_LOAD: { scratch[destination] = load_column(job, at, a); }
+                case OP_ADD: { scratch[destination] = f_add(operand(job, a, lane), operand(job, b, lane)); }
+                case OP_SUB: { scratch[destination] = f_sub(operand(job, a, lane), operand(job, b, lane)); }
+                case OP_MUL: { scratch[destination] = f_mul(operand(job, a, lane), operand(job, b, lane)); }
+                case OP_NEG: { scratch[destination] = f_sub(0u, operand(job, a, lane)); }
+                case OP_FIRST: { scratch[destination] = is_first(job, at); }
+                case OP_LAST: { scratch[destination] = is_last(job, at); }
+                case OP_TRANSITION: { scratch[destination] = is_transition(job, at); }
+                default: {
+                    let root = operand(job, a, lane);
+                    let weights = job.weights_base + 8u * b;
+                    p = ext_add(p, ext_scale(ext_word(weights), root));
+                    q = ext_add(q, ext_scale(ext_word(weights + 4u), root));
+                }
+            }
+        }
+        let eq_x = eq[job.eq_base + x];
+        sum_p = ext_add(sum_p, ext_mul(eq_x, p));
+        sum_q = ext_add(sum_q, ext_mul(eq_x, q));
+    }
+
+    store_partials(job, tile, thread, z, sum_p, sum_q);
+}

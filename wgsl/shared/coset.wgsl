@@ -1,0 +1,126 @@
+// What both coset kernels share: the job, the bindings, and a column's or selector's value at a point.
+//
+// On D itself (c = 0) a column's value is a cell. On another coset g^c D it is a dot product with a row of a circulant matrix,
+//     T(g^c omega^z, x) = sum_{z'} L[(z - z') mod N] * T[x * N + z'],   L[j] = (y^N - 1) / (N (y - 1)), y = g^c omega^j, N = 2^l_skip.
+//
+// Grid: one workgroup per tile (chunk of x, block of 256 z). Thread bits, low to high: z, x. A thread takes x, x + 2^log_x, ... of its chunk.
+// | binding | shape and element                                                      | form       |
+// | tiles   | [num_tiles] Tile                                                        |            |
+// | jobs    | [num_jobs] CosetJob                                                     |            |
+// | words   | program, columns, values, weights, lagrange: see the fields of CosetJob | Montgomery |
+// | eq      | [num_x] EF at eq_base                                                   | Montgomery |
+// | scratch | [num_chunks][p | q][2^l_skip] EF at word partial_base; temporaries      | Montgomery |
+// |         | [num_temps][num_threads] u32 at word temps_base                         |            |
+// | trace_* | words of the matrices, see trace_<slots>.wgsl                           | Montgomery |
+
+struct CosetJob {
+    program_base: u32,  // coset_interpret: [num_instructions][4] u32: op, destination, a, b
+    num_instructions: u32,
+    columns_base: u32,  // [..][3] u32: flat word index of row 0, words per row, 1 for the next row
+    values_base: u32,   // [..] u32: degree-0 nodes, known at the call
+    weights_base: u32,  // EF, in the order that the kernel adds them
+    lagrange_base: u32, // [2^l_skip] u32: L of this coset
+    identity: u32,      // 1 on D itself
+    l_skip: u32,
+    row_mask: u32,      // height - 1
+    num_x: u32,
+    chunk_x: u32,       // x per chunk
+    eq_base: u32,       // EF index
+    partial_base: u32,  // word index, a multiple of 4
+    temps_base: u32,    // word index
+    num_threads: u32,   // of the job, in all its tiles
+    first_tile: u32,    // the job's first tile
+}
+
+const ONE: u32 = 0x0ffffffeu; // 2^32 mod P
+
+@group(0) @binding(0) var<storage, read> tiles: array<Tile>;
+@group(0) @binding(1) var<storage, read> jobs: array<CosetJob>;
+@group(0) @binding(2) var<storage, read> words: array<u32>;
+@group(0) @binding(3) var<storage, read> eq: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> scratch: array<u32>;
+
+// A thread's place: the cube's x, and the point z of the coset.
+struct Point {
+    x: u32,
+    z: u32,
+}
+
+fn ext_word(i: u32) -> vec4<u32> {
+    return vec4<u32>(words[i], words[i + 1u], words[i + 2u], words[i + 3u]);
+}
+
+// The degree-0 node `i`.
+fn value(job: CosetJob, i: u32) -> u32 {
+    return words[job.values_base + i];
+}
+
+// The Lagrange polynomial of D's point z' at this coset's point z.
+fn lagrange(job: CosetJob, z: u32, z_prime: u32) -> u32 {
+    let mask = (1u << job.l_skip) - 1u;
+    if job.identity == 1u {
+        return select(0u, ONE, ((z ^ z_prime) & mask) == 0u);
+    }
+    return words[job.lagrange_base + ((z - z_prime) & mask)];
+}
+
+fn lagrange4(job: CosetJob, z: u32, z_prime: u32) -> vec4<u32> {
+    let mask = (1u << job.l_skip) - 1u;
+    let at = z - z_prime;
+    let base = job.lagrange_base;
+    return vec4<u32>(
+        words[base + (at & mask)],
+        words[base + ((at - 1u) & mask)],
+        words[base + ((at - 2u) & mask)],
+        words[base + ((at - 3u) & mask)],
+    );
+}
+
+// The selector that is 1 on the rows z' = offset mod height of D at one x, as a polynomial in Z. One term unless the trace is lifted.
+fn selector(job: CosetJob, z: u32, offset: u32) -> u32 {
+    var sum = 0u;
+    let size = 1u << job.l_skip;
+    let height = min(job.row_mask + 1u, size);
+    for (var z_prime = offset & (height - 1u); z_prime < size; z_prime += height) {
+        sum = f_add(sum, lagrange(job, z, z_prime));
+    }
+    return sum;
+}
+
+fn is_first(job: CosetJob, at: Point) -> u32 {
+    if at.x != 0u {
+        return 0u;
+    }
+    return selector(job, at.z, 0u);
+}
+
+fn is_last(job: CosetJob, at: Point) -> u32 {
+    if at.x + 1u != job.num_x {
+        return 0u;
+    }
+    return selector(job, at.z, job.row_mask);
+}
+
+fn is_transition(job: CosetJob, at: Point) -> u32 {
+    return f_sub(ONE, is_last(job, at));
+}
+
+// Adds up the threads' sums over x and stores the tile's partial sums.
+fn store_partials(job: CosetJob, tile: Tile, thread: u32, z: u32, p: vec4<u32>, q: vec4<u32>) {
+    let size = 1u << job.l_skip;
+    let num_z = min(size, WORKGROUP_SIZE);
+    let total_p = sum_lanes(p, thread, num_z);
+    let total_q = sum_lanes(q, thread, num_z);
+    if thread < num_z {
+        let out_p = job.partial_base + 4u * (2u * tile.chunk * size + z);
+        let out_q = out_p + 4u * size;
+        scratch[out_p] = total_p.x;
+        scratch[out_p + 1u] = total_p.y;
+        scratch[out_p + 2u] = total_p.z;
+        scratch[out_p + 3u] = total_p.w;
+        scratch[out_q] = total_q.x;
+        scratch[out_q + 1u] = total_q.y;
+        scratch[out_q + 2u] = total_q.z;
+        scratch[out_q + 3u] = total_q.w;
+    }
+}

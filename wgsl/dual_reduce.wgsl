@@ -4,7 +4,7 @@
 // A block is one polynomial pair on one coset: the affine part on D, or one coset of the non-affine part. A run is one partial-sum
 // region that counts towards it. A call's last dispatch: workgroup (0, 0) also writes the call's nonce behind the results.
 //
-// Grid: x = z, y = job; a workgroup whose z is outside its job's skip domain returns. Thread t takes partials t, t + 256, ...
+// Grid: x = z, y = job; a workgroup whose z is outside its job's skip domain returns.
 // | binding  | shape and element                                             | form       |
 // | jobs     | [num_jobs] ReduceJob                                           |            |
 // | runs     | [..] ReduceRun                                                 |            |
@@ -71,10 +71,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let stride = select(job.num_z, 1u, run.kind == RUN_WRAP);
         let first = run.partial_base + select(z, 0u, run.kind == RUN_WRAP) + select(0u, 1u, run.kind == RUN_NEXT);
-        for (var i = thread; i < run.num_chunks * run.num_columns; i += WORKGROUP_SIZE) {
-            let chunk = i / run.num_columns;
-            let column = i % run.num_columns;
-            let sum = partials[first + (chunk * run.num_stored + column) * stride];
+        // Threads share out the columns and, where these are few, the chunks; a weight multiplies once per thread and column.
+        let log_columns = min(32u - countLeadingZeros(run.num_columns - 1u), 8u);
+        let column_lanes = 1u << log_columns;
+        let chunk_lanes = WORKGROUP_SIZE >> log_columns;
+        for (var column = thread & (column_lanes - 1u); column < run.num_columns; column += column_lanes) {
+            var sum = EXT_ZERO;
+            for (var chunk = thread >> log_columns; chunk < run.num_chunks; chunk += chunk_lanes) {
+                sum = ext_add(sum, partials[first + (chunk * run.num_stored + column) * stride]);
+            }
             let weights = run.weights_base + 8u * column;
             p = ext_add(p, ext_mul(sum, ext_word(weights)));
             q = ext_add(q, ext_mul(sum, ext_word(weights + 4u)));

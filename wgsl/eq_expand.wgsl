@@ -16,7 +16,7 @@ struct EqJob {
     out_base: u32,  // EF index
 }
 
-const EQ_PER_TILE: u32 = 4096u;
+const EQ_PER_TILE: u32 = 512u;
 
 @group(0) @binding(0) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(1) var<storage, read> jobs: array<EqJob>;

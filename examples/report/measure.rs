@@ -128,6 +128,14 @@ fn gpu_ms(stats: &Round0Stats) -> f64 {
     ms(stats.gpu.unwrap_or(stats.wall))
 }
 
+/// GPU ms of each stage, from one more call with a pass for each.
+fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
+    round0.set_stage_times(true);
+    let stats = round0.evaluate(instances)?.stats;
+    round0.set_stage_times(false);
+    Ok(stats.stages.iter().map(|stage| (stage.kernel.name().to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
+}
+
 /// The first call, and of `calls` more the one with the median wall time, with the median GPU and CPU times put in.
 fn repeat_calls(round0: &mut Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
     let first = round0.evaluate(instances)?;
@@ -201,6 +209,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
             "stock_cpu_ms": stock_scaled,
             "stock_log_height": height.min(LOG_BLOCK),
             "speedup_stock": stock_scaled / ms(stats.wall),
+            "stage_ms": stages(&mut round0, &[instance])?,
             "exact": exact,
         });
         if on_h200 && log_height == 20 {
@@ -221,6 +230,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         "gpu_ms": gpu_ms(&segment[0]),
         "wall_ms": ms(segment[0].wall),
         "cpu_ms": ms(segment[0].cpu),
+        "stage_ms": segment[0].stages.iter().map(|s| json!([s.kernel.name(), ms(s.gpu)])).collect::<Vec<_>>(),
         "waits": segment[0].waits,
         "kernels": segment[0].kernels(),
         "allocations": segment[0].allocations,
@@ -281,7 +291,12 @@ fn segment_118(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], calls: usiz
         let plans: Vec<Round0Plan> = airs.iter().map(|air| Round0Plan::new(air.air(), L_SKIP, strategy)).collect::<Result<_>>()?;
         let instances: Vec<Instance<'_>> =
             residents.iter().zip(&mains).zip(&plans).map(|((resident, main), plan)| resident.instance(plan, main)).collect();
-        let (output, stats) = repeat_calls(&mut Round0::with_schedule(gpu, schedule), &instances, calls)?;
+        let mut round0 = Round0::with_schedule(gpu, schedule);
+        let (output, mut stats) = repeat_calls(&mut round0, &instances, calls)?;
+        if strategy == Strategy::Split {
+            round0.set_stage_times(true);
+            stats.stages = round0.evaluate(&instances)?.stats.stages;
+        }
         assert!(*expected.get_or_insert(output.polys.clone()) == output.polys, "{strategy:?} and {schedule:?} differ");
         all.push(stats);
     }

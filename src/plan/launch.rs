@@ -3,15 +3,15 @@
 /// Threads per workgroup, in every kernel. 256 is what WebGPU guarantees; not tuned further.
 pub(crate) const WORKGROUP_SIZE: u32 = 256;
 /// Consecutive `x` of one `eq_expand` tile.
-pub(crate) const EQ_PER_TILE: u32 = 4096;
+pub(crate) const EQ_PER_TILE: u32 = 512;
 /// Columns per thread in `column_sums`.
 const COLUMNS_PER_THREAD: u32 = 4;
 /// Row-major: neighbouring threads on neighbouring columns, at most this many as a power of two. 16 words are a 64-byte line.
 const ROW_MAJOR_LOG_C: u32 = 4;
 /// Rows that a thread adds up before its workgroup's lanes are summed. Guess.
 const ROWS_PER_THREAD: u64 = 32;
-/// Tiles of one job beyond which more chunks only cost partial sums. Guess.
-const MAX_TILES: u64 = 4096;
+/// Tiles of one job beyond which more chunks only cost partial sums.
+const MAX_TILES: u64 = 2048;
 /// Tiles of one interpreted coset job: bounds its temporaries. Guess.
 const MAX_INTERPRETED_TILES: u64 = 1024;
 /// Rows per thread of an interpreted coset pass. Guess.

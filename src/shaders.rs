@@ -170,7 +170,7 @@ shader_structs! {
         chunk_x, eq_base, partial_base, temps_base, num_threads, first_tile,
     }
     /// `wgsl/dual_reduce.wgsl`
-    pub(crate) struct ReduceJob { num_z, result_base, first_run, num_runs, parts, nonce }
+    pub(crate) struct ReduceJob { num_z, log_z, result_base, first_run, num_runs, parts, nonce }
     /// `wgsl/dual_reduce.wgsl`
     pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, weights_base }
     /// `wgsl/field_ops.wgsl`

@@ -2,10 +2,12 @@
 //     s_p(z) = sum_run sum_chunk sum_column weight_p[column] * partial[chunk][column][z]      (s_q alike with weight_q)
 //
 // A block is one polynomial pair on one coset: the affine part on D, or one coset of the non-affine part. A run is one partial-sum
-// region that counts towards it. A call's last dispatch: workgroup (0, 0) also writes the call's nonce behind the results.
+// region that counts towards it. A call's last dispatch: the first workgroup also writes the call's nonce behind the results.
 //
-// Grid: x = z, y = job; a workgroup whose z is outside its job's skip domain returns.
+// Grid: one workgroup per tile (block of 2^log_z z of a job). Thread bits, low to high: z, lane. A job with few partials takes many z per
+// workgroup, which a software device likes; one with many takes a workgroup for each z.
 // | binding  | shape and element                                             | form       |
+// | tiles    | [num_tiles] Tile                                               |            |
 // | jobs     | [num_jobs] ReduceJob                                           |            |
 // | runs     | [..] ReduceRun                                                 |            |
 // | words    | [num_columns][2] EF at weights_base: weight in p, weight in q  | Montgomery |
@@ -15,6 +17,7 @@
 
 struct ReduceJob {
     num_z: u32,
+    log_z: u32,       // thread bits for z
     result_base: u32, // EF index
     first_run: u32,
     num_runs: u32,
@@ -36,29 +39,40 @@ const RUN_NEXT: u32 = 1u;    // columns at z + 1, for every z but the last
 const RUN_WRAP: u32 = 2u;    // the last z's columns at z + 1, which are sums of their own
 const RUN_PAIRS: u32 = 3u;   // two columns, numerator and denominator, already weighted
 
-@group(0) @binding(0) var<storage, read> jobs: array<ReduceJob>;
-@group(0) @binding(1) var<storage, read> runs: array<ReduceRun>;
-@group(0) @binding(2) var<storage, read> words: array<u32>;
-@group(0) @binding(3) var<storage, read> partials: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> results: array<vec4<u32>>;
+@group(0) @binding(0) var<storage, read> tiles: array<Tile>;
+@group(0) @binding(1) var<storage, read> jobs: array<ReduceJob>;
+@group(0) @binding(2) var<storage, read> runs: array<ReduceRun>;
+@group(0) @binding(3) var<storage, read> words: array<u32>;
+@group(0) @binding(4) var<storage, read> partials: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> results: array<vec4<u32>>;
 
 fn ext_word(i: u32) -> vec4<u32> {
     return vec4<u32>(words[i], words[i + 1u], words[i + 2u], words[i + 3u]);
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let z = workgroup.x;
-    let job = jobs[workgroup.y];
-    if z >= job.num_z {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = tile_index(workgroup, grid);
+    if index >= arrayLength(&tiles) {
         return;
     }
+    let tile = tiles[index];
+    let job = jobs[tile.job];
+    let z_lanes = 1u << job.log_z;
+    let z = (tile.z_block << job.log_z) + (thread & (z_lanes - 1u));
+    let lane = thread >> job.log_z;
+    let log_lanes = 8u - job.log_z;
+    let num_lanes = 1u << log_lanes;
     var p = EXT_ZERO;
     var q = EXT_ZERO;
     for (var r = job.first_run; r < job.first_run + job.num_runs; r++) {
         let run = runs[r];
         if run.kind == RUN_PAIRS {
-            for (var chunk = thread; chunk < run.num_chunks; chunk += WORKGROUP_SIZE) {
+            for (var chunk = lane; chunk < run.num_chunks; chunk += num_lanes) {
                 let at = run.partial_base + 2u * chunk * job.num_z + z;
                 p = ext_add(p, partials[at]);
                 q = ext_add(q, partials[at + job.num_z]);
@@ -71,13 +85,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let stride = select(job.num_z, 1u, run.kind == RUN_WRAP);
         let first = run.partial_base + select(z, 0u, run.kind == RUN_WRAP) + select(0u, 1u, run.kind == RUN_NEXT);
-        // Threads share out the columns and, where these are few, the chunks; a weight multiplies once per thread and column.
-        let log_columns = min(32u - countLeadingZeros(run.num_columns - 1u), 8u);
+        // Lanes share out the columns and, where these are few, the chunks; a weight multiplies once per lane and column.
+        let log_columns = min(32u - countLeadingZeros(run.num_columns - 1u), log_lanes);
         let column_lanes = 1u << log_columns;
-        let chunk_lanes = WORKGROUP_SIZE >> log_columns;
-        for (var column = thread & (column_lanes - 1u); column < run.num_columns; column += column_lanes) {
+        let chunk_lanes = num_lanes >> log_columns;
+        for (var column = lane & (column_lanes - 1u); column < run.num_columns; column += column_lanes) {
             var sum = EXT_ZERO;
-            for (var chunk = thread >> log_columns; chunk < run.num_chunks; chunk += chunk_lanes) {
+            for (var chunk = lane >> log_columns; chunk < run.num_chunks; chunk += chunk_lanes) {
                 sum = ext_add(sum, partials[first + (chunk * run.num_stored + column) * stride]);
             }
             let weights = run.weights_base + 8u * column;
@@ -85,9 +99,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             q = ext_add(q, ext_mul(sum, ext_word(weights + 4u)));
         }
     }
-    let total_p = sum_lanes(p, thread, 1u);
-    let total_q = sum_lanes(q, thread, 1u);
-    if thread == 0u {
+    let total_p = sum_lanes(p, thread, z_lanes);
+    let total_q = sum_lanes(q, thread, z_lanes);
+    if thread < z_lanes {
         let out = job.result_base + 2u * z;
         if (job.parts & 1u) != 0u {
             results[out] = total_p;
@@ -95,8 +109,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if (job.parts & 2u) != 0u {
             results[out + 1u] = total_q;
         }
-        if z == 0u && workgroup.y == 0u {
-            results[arrayLength(&results) - 1u] = vec4<u32>(job.nonce, 0u, 0u, 0u);
-        }
+    }
+    if thread == 0u && index == 0u {
+        results[arrayLength(&results) - 1u] = vec4<u32>(job.nonce, 0u, 0u, 0u);
     }
 }

@@ -135,6 +135,17 @@ impl CosetGeometry {
     }
 }
 
+/// log2 of the `z` that one workgroup of the reduction takes, for a job that adds up `num_partials` for each: up to sixteen lanes share a
+/// `z` when there are few, a whole workgroup when there are many.
+pub(crate) fn reduce_log_z(num_z: u32, num_partials: u64) -> u32 {
+    let wanted = match num_partials {
+        0..=128 => 4,
+        129..=512 => 2,
+        _ => 0,
+    };
+    num_z.ilog2().min(wanted)
+}
+
 /// `num_x` in about `wanted` runs of equal length, a multiple of `lanes`: (length, number).
 fn chunks(num_x: u32, wanted: u64, lanes: u64) -> (u32, u32) {
     let chunk_x = u64::from(num_x).div_ceil(wanted.max(1)).next_multiple_of(lanes) as u32;

@@ -20,7 +20,7 @@ use crate::{
     plan::{
         DeviceLimits, PlannedProgram,
         affine::{AffineColumn, AffineMatrix, Weight},
-        launch::{ColumnGeometry, EQ_PER_TILE, Slots, WORKGROUP_SIZE, WindowRun},
+        launch::{ColumnGeometry, EQ_PER_TILE, Slots, WORKGROUP_SIZE, WindowRun, reduce_log_z},
         program::Program,
     },
     recording::{Binding, Dispatch, EqUpload, Recording, Resource, TraceWindow},
@@ -503,11 +503,17 @@ impl Recorder<'_> {
         let mut elements = 0u64;
         let mut jobs: Vec<ReduceJob> = Vec::with_capacity(call.work.len());
         let mut runs: Vec<ReduceRun> = Vec::new();
+        let mut tiles: Vec<Tile> = Vec::new();
         for (work, work_runs) in call.work.iter().zip(&self.runs) {
             let num_z = self.prepared[work.instance].num_z();
             bases.push(elements as usize);
+            let num_partials = work_runs.iter().map(|run| u64::from(run.num_chunks) * u64::from(run.num_columns)).sum();
+            let log_z = reduce_log_z(num_z, num_partials);
+            let job = jobs.len() as u32;
+            tiles.extend((0..num_z >> log_z).map(|z_block| Tile { job, z_block, ..Tile::default() }));
             jobs.push(ReduceJob {
                 num_z,
+                log_z,
                 result_base: elements as u32,
                 first_run: runs.len() as u32,
                 num_runs: work_runs.len() as u32,
@@ -517,24 +523,13 @@ impl Recorder<'_> {
             runs.extend(work_runs);
             elements += 2 * u64::from(num_z);
         }
-        let limit = u64::from(self.limits.workgroups_per_dimension);
-        if jobs.len() as u64 > limit {
-            let (air, kernel) = ("(the whole call)".into(), Kernel::DualReduce.name());
-            return Err(Error::DeviceLimit { air, kernel, what: "workgroups", requested: jobs.len() as u64, limit });
-        }
-        let max_num_z = jobs.iter().map(|job| job.num_z).max().unwrap_or(1);
-        let run_table = self.section(&runs);
+        let grid = self.grid(Kernel::DualReduce, tiles.len())?;
+        let (tile_table, run_table) = (self.section(&tiles), self.section(&runs));
         for &parts in call.reductions {
             let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { parts, ..*job }).collect();
-            let tables = vec![self.section(&jobs), run_table];
-            self.launches.push(Launch {
-                kernel: Kernel::DualReduce,
-                program: None,
-                tables,
-                slots: Slots::default(),
-                grid: [max_num_z, jobs.len() as u32],
-                cosets: 0..num_cosets(call).max(1) as u32,
-            });
+            let tables = vec![tile_table, self.section(&jobs), run_table];
+            let cosets = 0..num_cosets(call).max(1) as u32;
+            self.launches.push(Launch { kernel: Kernel::DualReduce, program: None, tables, slots: Slots::default(), grid, cosets });
         }
         Ok((bases, elements))
     }
@@ -626,17 +621,16 @@ impl Recorder<'_> {
         if group.jobs.is_empty() {
             return Ok(());
         }
-        let num_tiles = group.tiles.len() as u64;
-        let grid = self.limits.grid(num_tiles).map_err(|limit| Error::DeviceLimit {
-            air: "(the whole call)".into(),
-            kernel: kernel.name(),
-            what: "workgroups",
-            requested: num_tiles,
-            limit,
-        })?;
+        let grid = self.grid(kernel, group.tiles.len())?;
         let tables = vec![self.section(&group.tiles), self.section(&group.jobs)];
         self.launches.push(Launch { kernel, program: None, tables, slots: group.slots, grid, cosets });
         Ok(())
+    }
+
+    fn grid(&self, kernel: Kernel, num_tiles: usize) -> Result<[u32; 2]> {
+        let requested = num_tiles as u64;
+        let (air, kernel, what) = ("(the whole call)".to_owned(), kernel.name(), "workgroups");
+        self.limits.grid(requested).map_err(|limit| Error::DeviceLimit { air, kernel, what, requested, limit })
     }
 
     /// Adds an aligned table to the input buffer.

@@ -1,4 +1,4 @@
-// One workgroup works on one tile: a part of one job. Every kernel but dual_reduce is dispatched over a table of tiles, so that the
+// One workgroup works on one tile: a part of one job. Every kernel of a call is dispatched over a table of tiles, so that the
 // jobs of many AIRs share a dispatch.
 struct Tile {
     job: u32,       // index into the kernel's job table

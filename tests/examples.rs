@@ -67,3 +67,31 @@ fn keccakf_prints_a_table() {
     let output = example("keccakf").arg("--no-such-flag").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// The whole comparison, small: every AIR, the segment and the small ones are judged by the stock prover on the way.
+#[test]
+fn report_is_exact_and_complete() {
+    let out = std::env::temp_dir().join(format!("logup-wgpu-report-{}", std::process::id()));
+    let printed = stdout(example("report").args(["--quick", "--json", "--log-height", "8", "--out"]).arg(&out));
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(json["exact"], true);
+    assert!(json["read_gb_s"].as_f64().unwrap() > 0.0);
+    let airs = json["airs"].as_array().unwrap();
+    assert_eq!(airs.len(), 26);
+    for air in airs {
+        assert_eq!(air["exact"], true, "{air}");
+        for key in ["log_height", "gpu_ms", "stock_cpu_ms", "speedup_stock", "fraction_of_read"] {
+            assert!(air[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {air}");
+        }
+    }
+    let segment = &json["segment_118"];
+    assert_eq!([&segment["waits"], &segment["allocations"]], [1, 0]);
+    assert!(segment["kernels"].as_u64().unwrap() < 26, "AIRs share dispatches: {segment}");
+    assert_eq!(json["many_small"]["waits"], 1);
+    let files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for extension in ["json", "svg"] {
+        let file = files.iter().find(|path| path.extension().is_some_and(|found| found == extension)).unwrap();
+        assert!(std::fs::read_to_string(file).unwrap().len() > 1000, "{}", file.display());
+    }
+    std::fs::remove_dir_all(&out).unwrap();
+}

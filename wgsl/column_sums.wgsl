@@ -42,6 +42,10 @@ struct ColumnJob {
 @group(0) @binding(3) var<storage, read> eq: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> partials: array<vec4<u32>>;
 
+fn cells(base: u32, rows: vec4<u32>) -> vec4<u32> {
+    return vec4<u32>(trace_word(base + rows.x), trace_word(base + rows.y), trace_word(base + rows.z), trace_word(base + rows.w));
+}
+
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -78,29 +82,32 @@ fn main(
     var sum3: ExtAcc;
     let begin = job.first_x + tile.chunk * job.chunk_x;
     let end = min(begin + job.chunk_x, job.end_x);
-    let x_last = end - 1u;
-    for (var x0 = begin + x_lane; x0 < end; x0 += 4u * x_step) {
-        // An x past the end reads the last one and counts with eq = 0.
-        let x1 = x0 + x_step;
-        let x2 = x0 + 2u * x_step;
-        let x3 = x0 + 3u * x_step;
+    let row = z + job.row_offset;
+    var x0 = begin + x_lane;
+    for (; x0 + 3u * x_step < end; x0 += 4u * x_step) {
         let e0 = eq[job.eq_base + x0];
-        let e1 = select(EXT_ZERO, eq[job.eq_base + min(x1, x_last)], x1 < end);
-        let e2 = select(EXT_ZERO, eq[job.eq_base + min(x2, x_last)], x2 < end);
-        let e3 = select(EXT_ZERO, eq[job.eq_base + min(x3, x_last)], x3 < end);
-        let row = z + job.row_offset;
-        let r0 = ((x0 * job.x_rows + row) & job.row_mask) * job.row_stride;
-        let r1 = ((min(x1, x_last) * job.x_rows + row) & job.row_mask) * job.row_stride;
-        let r2 = ((min(x2, x_last) * job.x_rows + row) & job.row_mask) * job.row_stride;
-        let r3 = ((min(x3, x_last) * job.x_rows + row) & job.row_mask) * job.row_stride;
-        let t0 = vec4<u32>(trace_word(base0 + r0), trace_word(base0 + r1), trace_word(base0 + r2), trace_word(base0 + r3));
-        let t1 = vec4<u32>(trace_word(base1 + r0), trace_word(base1 + r1), trace_word(base1 + r2), trace_word(base1 + r3));
-        let t2 = vec4<u32>(trace_word(base2 + r0), trace_word(base2 + r1), trace_word(base2 + r2), trace_word(base2 + r3));
-        let t3 = vec4<u32>(trace_word(base3 + r0), trace_word(base3 + r1), trace_word(base3 + r2), trace_word(base3 + r3));
-        sum0 = ext_acc_mad4(sum0, e0, e1, e2, e3, t0);
-        sum1 = ext_acc_mad4(sum1, e0, e1, e2, e3, t1);
-        sum2 = ext_acc_mad4(sum2, e0, e1, e2, e3, t2);
-        sum3 = ext_acc_mad4(sum3, e0, e1, e2, e3, t3);
+        let e1 = eq[job.eq_base + x0 + x_step];
+        let e2 = eq[job.eq_base + x0 + 2u * x_step];
+        let e3 = eq[job.eq_base + x0 + 3u * x_step];
+        let rows = vec4<u32>(
+            (x0 * job.x_rows + row) & job.row_mask,
+            ((x0 + x_step) * job.x_rows + row) & job.row_mask,
+            ((x0 + 2u * x_step) * job.x_rows + row) & job.row_mask,
+            ((x0 + 3u * x_step) * job.x_rows + row) & job.row_mask,
+        ) * job.row_stride;
+        sum0 = ext_acc_mad4(sum0, e0, e1, e2, e3, cells(base0, rows));
+        sum1 = ext_acc_mad4(sum1, e0, e1, e2, e3, cells(base1, rows));
+        sum2 = ext_acc_mad4(sum2, e0, e1, e2, e3, cells(base2, rows));
+        sum3 = ext_acc_mad4(sum3, e0, e1, e2, e3, cells(base3, rows));
+    }
+    // Up to three x are left, in traces of few x.
+    for (; x0 < end; x0 += x_step) {
+        let e = eq[job.eq_base + x0];
+        let at = ((x0 * job.x_rows + row) & job.row_mask) * job.row_stride;
+        sum0 = ext_acc_mad4(sum0, e, EXT_ZERO, EXT_ZERO, EXT_ZERO, vec4<u32>(trace_word(base0 + at), 0u, 0u, 0u));
+        sum1 = ext_acc_mad4(sum1, e, EXT_ZERO, EXT_ZERO, EXT_ZERO, vec4<u32>(trace_word(base1 + at), 0u, 0u, 0u));
+        sum2 = ext_acc_mad4(sum2, e, EXT_ZERO, EXT_ZERO, EXT_ZERO, vec4<u32>(trace_word(base2 + at), 0u, 0u, 0u));
+        sum3 = ext_acc_mad4(sum3, e, EXT_ZERO, EXT_ZERO, EXT_ZERO, vec4<u32>(trace_word(base3 + at), 0u, 0u, 0u));
     }
 
     let stride = 1u << log_lanes;

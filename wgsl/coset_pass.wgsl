@@ -63,13 +63,17 @@ fn lagrange_row(job: CosetJob, at: Point, z: u32) -> vec4<u32> {
     return vec4<u32>(l.x, select(0u, l.y, size > 1u), select(0u, l.z, size > 2u), select(0u, l.w, size > 2u));
 }
 
-fn cell(job: CosetJob, column: u32, row: u32) -> u32 {
-    let descriptor = job.columns_base + 3u * column;
-    return trace_word(words[descriptor] + row * words[descriptor + 1u]);
+// A column of the program: flat word index of row 0, words per row.
+fn descriptor(job: CosetJob, column: u32) -> vec2<u32> {
+    let at = job.columns_base + 3u * column;
+    return vec2<u32>(words[at], words[at + 1u]);
 }
 
-fn cells(job: CosetJob, column: u32, rows: vec4<u32>) -> vec4<u32> {
-    let descriptor = job.columns_base + 3u * column;
-    let at = vec4<u32>(words[descriptor]) + rows * words[descriptor + 1u];
+fn cell(column: vec2<u32>, row: u32) -> u32 {
+    return trace_word(column.x + row * column.y);
+}
+
+fn cells(column: vec2<u32>, rows: vec4<u32>) -> vec4<u32> {
+    let at = vec4<u32>(column.x) + rows * column.y;
     return vec4<u32>(trace_word(at.x), trace_word(at.y), trace_word(at.z), trace_word(at.w));
 }

@@ -221,7 +221,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
 
     // Software devices and quick runs take the segment 2^6 times smaller.
     let offset = if software || args.quick { 6 } else { 0 };
-    let heights = SEGMENT_118.map(|log| if log > offset { log - offset } else { 0 });
+    let heights = SEGMENT_118.map(|log| log.saturating_sub(offset));
     let all: Vec<&StockAir> = stock_airs.iter().collect();
     eprintln!("segment 118, heights divided by 2^{offset}");
     let segment = segment_118(gpu, &all, &heights, if args.quick { 3 } else { calls })?;

@@ -18,13 +18,16 @@ pub fn write(report: &Value, dir: &Path) {
     eprintln!("wrote {} and its record", path.display());
 }
 
+/// An AIR's time per cell in one series, where it has one.
+type Nanoseconds<'a> = Box<dyn Fn(&Value) -> Option<f64> + 'a>;
+
 /// For each AIR: ours, the floor at plain-read speed, the stock prover, and the CUDA record where there is one. Nanoseconds per cell, log.
 fn draw(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let airs = report["airs"].as_array().map(Vec::as_slice).unwrap_or_default();
     let root = SVGBackend::new(path, (1300, 640)).into_drawing_area();
     root.fill(&WHITE)?;
     let read = report["read_gb_s"].as_f64().unwrap_or(1.0);
-    let series: [(&str, RGBColor, Box<dyn Fn(&Value) -> Option<f64>>); 4] = [
+    let series: [(&str, RGBColor, Nanoseconds<'_>); 4] = [
         ("ours", RGBColor(0x1b, 0x7f, 0x5c), Box::new(|air| air["ns_per_cell"].as_f64())),
         ("floor (plain read)", RGBColor(0xb0, 0xb0, 0xb0), Box::new(move |_| Some(4.0 / read))),
         (

@@ -77,18 +77,18 @@ fn columns(source: &mut String, program: &Program) {
     }
     let rows = |next: bool| if next { "next" } else { "rows" };
     for i in 0..program.columns.len() {
-        writeln!(source, "    var c{i} = 0u;").expect(WRITES);
+        writeln!(source, "    let d{i} = descriptor(job, {i}u);\n    var c{i} = 0u;").expect(WRITES);
     }
     source.push_str("    if job.identity == 1u {\n        let rows = row(job, at, at.z);\n        let next = row(job, at, at.z + 1u);\n");
     for (i, (_, column)) in program.columns.iter().enumerate() {
-        writeln!(source, "        c{i} = cell(job, {i}u, {});", rows(column.next)).expect(WRITES);
+        writeln!(source, "        c{i} = cell(d{i}, {});", rows(column.next)).expect(WRITES);
     }
     source.push_str(
         "    } else {\n        for (var z = 0u; z < (1u << job.l_skip); z += 4u) {\n            let l = lagrange_row(job, at, z);\n            \
          let rows = rows4(job, at, z);\n            let next = rows4(job, at, z + 1u);\n",
     );
     for (i, (_, column)) in program.columns.iter().enumerate() {
-        writeln!(source, "            c{i} = f_add(c{i}, f_dot4(l, cells(job, {i}u, {})));", rows(column.next)).expect(WRITES);
+        writeln!(source, "            c{i} = f_add(c{i}, f_dot4(l, cells(d{i}, {})));", rows(column.next)).expect(WRITES);
     }
     source.push_str("        }\n    }\n");
 }

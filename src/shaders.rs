@@ -118,7 +118,7 @@ impl Variant {
 
     /// The complete WGSL text with a generated program.
     pub(crate) fn source_with(self, program: &str) -> String {
-        let field = match self.form {
+        let products = match self.form {
             FieldForm::U64 => include_str!("../wgsl/shared/field_u64.wgsl"),
             FieldForm::U32 => include_str!("../wgsl/shared/field_u32.wgsl"),
         };
@@ -130,7 +130,8 @@ impl Variant {
             4 => include_str!("../wgsl/shared/trace_4.wgsl"),
             _ => include_str!("../wgsl/shared/trace_8.wgsl"),
         };
-        let mut source = [field, include_str!("../wgsl/shared/ext4.wgsl"), trace].join("\n");
+        let sums = include_str!("../wgsl/shared/field.wgsl");
+        let mut source = [sums, products, include_str!("../wgsl/shared/ext4.wgsl"), trace].join("\n");
         for file in self.kernel.files() {
             source.push('\n');
             source.push_str(file);

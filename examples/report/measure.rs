@@ -323,6 +323,12 @@ fn date() -> String {
     format!("{year}-{month:02}-{day:02}")
 }
 
+/// An AIR's name; of a VM wrapper, its core's.
+pub fn short_name(air: &Value) -> &str {
+    let name = air["name"].as_str().unwrap_or_default();
+    name.strip_prefix("VmAirWrapper<").and_then(|inner| inner.split(", ").nth(1)).unwrap_or(name)
+}
+
 /// The report as a table.
 pub fn print(report: &Value) {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
@@ -336,7 +342,7 @@ pub fn print(report: &Value) {
         let cuda = air["speedup_cuda"].as_f64().map_or("-".into(), |x| format!("{x:.1}"));
         println!(
             "{:<42}{:>6}{:>9}{:>11.3}{:>11.4}{:>9.1}{:>9.1}{:>11.1}{cuda:>11}",
-            air["name"].as_str().unwrap_or_default().chars().take(41).collect::<String>(),
+            short_name(air).chars().take(41).collect::<String>(),
             format!("2^{}", air["log_height"]),
             air["used_columns"].to_string(),
             number(&air["gpu_ms"]),

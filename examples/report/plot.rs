@@ -43,7 +43,7 @@ fn draw(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     ];
     let values = || airs.iter().flat_map(|air| series.iter().filter_map(move |(_, _, of)| of(air)));
     let low = values().fold(f64::INFINITY, f64::min) / 2.0;
-    let high = values().fold(0.0, f64::max) * 2.0;
+    let high = values().fold(0.0, f64::max) * 40.0; // room for the legend
     let mut chart = ChartBuilder::on(&root)
         .caption(format!("LogUp round 0, {}", report["adapter"].as_str().unwrap_or_default()), ("sans-serif", 20))
         .margin(12)
@@ -59,11 +59,16 @@ fn draw(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         });
         chart.draw_series(bars)?.label(*name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK)
+        .draw()?;
     let style = TextStyle::from(("sans-serif", 12).into_font().transform(FontTransform::Rotate90));
     for (at, air) in airs.iter().enumerate() {
         let (x, y) = chart.backend_coord(&(at as f64 + 0.35, low));
-        let name: String = air["name"].as_str().unwrap_or_default().chars().take(22).collect();
+        let name: String = super::measure::short_name(air).chars().take(24).collect();
         root.draw(&Text::new(name, (x, y + 8), style.clone()))?;
     }
     root.present()?;

@@ -1,21 +1,6 @@
-// BabyBear: F = Z / P, P = 15 * 2^27 + 1. A word is an element times 2^32 mod P (Montgomery form) and always lies in [0, P).
-// This is the 64-bit form of the interface; field_u32.wgsl is the same interface without u64. u64 values stay in registers.
+// Products of words with 64-bit integers, for devices with SHADER_INT64. u64 values stay in registers.
 
-const P: u32 = 0x78000001u;
-const MONTY_MU: u32 = 0x88000001u; // P * MONTY_MU = 1 mod 2^32
 const MONTY_R2: u32 = 0x45dddde3u; // 2^64 mod P
-
-// a, b in [0, P) -> a + b mod P in [0, P). a + b < 2^32; when a + b < P, the second operand wraps above it.
-fn f_add(a: u32, b: u32) -> u32 {
-    let sum = a + b;
-    return min(sum, sum - P);
-}
-
-// a, b in [0, P) -> a - b mod P in [0, P). When a < b the difference wraps to at least 2^32 - P > P, and adding P wraps it back.
-fn f_sub(a: u32, b: u32) -> u32 {
-    let diff = a - b;
-    return min(diff, diff + P);
-}
 
 // x in [0, 4 * P^2) -> x / 2^32 mod P in [0, P).
 // The low words of x and m * P agree, so (x - m * P) / 2^32 = high - t without a borrow; high < 4 * P^2 / 2^32 < 2 * P, t < P.

@@ -95,10 +95,15 @@ fn main(
             ((x0 + 2u * x_step) * job.x_rows + row) & job.row_mask,
             ((x0 + 3u * x_step) * job.x_rows + row) & job.row_mask,
         ) * job.row_stride;
-        sum0 = ext_acc_mad4(sum0, e0, e1, e2, e3, cells(base0, rows));
-        sum1 = ext_acc_mad4(sum1, e0, e1, e2, e3, cells(base1, rows));
-        sum2 = ext_acc_mad4(sum2, e0, e1, e2, e3, cells(base2, rows));
-        sum3 = ext_acc_mad4(sum3, e0, e1, e2, e3, cells(base3, rows));
+        // All loads before all products: interleaved, wide AIRs took 1.4 times as long on an H200.
+        let t0 = cells(base0, rows);
+        let t1 = cells(base1, rows);
+        let t2 = cells(base2, rows);
+        let t3 = cells(base3, rows);
+        sum0 = ext_acc_mad4(sum0, e0, e1, e2, e3, t0);
+        sum1 = ext_acc_mad4(sum1, e0, e1, e2, e3, t1);
+        sum2 = ext_acc_mad4(sum2, e0, e1, e2, e3, t2);
+        sum3 = ext_acc_mad4(sum3, e0, e1, e2, e3, t3);
     }
     // Up to three x are left, in traces of few x.
     for (; x0 < end; x0 += x_step) {

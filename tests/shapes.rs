@@ -40,10 +40,12 @@ fn widths_around_powers_of_two() {
             let fields: Vec<NodeId> = (0..width).map(|i| if i % 5 == 3 { air.next(main, i) } else { air.column(main, i) }).collect();
             air.interaction(0, fields.iter().copied(), fields[0]);
         });
+        // sixteen products over all of the width, every column in the message: what a kernel is generated for stays small
         let products = case(width, 1, 8, |air, main| {
             let columns: Vec<NodeId> = (0..width).map(|i| air.column(main, i)).collect();
-            // products of neighbours: equal programs, few kernels
-            let fields: Vec<NodeId> = (0..width).map(|i| air.mul(columns[i], columns[(i + 1) % width])).collect();
+            let product = |air: &mut AirBuilder, i: usize| air.mul(columns[i * width / 16], columns[width - 1 - i % width]);
+            let mut fields: Vec<NodeId> = (0..16).map(|i| product(air, i)).collect();
+            fields.extend(&columns);
             air.interaction(0, fields.iter().copied(), fields[0]);
         });
         for case in [all_affine, products] {

@@ -68,7 +68,7 @@ fn keccakf_prints_a_table() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// The whole comparison, small: every AIR, the segment and the small ones are judged by the stock prover on the way.
+/// The whole comparison, small: the stock prover judges every AIR and the 300 small ones on the way, the three ways each other on the segment.
 #[test]
 fn report_is_exact_and_complete() {
     let out = std::env::temp_dir().join(format!("logup-wgpu-report-{}", std::process::id()));

@@ -4,8 +4,8 @@
 //! cargo run --release --features openvm --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked]
 //! ```
 //! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can judge any height:
-//! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. `--out DIR` writes a dated record and
-//! a plot.
+//! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
+//! height, AIRs that use them are judged by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -72,6 +72,6 @@ fn run(gpu: &Gpu, args: &Args) -> logup_wgpu::Result<()> {
     if let Some(dir) = &args.out {
         plot::write(&report, dir);
     }
-    assert_eq!(report["exact"], true, "a result differs from the stock prover's");
+    assert_eq!(report["exact"], true, "a result differs from its judge's");
     Ok(())
 }

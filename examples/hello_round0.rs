@@ -3,8 +3,8 @@
 //! ```text
 //! $ cargo run --release --example hello_round0
 //! adapter: llvmpipe (LLVM 15.0.6, 256 bits) (vulkan, llvmpipe Mesa 22.3.6 (LLVM 15.0.6), software)
-//! plan: lookups: 2 interactions, l_skip 2, Split; affine part: 3 columns, 5 nodes; non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; reads 12 bytes a row; 4 kernels at most
-//! s_p(Z) has 8 coefficients, s_q(Z) has 8; 1 submission, 1 wait, 4 kernels
+//! plan: lookups: 2 interactions, l_skip 2, Split; affine part: 3 columns, 5 nodes; non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; reads 12 bytes a row; 3 kernels at most
+//! s_p(Z) has 8 coefficients, s_q(Z) has 8; 1 submission, 1 wait, 3 kernels
 //! equal to the reference: true
 //! ```
 //! (The adapter's line is yours.)

@@ -84,8 +84,8 @@ pub use self::{
     error::{Error, Result},
     field::{EF, F, P},
     gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Trace},
-    plan::{DeviceLimits, MAX_L_SKIP, Round0Plan, Strategy},
-    round0::{Eq, Frac, Instance, Round0, Round0Options, Round0Output, Round0Polys, Schedule},
+    plan::{DeviceLimits, Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
+    round0::{Eq, Frac, InFlight, Instance, Round0, Round0Options, Round0Output, Round0Polys, Schedule},
     stats::{Round0Stats, StageTime},
 };
 pub use p3_baby_bear;

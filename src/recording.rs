@@ -12,7 +12,7 @@ use crate::shaders::Kernel;
 pub enum Resource {
     /// Everything small that the host knows: tables, weights, programs. Uploaded once per submission.
     Inputs,
-    /// `eq` for every cube of the call.
+    /// `eq` of every cube of the call, as split tables.
     Eq,
     /// Partial sums and temporaries.
     Scratch,
@@ -45,6 +45,8 @@ pub struct Dispatch {
     pub kernel: Kernel,
     /// The generated part of a [`Kernel::CosetPass`].
     pub program: Option<Arc<str>>,
+    /// Whether a [`Kernel::CosetPass`] reads all its traces by 16-byte loads.
+    pub quads: bool,
     /// Group 0, in binding order.
     pub bindings: Vec<Binding>,
     /// Group 1: as many trace windows as the kernel's variant has slots.
@@ -55,22 +57,13 @@ pub struct Dispatch {
     pub cosets: Range<u32>,
 }
 
-/// A copy from the upload to the `eq` buffer, for callers that give evaluations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EqUpload {
-    /// First element in the `eq` buffer.
-    pub at: u64,
-    /// The elements' words.
-    pub words: Vec<u32>,
-}
-
 /// One submission.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     /// The content of [`Resource::Inputs`].
     pub inputs: Vec<u32>,
-    /// `eq` evaluations given by the caller.
-    pub eq_uploads: Vec<EqUpload>,
+    /// The content of [`Resource::Eq`]; empty where it is still there from the submission before.
+    pub eq: Vec<u32>,
     /// Bytes of [`Resource::Eq`].
     pub eq_bytes: u64,
     /// Bytes of [`Resource::Scratch`].

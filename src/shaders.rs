@@ -24,10 +24,10 @@ impl FieldForm {
 /// A kernel. Its name is its file name, its pipeline's label and its bench's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kernel {
-    /// `wgsl/eq_expand.wgsl`
-    EqExpand,
     /// `wgsl/column_sums.wgsl`
     ColumnSums,
+    /// `wgsl/column_sums_scalar.wgsl`
+    ColumnSumsScalar,
     /// `wgsl/coset_pass.wgsl` around a generated program
     CosetPass,
     /// `wgsl/coset_interpret.wgsl`
@@ -42,17 +42,25 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Self; 7] =
-        [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::CosetInterpret, Self::DualReduce, Self::FieldOps, Self::PlainRead];
+    pub const ALL: [Self; 7] = [
+        Self::ColumnSums,
+        Self::ColumnSumsScalar,
+        Self::CosetPass,
+        Self::CosetInterpret,
+        Self::DualReduce,
+        Self::FieldOps,
+        Self::PlainRead,
+    ];
 
     /// Those of a call, in the order in which they are recorded.
-    pub(crate) const ROUND_0: [Self; 5] = [Self::EqExpand, Self::ColumnSums, Self::CosetPass, Self::CosetInterpret, Self::DualReduce];
+    pub(crate) const ROUND_0: [Self; 5] =
+        [Self::ColumnSums, Self::ColumnSumsScalar, Self::CosetPass, Self::CosetInterpret, Self::DualReduce];
 
     /// The file name without its ending.
     pub fn name(self) -> &'static str {
         match self {
-            Self::EqExpand => "eq_expand",
             Self::ColumnSums => "column_sums",
+            Self::ColumnSumsScalar => "column_sums_scalar",
             Self::CosetPass => "coset_pass",
             Self::CosetInterpret => "coset_interpret",
             Self::DualReduce => "dual_reduce",
@@ -63,20 +71,22 @@ impl Kernel {
 
     /// Whether it reads traces, and so exists for each number of trace windows.
     pub fn reads_traces(self) -> bool {
-        matches!(self, Self::ColumnSums | Self::CosetPass | Self::CosetInterpret)
+        matches!(self, Self::ColumnSums | Self::ColumnSumsScalar | Self::CosetPass | Self::CosetInterpret)
     }
 
     /// The kernel's file and the shared files before it.
     fn files(self) -> &'static [&'static str] {
         const TILE: &str = include_str!("../wgsl/shared/tile.wgsl");
+        const WORDS: &str = include_str!("../wgsl/shared/words.wgsl");
+        const COLUMNS: &str = include_str!("../wgsl/shared/columns.wgsl");
         const COSET: &str = include_str!("../wgsl/shared/coset.wgsl");
         const LANES: &str = include_str!("../wgsl/shared/lanes.wgsl");
         match self {
-            Self::EqExpand => &[TILE, include_str!("../wgsl/eq_expand.wgsl")],
-            Self::ColumnSums => &[TILE, LANES, include_str!("../wgsl/column_sums.wgsl")],
-            Self::CosetPass => &[TILE, LANES, COSET, include_str!("../wgsl/coset_pass.wgsl")],
-            Self::CosetInterpret => &[TILE, LANES, COSET, include_str!("../wgsl/coset_interpret.wgsl")],
-            Self::DualReduce => &[TILE, LANES, include_str!("../wgsl/dual_reduce.wgsl")],
+            Self::ColumnSums => &[TILE, WORDS, COLUMNS, include_str!("../wgsl/column_sums.wgsl")],
+            Self::ColumnSumsScalar => &[TILE, LANES, WORDS, COLUMNS, include_str!("../wgsl/column_sums_scalar.wgsl")],
+            Self::CosetPass => &[TILE, LANES, WORDS, COSET, include_str!("../wgsl/coset_pass.wgsl")],
+            Self::CosetInterpret => &[TILE, LANES, WORDS, COSET, include_str!("../wgsl/coset_interpret.wgsl")],
+            Self::DualReduce => &[TILE, LANES, WORDS, include_str!("../wgsl/dual_reduce.wgsl")],
             Self::FieldOps => &[include_str!("../wgsl/field_ops.wgsl")],
             Self::PlainRead => &[include_str!("../wgsl/plain_read.wgsl")],
         }
@@ -158,22 +168,20 @@ macro_rules! shader_structs {
 shader_structs! {
     /// `wgsl/shared/tile.wgsl`
     pub(crate) struct Tile { job, chunk, col_group, z_block }
-    /// `wgsl/eq_expand.wgsl`
-    pub(crate) struct EqJob { low_base, high_base, log_low, num_x, out_base }
-    /// `wgsl/column_sums.wgsl`
+    /// `wgsl/shared/columns.wgsl`
     pub(crate) struct ColumnJob {
-        trace_base, row_stride, col_stride, row_mask, x_rows, row_offset, first_x, end_x, chunk_x, num_z, log_c, log_z, row_major, num_columns,
-        columns_base, eq_base, partial_base,
+        trace_base, row_stride, col_stride, row_mask, x_rows, row_offset, first_x, log_chunk, num_z, log_c, log_z, row_major, num_columns,
+        columns_base, eq_low, eq_high, log_low, partial_base,
     }
     /// `wgsl/shared/coset.wgsl`
     pub(crate) struct CosetJob {
         program_base, num_instructions, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
-        chunk_x, eq_base, partial_base, temps_base, num_threads, first_tile,
+        log_chunk, eq_low, eq_high, log_low, partial_base, temps_base, num_threads, first_tile,
     }
     /// `wgsl/dual_reduce.wgsl`
     pub(crate) struct ReduceJob { num_z, log_z, result_base, first_run, num_runs, parts, nonce }
     /// `wgsl/dual_reduce.wgsl`
-    pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, weights_base }
+    pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, stored_z, weights_base, parts }
     /// `wgsl/field_ops.wgsl`
     pub(crate) struct FieldOpsParams { op, rounds }
 }

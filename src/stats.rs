@@ -23,9 +23,7 @@ pub struct Round0Stats {
     pub submissions: usize,
     /// Times that the host waited for the device.
     pub waits: usize,
-    /// `eq_expand` dispatches.
-    pub eq_kernels: usize,
-    /// `column_sums` dispatches.
+    /// `column_sums` and `column_sums_scalar` dispatches.
     pub column_kernels: usize,
     /// `coset_pass` and `coset_interpret` dispatches.
     pub coset_kernels: usize,
@@ -54,7 +52,7 @@ pub struct Round0Stats {
 impl Round0Stats {
     /// All dispatches.
     pub fn kernels(&self) -> usize {
-        self.eq_kernels + self.column_kernels + self.coset_kernels + self.reduction_kernels
+        self.column_kernels + self.coset_kernels + self.reduction_kernels
     }
 }
 

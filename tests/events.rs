@@ -63,7 +63,7 @@ fn one_adapter_line_and_one_event_per_stage() {
     }
 
     let stages: Vec<&String> = events.iter().filter(|event| event.contains("metal_dispatch_stage")).collect();
-    let expected = [("eq_expand", 1, 0, 1, 0), ("column_sums", 1, 0, 1, 0), ("coset_pass", 1, 0, 2, 0), ("dual_reduce", 1, 1, 2, 1)].map(
+    let expected = [("column_sums", 1, 0, 1, 0), ("coset_pass", 1, 0, 2, 0), ("dual_reduce", 1, 1, 2, 1)].map(
         |(stage, kernels, reductions, cosets, syncs)| {
             format!(
                 "DEBUG logup_round0 metal_dispatch_stage backend={} stage=\"{stage}\" kernels={kernels} \

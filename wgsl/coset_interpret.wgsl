@@ -6,6 +6,8 @@
 // Grid, bindings: see shared/coset.wgsl. weights: [num_roots][2] EF, weight in p, weight in q.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
 
+const WORKGROUP_SIZE: u32 = 256u;
+
 const OP_LOAD: u32 = 0u;       // destination <- column a
 const OP_ADD: u32 = 1u;
 const OP_SUB: u32 = 2u;
@@ -17,6 +19,18 @@ const OP_TRANSITION: u32 = 7u; // destination <- 1 - is_last
 const OP_ROOT: u32 = 8u;       // (p, q) += weights[b] * a
 
 const OPERAND_VALUE: u32 = 0x80000000u; // an operand with this bit is an index into the values, without it a temporary
+
+fn lagrange4(job: CosetJob, z: u32, z_prime: u32) -> vec4<u32> {
+    let mask = (1u << job.l_skip) - 1u;
+    let at = z - z_prime;
+    let base = job.lagrange_base;
+    return vec4<u32>(
+        word(base + (at & mask)),
+        word(base + ((at - 1u) & mask)),
+        word(base + ((at - 2u) & mask)),
+        word(base + ((at - 3u) & mask)),
+    );
+}
 
 fn cells4(job: CosetJob, base: u32, row: u32, row_stride: u32) -> vec4<u32> {
     return vec4<u32>(
@@ -30,9 +44,9 @@ fn cells4(job: CosetJob, base: u32, row: u32, row_stride: u32) -> vec4<u32> {
 // Column `column` of the job at the point. Off D 2^l_skip products; few loop iterations (see MAX_STEPS in plan/launch.rs).
 fn load_column(job: CosetJob, at: Point, column: u32) -> u32 {
     let descriptor = job.columns_base + 3u * column;
-    let base = words[descriptor];
-    let row_stride = words[descriptor + 1u];
-    let row = (at.x << job.l_skip) + words[descriptor + 2u];
+    let base = word(descriptor);
+    let row_stride = word(descriptor + 1u);
+    let row = (at.x << job.l_skip) + word(descriptor + 2u);
     if job.identity == 1u {
         return trace_word(base + ((row + at.z) & job.row_mask) * row_stride);
     }
@@ -71,7 +85,7 @@ fn operand(job: CosetJob, a: u32, lane: u32) -> u32 {
     return scratch[temp_at(job, a, lane)];
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -88,21 +102,23 @@ fn main(
     let num_z = min(1u << job.l_skip, WORKGROUP_SIZE);
     let z = tile.z_block * WORKGROUP_SIZE + (thread & (num_z - 1u));
     let x_step = WORKGROUP_SIZE / num_z;
-    let end = min((tile.chunk + 1u) * job.chunk_x, job.num_x);
+    let begin = first_x(job, tile);
+    let end = begin + (1u << job.log_chunk);
+    let eq_at = eq_origin(job, begin);
 
     var at = Point(0u, z);
     var sum_p = EXT_ZERO;
     var sum_q = EXT_ZERO;
-    for (var x = tile.chunk * job.chunk_x + thread / num_z; x < end; x += x_step) {
+    for (var x = begin + thread / num_z; x < end; x += x_step) {
         at.x = x;
         var p = EXT_ZERO;
         var q = EXT_ZERO;
         for (var i = 0u; i < job.num_instructions; i++) {
             let instruction = job.program_base + 4u * i;
-            let op = words[instruction];
-            let destination = temp_at(job, words[instruction + 1u], lane);
-            let a = words[instruction + 2u];
-            let b = words[instruction + 3u];
+            let op = word(instruction);
+            let destination = temp_at(job, word(instruction + 1u), lane);
+            let a = word(instruction + 2u);
+            let b = word(instruction + 3u);
             switch op {
                 case OP_LOAD: { scratch[destination] = load_column(job, at, a); }
                 case OP_ADD: { scratch[destination] = f_add(operand(job, a, lane), operand(job, b, lane)); }
@@ -120,10 +136,11 @@ fn main(
                 }
             }
         }
-        let eq_x = eq[job.eq_base + x];
+        let eq_x = eq[eq_at + x];
         sum_p = ext_add(sum_p, ext_mul(eq_x, p));
         sum_q = ext_add(sum_q, ext_mul(eq_x, q));
     }
 
-    store_partials(job, tile, thread, z, sum_p, sum_q);
+    store_partials(job, tile, thread, num_z, z, 0u, sum_p);
+    store_partials(job, tile, thread, num_z, z, 1u, sum_q);
 }

@@ -1,12 +1,26 @@
 // For one coset g^c D: partial[chunk][p | q][z] = sum_{x in chunk} eq[x] * sum_{root r} weight_{p|q}[r] * value_r(g^c omega^z, x)
 //
-// The frame around a program that plan/codegen.rs writes for each AIR, `fn program(job, at) -> Weighted`: straight-line code, each column
+// The frame around a program that plan/codegen.rs writes for each AIR, `fn program(job, at, plus, minus) -> Weighted`, `plus` and `minus` the first entries of their tables: straight-line code, each column
 // taken to the coset once, temporaries in registers.
 //
-// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them.
-// Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+// A thread owns two points of the coset, z and z + h, h = 2^l_skip / 2, as the components of a vec2. With the sums and differences of a
+// column's cells z' and z' + h, a column's values there are
+//     sum_{z' < h} plus[z - z'] (T[z'] + T[z' + h])  +-  sum_{z' < h} minus[z - z'] (T[z'] - T[z' + h]),
+//     plus[j] = (L[j] + L[j + h]) / 2,   minus[j] = (L[j] - L[j + h]) / 2:
+// half of the products that L itself would need. A skip domain of one point has h = 1 and no second point.
+//
+// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them. A part that no root reaches is neither
+// added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h].
+// Workgroup memory: 2,048 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
 
-@compute @workgroup_size(256)
+const WORKGROUP_SIZE: u32 = 128u;
+// Half of the skip domain, L_SKIP as the program says.
+const HALF: u32 = max(1u, (1u << L_SKIP) >> 1u);
+
+// Whether each trace is column-major, starts at a multiple of four words, and has 2^l_skip >= 16 rows at each x.
+override QUADS: bool = false;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -18,29 +32,70 @@ fn main(
     }
     let tile = tiles[index];
     let job = jobs[tile.job];
-    let num_z = min(1u << job.l_skip, WORKGROUP_SIZE);
+    let num_z = min(HALF, WORKGROUP_SIZE);
     let z = tile.z_block * WORKGROUP_SIZE + (thread & (num_z - 1u));
-    let x_step = WORKGROUP_SIZE / num_z;
-    let end = min((tile.chunk + 1u) * job.chunk_x, job.num_x);
+    let begin = first_x(job, tile);
+    let end = begin + (1u << job.log_chunk);
+    let eq_at = eq_origin(job, begin);
 
+    let plus = plus_octet(job, z, 0u);
+    let minus = minus_octet(job, z, 0u);
     var at = Point(0u, z);
-    var sum_p: ExtAcc;
-    var sum_q: ExtAcc;
-    for (var x = tile.chunk * job.chunk_x + thread / num_z; x < end; x += x_step) {
+    var sum: Weighted;
+    for (var x = begin + thread / num_z; x < end; x += WORKGROUP_SIZE / num_z) {
         at.x = x;
-        let weighted = program(job, at);
-        let eq_x = eq[job.eq_base + x];
-        let eq_11 = ext_times_11(eq_x);
-        sum_p = ext_acc_mul(sum_p, weighted.p, eq_x, eq_11);
-        sum_q = ext_acc_mul(sum_q, weighted.q, eq_x, eq_11);
+        let weighted = program(job, at, plus, minus);
+        let e = eq[eq_at + x];
+        if HAS_P {
+            sum.p0 = ext_add(sum.p0, ext_mul(weighted.p0, e));
+            sum.p1 = ext_add(sum.p1, ext_mul(weighted.p1, e));
+        }
+        if HAS_Q {
+            sum.q0 = ext_add(sum.q0, ext_mul(weighted.q0, e));
+            sum.q1 = ext_add(sum.q1, ext_mul(weighted.q1, e));
+        }
     }
-    store_partials(job, tile, thread, z, ext_acc_value(sum_p), ext_acc_value(sum_q));
+    let second = L_SKIP > 0u;
+    if HAS_P {
+        store_partials(job, tile, thread, num_z, z, 0u, sum.p0);
+        if second {
+            store_partials(job, tile, thread, num_z, z + HALF, 0u, sum.p1);
+        }
+    }
+    if HAS_Q {
+        store_partials(job, tile, thread, num_z, z, 1u, sum.q0);
+        if second {
+            store_partials(job, tile, thread, num_z, z + HALF, 1u, sum.q1);
+        }
+    }
 }
 
-// sum_r weight_{p|q}[r] * value_r at a point.
+// sum_r weight_{p|q}[r] * value_r at the points z (0) and z + h (1).
 struct Weighted {
-    p: vec4<u32>,
-    q: vec4<u32>,
+    p0: vec4<u32>,
+    p1: vec4<u32>,
+    q0: vec4<u32>,
+    q1: vec4<u32>,
+}
+
+fn f_mul2(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    return vec2<u32>(f_mul(a.x, b.x), f_mul(a.y, b.y));
+}
+
+fn value2(job: CosetJob, i: u32) -> vec2<u32> {
+    return vec2<u32>(value(job, i));
+}
+
+fn is_first2(job: CosetJob, at: Point) -> vec2<u32> {
+    return vec2<u32>(is_first(job, at), is_first(job, Point(at.x, at.z + HALF)));
+}
+
+fn is_last2(job: CosetJob, at: Point) -> vec2<u32> {
+    return vec2<u32>(is_last(job, at), is_last(job, Point(at.x, at.z + HALF)));
+}
+
+fn is_transition2(job: CosetJob, at: Point) -> vec2<u32> {
+    return f_sub2(vec2<u32>(ONE), is_last2(job, at));
 }
 
 fn weight(job: CosetJob, i: u32) -> vec4<u32> {
@@ -48,32 +103,107 @@ fn weight(job: CosetJob, i: u32) -> vec4<u32> {
 }
 
 // The row of D's point z at the thread's x.
-fn row(job: CosetJob, at: Point, z: u32) -> u32 {
-    return ((at.x << job.l_skip) + z) & job.row_mask;
-}
-
-fn rows4(job: CosetJob, at: Point, z: u32) -> vec4<u32> {
-    return vec4<u32>(row(job, at, z), row(job, at, z + 1u), row(job, at, z + 2u), row(job, at, z + 3u));
-}
-
-// The Lagrange polynomials of D's points z .. z + 3 at the thread's point; zero past the end of a D of fewer than four.
-fn lagrange_row(job: CosetJob, at: Point, z: u32) -> vec4<u32> {
-    let l = lagrange4(job, at.z, z);
-    let size = 1u << job.l_skip;
-    return vec4<u32>(l.x, select(0u, l.y, size > 1u), select(0u, l.z, size > 2u), select(0u, l.w, size > 2u));
+fn row(at: Point, z: u32) -> u32 {
+    return (at.x << L_SKIP) + z;
 }
 
 // A column of the program: flat word index of row 0, words per row.
 fn descriptor(job: CosetJob, column: u32) -> vec2<u32> {
     let at = job.columns_base + 3u * column;
-    return vec2<u32>(words[at], words[at + 1u]);
+    if QUADS {
+        return vec2<u32>(word(at), 1u);
+    }
+    return vec2<u32>(word(at), word(at + 1u));
 }
 
-fn cell(column: vec2<u32>, row: u32) -> u32 {
-    return trace_word(column.x + row * column.y);
+fn cell(job: CosetJob, column: vec2<u32>, row: u32) -> u32 {
+    return trace_word(column.x + (row & job.row_mask) * column.y);
 }
 
-fn cells(column: vec2<u32>, rows: vec4<u32>) -> vec4<u32> {
-    let at = vec4<u32>(column.x) + rows * column.y;
-    return vec4<u32>(trace_word(at.x), trace_word(at.y), trace_word(at.z), trace_word(at.w));
+// A column's cells on D at the thread's two points.
+fn cell2(job: CosetJob, column: vec2<u32>, at: Point, next: u32) -> vec2<u32> {
+    let first = row(at, at.z + next);
+    return vec2<u32>(cell(job, column, first), cell(job, column, first + HALF));
+}
+
+fn cells4(job: CosetJob, column: vec2<u32>, row: u32) -> vec4<u32> {
+    return vec4<u32>(cell(job, column, row), cell(job, column, row + 1u), cell(job, column, row + 2u), cell(job, column, row + 3u));
+}
+
+// Rows row .. row + 3 of a column; row is a multiple of four where QUADS holds.
+fn quad(job: CosetJob, column: vec2<u32>, row: u32) -> vec4<u32> {
+    if QUADS {
+        return trace_quad(column.x + row);
+    }
+    return cells4(job, column, row);
+}
+
+// Entries z - z' of a table, for z' = first .. first + 7: those that belong to D's lower half, zero beyond.
+struct Octet {
+    low: vec4<u32>,
+    high: vec4<u32>,
+}
+
+fn table_entry(table: u32, z: u32, z_prime: u32) -> u32 {
+    return select(0u, word(table + ((z - z_prime) & (2u * HALF - 1u))), z_prime < HALF);
+}
+
+fn plus_octet(job: CosetJob, z: u32, first: u32) -> Octet {
+    return octet(job.lagrange_base + (1u << L_SKIP), z, first);
+}
+
+fn minus_octet(job: CosetJob, z: u32, first: u32) -> Octet {
+    return octet(job.lagrange_base + (1u << L_SKIP) + 2u * HALF, z, first);
+}
+
+fn octet(table: u32, z: u32, first: u32) -> Octet {
+    return Octet(
+        centred(vec4<u32>(
+            table_entry(table, z, first),
+            table_entry(table, z, first + 1u),
+            table_entry(table, z, first + 2u),
+            table_entry(table, z, first + 3u),
+        )),
+        centred(vec4<u32>(
+            table_entry(table, z, first + 4u),
+            table_entry(table, z, first + 5u),
+            table_entry(table, z, first + 6u),
+            table_entry(table, z, first + 7u),
+        )),
+    );
+}
+
+// What eight cells of D's lower half, and those h above, add to a column's values at the thread's points.
+fn to_coset(plus: Octet, minus: Octet, lower0: vec4<u32>, lower1: vec4<u32>, upper0: vec4<u32>, upper1: vec4<u32>) -> vec2<u32> {
+    let even = f_dot8(plus.low, plus.high, signed_sum(lower0, upper0), signed_sum(lower1, upper1));
+    let odd = f_dot8(minus.low, minus.high, signed_diff(lower0, upper0), signed_diff(lower1, upper1));
+    return vec2<u32>(f_add(even, odd), f_sub(even, odd));
+}
+
+// The same of a column, from `row` on; `next` columns start anywhere.
+fn column_to_coset(job: CosetJob, plus: Octet, minus: Octet, column: vec2<u32>, row: u32) -> vec2<u32> {
+    let upper = row + HALF;
+    return to_coset(plus, minus, quad(job, column, row), quad(job, column, row + 4u), quad(job, column, upper), quad(job, column, upper + 4u));
+}
+
+fn next_to_coset(job: CosetJob, plus: Octet, minus: Octet, column: vec2<u32>, row: u32) -> vec2<u32> {
+    let lower = row + 1u;
+    let upper = lower + HALF;
+    return to_coset(
+        plus,
+        minus,
+        cells4(job, column, lower),
+        cells4(job, column, lower + 4u),
+        cells4(job, column, upper),
+        cells4(job, column, upper + 4u),
+    );
+}
+
+// (sum of four roots' values at z, at z + h) times their weights.
+fn weigh0(job: CosetJob, i: u32, a: vec2<u32>, b: vec2<u32>, c: vec2<u32>, d: vec2<u32>) -> vec4<u32> {
+    return ext_dot4(weight(job, i), weight(job, i + 1u), weight(job, i + 2u), weight(job, i + 3u), vec4<u32>(a.x, b.x, c.x, d.x));
+}
+
+fn weigh1(job: CosetJob, i: u32, a: vec2<u32>, b: vec2<u32>, c: vec2<u32>, d: vec2<u32>) -> vec4<u32> {
+    return ext_dot4(weight(job, i), weight(job, i + 1u), weight(job, i + 2u), weight(job, i + 3u), vec4<u32>(a.y, b.y, c.y, d.y));
 }

@@ -11,9 +11,11 @@
 // | jobs     | [num_jobs] ReduceJob                                           |            |
 // | runs     | [..] ReduceRun                                                 |            |
 // | words    | [num_columns][2] EF at weights_base: weight in p, weight in q  | Montgomery |
-// | partials | [num_chunks][num_stored][num_z] EF, see ReduceRun              | Montgomery |
+// | partials | [num_chunks][num_stored][stored_z] EF, see ReduceRun             | Montgomery |
 // | results  | [num_z] Frac { p, q } at result_base; nonce in the last entry  | Montgomery |
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+
+const WORKGROUP_SIZE: u32 = 256u;
 
 struct ReduceJob {
     num_z: u32,
@@ -27,11 +29,13 @@ struct ReduceJob {
 
 struct ReduceRun {
     kind: u32,
-    partial_base: u32,   // EF index of [num_chunks][num_stored][num_z], for RUN_WRAP of [num_chunks][num_stored]
+    partial_base: u32,   // EF index of [num_chunks][num_stored][stored_z]
     num_chunks: u32,
     num_columns: u32,    // the first so many of the stored columns count
     num_stored: u32,
+    stored_z: u32,       // num_z; of RUN_WRAP, whose first z alone counts, what its column kernel stores
     weights_base: u32,   // word index
+    parts: u32,          // RUN_PAIRS: which are stored; bit 0 the numerator, bit 1 the denominator
 }
 
 const RUN_COLUMNS: u32 = 0u; // columns at z
@@ -42,15 +46,11 @@ const RUN_PAIRS: u32 = 3u;   // two columns, numerator and denominator, already 
 @group(0) @binding(0) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(1) var<storage, read> jobs: array<ReduceJob>;
 @group(0) @binding(2) var<storage, read> runs: array<ReduceRun>;
-@group(0) @binding(3) var<storage, read> words: array<u32>;
+@group(0) @binding(3) var<storage, read> words: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> partials: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> results: array<vec4<u32>>;
 
-fn ext_word(i: u32) -> vec4<u32> {
-    return vec4<u32>(words[i], words[i + 1u], words[i + 2u], words[i + 3u]);
-}
-
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -74,8 +74,12 @@ fn main(
         if run.kind == RUN_PAIRS {
             for (var chunk = lane; chunk < run.num_chunks; chunk += num_lanes) {
                 let at = run.partial_base + 2u * chunk * job.num_z + z;
-                p = ext_add(p, partials[at]);
-                q = ext_add(q, partials[at + job.num_z]);
+                if (run.parts & 1u) != 0u {
+                    p = ext_add(p, partials[at]);
+                }
+                if (run.parts & 2u) != 0u {
+                    q = ext_add(q, partials[at + job.num_z]);
+                }
             }
             continue;
         }
@@ -83,7 +87,6 @@ fn main(
         if (run.kind == RUN_NEXT && is_last) || (run.kind == RUN_WRAP && !is_last) {
             continue;
         }
-        let stride = select(job.num_z, 1u, run.kind == RUN_WRAP);
         let first = run.partial_base + select(z, 0u, run.kind == RUN_WRAP) + select(0u, 1u, run.kind == RUN_NEXT);
         // Lanes share out the columns and, where these are few, the chunks; a weight multiplies once per lane and column.
         let log_columns = min(32u - countLeadingZeros(run.num_columns - 1u), log_lanes);
@@ -91,8 +94,25 @@ fn main(
         let chunk_lanes = num_lanes >> log_columns;
         for (var column = lane & (column_lanes - 1u); column < run.num_columns; column += column_lanes) {
             var sum = EXT_ZERO;
-            for (var chunk = lane >> log_columns; chunk < run.num_chunks; chunk += chunk_lanes) {
-                sum = ext_add(sum, partials[first + (chunk * run.num_stored + column) * stride]);
+            let chunk_stride = run.num_stored * run.stored_z;
+            let column_first = first + column * run.stored_z;
+            var chunk = lane >> log_columns;
+            // Eight loads on their way at a time.
+            for (; chunk + 7u * chunk_lanes < run.num_chunks; chunk += 8u * chunk_lanes) {
+                let at = column_first + chunk * chunk_stride;
+                let step = chunk_lanes * chunk_stride;
+                let a = partials[at];
+                let b = partials[at + step];
+                let c = partials[at + 2u * step];
+                let d = partials[at + 3u * step];
+                let e = partials[at + 4u * step];
+                let f = partials[at + 5u * step];
+                let g = partials[at + 6u * step];
+                let h = partials[at + 7u * step];
+                sum = ext_add(sum, ext_add(ext_add(ext_add(a, b), ext_add(c, d)), ext_add(ext_add(e, f), ext_add(g, h))));
+            }
+            for (; chunk < run.num_chunks; chunk += chunk_lanes) {
+                sum = ext_add(sum, partials[column_first + chunk * chunk_stride]);
             }
             let weights = run.weights_base + 8u * column;
             p = ext_add(p, ext_mul(sum, ext_word(weights)));

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logup_wgpu::{EF, Eq, Gpu, Instance, Layout, Result, Round0, Round0Output, Round0Plan, Round0Stats, Schedule, Strategy, Trace, wgpu};
+use logup_wgpu::{
+    EF, Eq, Gpu, Instance, Layout, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule, Strategy, Trace, wgpu,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,9 +18,9 @@ use crate::{
     },
 };
 
-const L_SKIP: usize = 4;
+pub const L_SKIP: usize = 4;
 /// Rows of the block that a trace repeats.
-const LOG_BLOCK: usize = 13;
+pub const LOG_BLOCK: usize = 13;
 /// log2 heights of the 26 AIRs in segment 118 of block 23992138 of a reth workload.
 const SEGMENT_118: [usize; 26] = [20, 1, 17, 17, 9, 14, 9, 5, 11, 16, 17, 21, 15, 18, 16, 17, 20, 16, 22, 19, 18, 21, 16, 2, 16, 18];
 /// GPU ms of the native CUDA kernel `_logup_bary_eval_interactions_round0` (openvm-cuda-backend 2.0.1) on an H200 at 2^20 rows,
@@ -30,17 +32,19 @@ const CUDA_H200_MS: [f64; 26] = [
 /// The same for segment 118: the sum of its 26 kernels.
 const CUDA_H200_SEGMENT_MS: f64 = 35.2;
 const KECCAKF_PERM: usize = 5;
+/// How long calls are repeated before they are timed.
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// An AIR's block on the host and its traces on the device.
-struct Resident {
-    block: Case,
+pub struct Resident {
+    pub block: Case,
     xi: Vec<EF>,
     log_height: usize,
     traces: Vec<Trace>,
 }
 
 impl Resident {
-    fn instance<'a>(&'a self, plan: &'a Round0Plan, main: &'a [&'a Trace]) -> Instance<'a> {
+    pub fn instance<'a>(&'a self, plan: &'a Round0Plan, main: &'a [&'a Trace]) -> Instance<'a> {
         Instance {
             plan,
             preprocessed: self.block.preprocessed.as_ref().map(|_| &self.traces[0]),
@@ -52,20 +56,23 @@ impl Resident {
         }
     }
 
-    fn main(&self) -> Vec<&Trace> {
+    pub fn main(&self) -> Vec<&Trace> {
         self.traces[usize::from(self.block.preprocessed.is_some())..].iter().collect()
     }
 }
 
 /// Random blocks of the AIRs at their heights, repeated into one device buffer where that fits, column-major.
-fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -> Result<Vec<Resident>> {
+pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -> Result<Vec<Resident>> {
     let mut rng = rng(seed);
+    // One sumcheck over all AIRs: each cube takes a prefix of the same challenges.
+    let longest = log_heights.iter().max().map_or(0, |log_height| log_height.saturating_sub(L_SKIP));
+    let xi = random_ef(&mut rng, longest);
     let mut blocks = vec![];
     for (air, &log_height) in airs.iter().zip(log_heights) {
         let mut block = air.random_case(L_SKIP, 1 << log_height.min(LOG_BLOCK), &mut rng);
         block.layout = Layout::ColMajor;
-        let mut xi = block.xi.clone();
-        xi.extend(random_ef(&mut rng, log_height.saturating_sub(LOG_BLOCK)));
+        block.xi = xi[..block.xi.len()].to_vec();
+        let xi = xi[..log_height.saturating_sub(L_SKIP)].to_vec();
         blocks.push((block, xi, log_height));
     }
     let words = |block: &Case, log_height: usize| -> u64 {
@@ -119,12 +126,20 @@ fn repeat(encoder: &mut wgpu::CommandEncoder, block: &Trace, to: &wgpu::Buffer, 
     }
 }
 
-fn ms(duration: Duration) -> f64 {
+pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
+/// What the stock prover gives for a block, and its wall ms.
+pub fn stock_ms(air: &StockAir, block: &Case) -> (Round0Polys, f64) {
+    let judge = StockInstance::new(air, block);
+    let start = Instant::now();
+    let polys = judge.round0();
+    (polys, ms(start.elapsed()))
+}
+
 /// GPU time where there is one, else wall time.
-fn gpu_ms(stats: &Round0Stats) -> f64 {
+pub fn gpu_ms(stats: &Round0Stats) -> f64 {
     ms(stats.gpu.unwrap_or(stats.wall))
 }
 
@@ -136,9 +151,13 @@ fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
     Ok(stats.stages.iter().map(|stage| (stage.kernel.name().to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
 }
 
-/// The first call, and of `calls` more the one with the median wall time, with the median GPU and CPU times put in.
-fn repeat_calls(round0: &mut Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
+/// The first call, and of `calls` more after a warm-up the one with the median wall time, with the median GPU and CPU times put in.
+pub fn repeat_calls(round0: &mut Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
     let first = round0.evaluate(instances)?;
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        round0.evaluate(instances)?;
+    }
     let mut stats: Vec<Round0Stats> = (0..calls).map(|_| Ok(round0.evaluate(instances)?.stats)).collect::<Result<_>>()?;
     let middle = stats.len() / 2;
     stats.sort_by_key(|stats| stats.gpu);
@@ -157,19 +176,35 @@ fn uses_selectors(case: &Case) -> bool {
     case.air.nodes().iter().any(|node| matches!(node, Node::IsFirstRow | Node::IsLastRow | Node::IsTransition))
 }
 
+/// GPUs lower their clocks while idle, for example while the host compiles, and take seconds of work to raise them.
+pub fn raise_clocks(gpu: &Gpu, air: &StockAir) -> Result<()> {
+    let plan = Round0Plan::new(air.air(), L_SKIP, Strategy::Split)?;
+    let resident = reside(gpu, &[air], &[16], 0)?.pop().expect("one AIR");
+    let main = resident.main();
+    let mut round0 = Round0::new(gpu);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        round0.evaluate(&[resident.instance(&plan, &main)])?;
+    }
+    Ok(())
+}
+
 pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Result<Value> {
     let calls = if args.quick { 3 } else { 9 };
-    let read = gpu.plain_read_rate()?;
-    eprintln!("adapter: {}; plain read {:.1} GB/s", gpu.adapter(), read / 1e9);
     let stock_airs = keccak_vm_airs();
     let on_h200 = gpu.info().name.contains("H200");
 
     let compile = Instant::now();
     let plans: Vec<Round0Plan> = stock_airs.iter().map(|air| Round0Plan::new(air.air(), L_SKIP, Strategy::Split)).collect::<Result<_>>()?;
     let mut round0 = Round0::new(gpu);
-    round0.warm_up(&plans.iter().collect::<Vec<_>>())?;
+    round0.warm_up(&plans.iter().collect::<Vec<_>>(), Layout::ColMajor)?;
     let compile_ms = ms(compile.elapsed());
-    eprintln!("compiled every kernel in {compile_ms:.0} ms");
+    eprintln!("adapter: {}; compiled every kernel in {compile_ms:.0} ms", gpu.adapter());
+    if !software {
+        raise_clocks(gpu, &stock_airs[KECCAKF_PERM])?;
+    }
+    let read = gpu.plain_read_rate()?;
+    eprintln!("plain read {:.1} GB/s", read / 1e9);
 
     let mut airs = vec![];
     for (i, (stock, plan)) in stock_airs.iter().zip(&plans).enumerate() {
@@ -179,10 +214,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         let instance = resident.instance(plan, &main);
         let (output, stats) = repeat_calls(&mut round0, &[instance], calls)?;
         // The judge, at the block's height.
-        let judge = StockInstance::new(stock, &resident.block);
-        let start = Instant::now();
-        let expected = judge.round0();
-        let stock_ms = ms(start.elapsed());
+        let (expected, stock_ms) = stock_ms(stock, &resident.block);
         let exact = if uses_selectors(&resident.block) && height > LOG_BLOCK {
             // Selectors do not repeat: the textbook way is the judge, at full height.
             let direct = Round0Plan::new(stock.air(), L_SKIP, Strategy::Direct)?;
@@ -309,7 +341,7 @@ fn geomean(values: &[f64]) -> f64 {
 }
 
 /// Today, as year-month-day (civil-from-days).
-fn date() -> String {
+pub fn date() -> String {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let days = seconds as i64 / 86400 + 719_468;
     let era = days / 146_097;

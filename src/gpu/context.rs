@@ -82,7 +82,11 @@ impl Gpu {
                 .await
                 .map_err(|error| no_adapter(error.to_string()))?,
         };
-        let wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::TIMESTAMP_QUERY;
+        let mut wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::TIMESTAMP_QUERY;
+        if matches!(adapter.get_info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu) {
+            // One memory for host and device: traces are written where they are read.
+            wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+        }
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("logup-wgpu"),
@@ -104,8 +108,8 @@ impl Gpu {
         pollster::block_on(Self::request(options))
     }
 
-    /// Runs on a caller's device. `SHADER_INT64` and `TIMESTAMP_QUERY` are used where the device was opened with them; its limits are
-    /// taken as they are. The device's lost-callback is set by this.
+    /// Runs on a caller's device. `SHADER_INT64`, `TIMESTAMP_QUERY` and, on integrated and software devices, `MAPPABLE_PRIMARY_BUFFERS`
+    /// are used where the device was opened with them; its limits are taken as they are. The device's lost-callback is set by this.
     ///
     /// # Errors
     /// [`Error::MissingFeature`] if `options.field_form` asks for 64-bit products and the device has none.
@@ -186,6 +190,12 @@ impl Gpu {
 
     pub(crate) fn has_timestamps(&self) -> bool {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Whether a trace's buffer can be written by the host and read by kernels at full speed: one memory for both.
+    pub(crate) fn writes_in_place(&self) -> bool {
+        let unified = matches!(self.info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu);
+        unified && self.device().features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -26,12 +26,24 @@ pub(crate) struct RunReport {
     pub words: Vec<u32>,
     /// Host time spent waiting.
     pub wait: Duration,
+    /// GPU time per pass; one pass for all kernels unless stage times were asked for.
+    pub passes: Vec<StageTime>,
+}
+
+/// A submission that the device is working on.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    index: wgpu::SubmissionIndex,
+    readback: Mapping,
+    upload: Mapping,
+    result_bytes: u64,
+    nonce: u32,
+    /// Kernels of the timed passes.
+    timed: Vec<Kernel>,
     /// Buffers created.
     pub allocations: usize,
     /// Bytes uploaded.
     pub upload_bytes: u64,
-    /// GPU time per pass; one pass for all kernels unless stage times were asked for.
-    pub passes: Vec<StageTime>,
 }
 
 #[derive(Debug)]
@@ -65,17 +77,16 @@ impl Executor {
         self.arena.release(Slot::Device(Resource::Scratch));
     }
 
-    /// Runs a recording to its end and reads the results. `per_stage` puts every run of the same kernel into a pass of its own, for
-    /// their times; otherwise all dispatches share one pass.
-    pub fn run(&mut self, recording: &Recording, traces: &[Arc<wgpu::Buffer>], per_stage: bool) -> Result<RunReport> {
+    /// Submits a recording. `per_stage` puts every run of the same kernel into a pass of its own, for their times; otherwise all
+    /// dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next submission.
+    pub fn submit(&mut self, recording: &Recording, traces: &[Arc<wgpu::Buffer>], per_stage: bool) -> Result<Submission> {
         let passes = passes(recording, per_stage);
         let timed = if self.queries.is_some() && passes.len() <= MAX_TIMED_PASSES { passes.len() as u64 } else { 0 };
         let timestamp_bytes = 16 * timed;
-        let readback_bytes = recording.result_bytes.next_multiple_of(8) + timestamp_bytes;
+        let readback_bytes = timestamps_at(recording.result_bytes) + timestamp_bytes;
 
         let inputs_bytes = 4 * recording.inputs.len() as u64;
-        let eq_upload_bytes = 4 * recording.eq_uploads.iter().map(|upload| upload.words.len() as u64).sum::<u64>();
-        let upload_bytes = inputs_bytes + eq_upload_bytes + recording.result_bytes;
+        let upload_bytes = inputs_bytes + 4 * recording.eq.len() as u64 + recording.result_bytes;
         self.arena.ensure(Slot::Device(Resource::Inputs), inputs_bytes)?;
         self.arena.ensure(Slot::Device(Resource::Eq), recording.eq_bytes)?;
         self.arena.ensure(Slot::Device(Resource::Scratch), recording.scratch_bytes)?;
@@ -85,12 +96,12 @@ impl Executor {
         let pipelines = recording
             .dispatches
             .iter()
-            .map(|dispatch| self.gpu.pipeline(dispatch.kernel, dispatch.traces.len() as u32, dispatch.program.as_ref()))
+            .map(|dispatch| self.gpu.pipeline(dispatch.kernel, dispatch.traces.len() as u32, dispatch.program.as_ref(), dispatch.quads))
             .collect::<Result<Vec<_>>>()?;
         self.write_upload(recording, upload_bytes)?;
 
         let gpu = self.gpu.clone();
-        let submission = gpu.checked("a submission", || {
+        let index = gpu.checked("a submission", || {
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
             self.encode_copies(&mut encoder, recording, inputs_bytes);
             for (i, range) in passes.iter().enumerate() {
@@ -118,25 +129,54 @@ impl Executor {
             gpu.queue().submit([encoder.finish()])
         })?;
 
-        let bytes_start = Instant::now();
-        let bytes = self.wait_and_read(submission, readback_bytes)?;
-        let wait = bytes_start.elapsed();
-        let (results, times) = bytes.split_at((readback_bytes - timestamp_bytes) as usize);
-        let words = self.check_results(bytemuck::cast_slice(&results[..recording.result_bytes as usize]), recording.nonce)?;
-        let period = f64::from(self.gpu.queue().get_timestamp_period());
-        let ticks: Vec<u64> = times.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
-        let passes = ticks
-            .chunks_exact(2)
-            .zip(&passes)
-            .map(|(ticks, range)| StageTime {
-                kernel: recording.dispatches[range.start].kernel,
-                gpu: Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64),
-            })
-            .collect();
-        Ok(RunReport { words, wait, allocations: self.arena.take_allocations(), upload_bytes, passes })
+        Ok(Submission {
+            index,
+            readback: Mapping::request(self.arena.get(Slot::Readback), wgpu::MapMode::Read),
+            upload: Mapping::request(self.arena.get(Slot::Upload), wgpu::MapMode::Write),
+            result_bytes: recording.result_bytes,
+            nonce: recording.nonce,
+            timed: passes[..timed as usize].iter().map(|range| recording.dispatches[range.start].kernel).collect(),
+            allocations: self.arena.take_allocations(),
+            upload_bytes,
+        })
     }
 
-    /// Writes inputs, given `eq` evaluations and the results' first content into the mapped upload buffer.
+    /// Waits for a submission, for the readback's map and for the upload buffer's map for the next call: one wait.
+    pub fn wait(&mut self, submission: Submission) -> Result<RunReport> {
+        let start = Instant::now();
+        let readback = self.arena.get(Slot::Readback);
+        let timestamps_at = timestamps_at(submission.result_bytes);
+        let bytes = timestamps_at + 16 * submission.timed.len() as u64;
+        let content = readback::wait(&self.gpu, submission.index).and_then(|()| {
+            self.upload_mapped = submission.upload.succeeded();
+            readback::read(&self.gpu, readback, submission.readback, bytes)
+        });
+        let wait = start.elapsed();
+        if content.is_err() {
+            // A map that failed or is still pending must not outlive this call.
+            self.arena.release(Slot::Readback);
+        }
+        let mut content = content?;
+        let period = f64::from(self.gpu.queue().get_timestamp_period());
+        let ticks: Vec<u64> = content[timestamps_at as usize..].chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
+        let passes = ticks.chunks_exact(2).zip(&submission.timed).map(|(ticks, &kernel)| StageTime {
+            kernel,
+            gpu: Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64),
+        });
+        let passes = passes.collect();
+        content.truncate(submission.result_bytes as usize);
+        let words = self.check_results(bytemuck::pod_collect_to_vec(&content), submission.nonce)?;
+        Ok(RunReport { words, wait, passes })
+    }
+
+    /// Forgets a submission: the device finishes it, nobody reads its results. The buffers that it maps are replaced.
+    pub fn abandon(&mut self) {
+        self.arena.release(Slot::Readback);
+        self.arena.release(Slot::Upload);
+        self.upload_mapped = false;
+    }
+
+    /// Writes inputs, `eq` tables and the results' first content into the mapped upload buffer.
     fn write_upload(&mut self, recording: &Recording, bytes: u64) -> Result<()> {
         if !self.upload_mapped {
             self.arena.release(Slot::Upload);
@@ -154,9 +194,7 @@ impl Executor {
             at += bytes.len();
         };
         put(&recording.inputs);
-        for upload in &recording.eq_uploads {
-            put(&upload.words);
-        }
+        put(&recording.eq);
         put(&vec![NOT_AN_ELEMENT; recording.result_bytes as usize / 4]);
         drop(mapped);
         upload.unmap();
@@ -167,13 +205,17 @@ impl Executor {
     fn encode_copies(&self, encoder: &mut wgpu::CommandEncoder, recording: &Recording, inputs_bytes: u64) {
         let upload = self.arena.get(Slot::Upload);
         encoder.copy_buffer_to_buffer(upload, 0, self.arena.get(Slot::Device(Resource::Inputs)), 0, inputs_bytes);
-        let mut at = inputs_bytes;
-        for eq in &recording.eq_uploads {
-            let bytes = 4 * eq.words.len() as u64;
-            encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(Resource::Eq)), 16 * eq.at, bytes);
-            at += bytes;
+        let eq_bytes = 4 * recording.eq.len() as u64;
+        if eq_bytes > 0 {
+            encoder.copy_buffer_to_buffer(upload, inputs_bytes, self.arena.get(Slot::Device(Resource::Eq)), 0, eq_bytes);
         }
-        encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(Resource::Results)), 0, recording.result_bytes);
+        encoder.copy_buffer_to_buffer(
+            upload,
+            inputs_bytes + eq_bytes,
+            self.arena.get(Slot::Device(Resource::Results)),
+            0,
+            recording.result_bytes,
+        );
     }
 
     fn encode_dispatch(
@@ -193,30 +235,20 @@ impl Executor {
         pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
     }
 
-    /// The call's one wait: for the submission, the readback's map and the upload buffer's map for the next call.
-    fn wait_and_read(&mut self, submission: wgpu::SubmissionIndex, bytes: u64) -> Result<Vec<u8>> {
-        let readback = self.arena.get(Slot::Readback);
-        let readback_mapping = Mapping::request(readback, wgpu::MapMode::Read);
-        let upload_mapping = Mapping::request(self.arena.get(Slot::Upload), wgpu::MapMode::Write);
-        let content = readback::wait(&self.gpu, submission).and_then(|()| {
-            self.upload_mapped = upload_mapping.succeeded();
-            readback::read(&self.gpu, readback, readback_mapping, bytes)
-        });
-        if content.is_err() {
-            // A map that failed or is still pending must not outlive this call.
-            self.arena.release(Slot::Readback);
-        }
-        content
-    }
-
     /// A killed command buffer can report success: the last dispatch must have run, and every result must have been written.
-    fn check_results(&self, words: &[u32], nonce: u32) -> Result<Vec<u32>> {
-        let (results, last) = words.split_at(words.len() - NONCE_BYTES as usize / 4);
-        if last[0] != nonce {
+    fn check_results(&self, mut words: Vec<u32>, nonce: u32) -> Result<Vec<u32>> {
+        let results = words.len() - NONCE_BYTES as usize / 4;
+        if words[results] != nonce {
             return Err(readback::lost(&self.gpu, "the submission's last kernel did not run".into()));
         }
-        Ok(results.to_vec())
+        words.truncate(results);
+        Ok(words)
     }
+}
+
+/// Where the timestamps start in the readback, in bytes.
+fn timestamps_at(result_bytes: u64) -> u64 {
+    result_bytes.next_multiple_of(8)
 }
 
 fn bind_group<'a>(

@@ -53,7 +53,7 @@ impl FieldOps {
             return Ok(vec![]);
         }
         let device = self.gpu.device();
-        let pipeline = self.gpu.pipeline(Kernel::FieldOps, 0, None)?;
+        let pipeline = self.gpu.pipeline(Kernel::FieldOps, 0, None, false)?;
         let bytes = 16 * a.len() as u64;
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })

@@ -9,7 +9,7 @@ mod plain_read;
 mod readback;
 mod trace;
 
-pub(crate) use self::executor::Executor;
+pub(crate) use self::executor::{Executor, Submission};
 pub use self::{
     context::{Gpu, GpuOptions},
     field_ops::{FieldOp, FieldOps},

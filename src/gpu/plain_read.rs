@@ -20,7 +20,7 @@ impl Gpu {
         let wanted: u64 = if software { 64 << 20 } else { 1 << 30 };
         let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).clamp(1, 65535);
         let bytes = num_workgroups * BYTES_PER_WORKGROUP;
-        let pipeline = self.pipeline(Kernel::PlainRead, 0, None)?;
+        let pipeline = self.pipeline(Kernel::PlainRead, 0, None, false)?;
         let device = self.device();
         self.checked("plain_read", || {
             let buffer = |label, size, usage| {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A buffer map that was asked for.
+#[derive(Debug)]
 pub(crate) struct Mapping(mpsc::Receiver<bool>);
 
 impl Mapping {

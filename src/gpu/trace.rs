@@ -71,7 +71,8 @@ pub struct Trace {
 const ALIGN_WORDS: u64 = 64;
 
 impl Trace {
-    /// Uploads matrices into one device buffer, as they are: no conversion, no transposition. AIRs whose traces share a buffer share
+    /// Uploads matrices into one device buffer, as they are: no conversion, no transposition; on devices that share the host's memory one
+    /// copy, into the place where kernels read. AIRs whose traces share a buffer share
     /// dispatches, so upload together what is evaluated together.
     ///
     /// # Shapes
@@ -98,13 +99,12 @@ impl Trace {
                 limit: gpu.limits().buffer_bytes,
             });
         }
+        // A mappable buffer is filled in place; another through a staging buffer of its size, and a copy on the device.
+        let mappable = if gpu.writes_in_place() { wgpu::BufferUsages::MAP_WRITE } else { wgpu::BufferUsages::empty() };
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | mappable;
         let buffer = gpu.checked("a trace buffer", || {
-            let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-                label: Some("trace"),
-                size: bytes,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: true,
-            });
+            let buffer =
+                gpu.device().create_buffer(&wgpu::BufferDescriptor { label: Some("trace"), size: bytes, usage, mapped_at_creation: true });
             if let Ok(mut mapped) = buffer.slice(..).get_mapped_range_mut() {
                 for (matrix, &(first_word, _)) in matrices.iter().zip(&places) {
                     let words: &[u8] = bytemuck::cast_slice(field::words(matrix.values));
@@ -149,16 +149,17 @@ impl Trace {
     }
 
     /// A matrix that is already on the device: `width * height` words in Montgomery form from word `first_word` of a buffer with
-    /// `STORAGE` usage. The words are not checked.
+    /// `STORAGE` usage. The words are not checked. A column-major matrix that starts at a multiple of four words is read by 16-byte loads.
     ///
     /// # Errors
-    /// [`Error::Height`]; [`Error::Length`] if the buffer ends before the matrix.
+    /// [`Error::Height`]; [`Error::TooFew`] if the buffer, down to a multiple of 16 bytes, ends before the matrix;
+    /// [`Error::Unsupported`] without `STORAGE` usage.
     pub fn from_buffer(gpu: &Gpu, buffer: Arc<wgpu::Buffer>, first_word: u64, width: usize, height: usize, layout: Layout) -> Result<Self> {
         let name = || "caller's buffer".to_owned();
         if !height.is_power_of_two() {
             return Err(Error::Height { air: name(), requested: height });
         }
-        let (needed, there) = (first_word as usize + width * height, (buffer.size() / 4) as usize);
+        let (needed, there) = (first_word as usize + width * height, (buffer.size() / 16 * 4) as usize);
         if needed > there {
             return Err(Error::TooFew { air: name(), what: "words", requested: there, limit: needed });
         }

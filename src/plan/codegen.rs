@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use super::program::{OPERAND_VALUE, Op, Program};
-use crate::air::NodeId;
+use crate::air::{Column, NodeId};
 
 /// The function's text, and the weights in the order in which it adds them.
 #[derive(Clone, Debug)]
@@ -22,19 +22,21 @@ struct Pending {
 }
 
 impl Generated {
-    /// Columns first: their cells on `D` itself, else their dot products with the Lagrange row, all columns in one loop over the points
-    /// of `D`. Then every instruction becomes a `let` under a name of its own. Roots are added to numerator or denominator four at a time, as
+    /// Columns first, at two points at once: their cells on `D` itself, else their dot products with the Lagrange tables, all columns in one
+    /// loop over the points of `D`'s lower half past the first eight. Then every instruction becomes a `let` under a name of its own. Roots are added to numerator or denominator four at a time, as
     /// soon as four are there, and only to the part that a weight can reach.
-    pub fn new(program: &Program) -> Self {
+    pub fn new(program: &Program, l_skip: usize) -> Self {
         let mut names: Vec<String> = vec![String::new(); program.num_temps];
-        let mut source = "fn program(job: CosetJob, at: Point) -> Weighted {\n".to_owned();
-        columns(&mut source, program);
-        source.push_str("    var p = EXT_ZERO;\n    var q = EXT_ZERO;\n");
+        let [has_p, has_q] = [0, 1].map(|part| program.reached.iter().any(|reached| reached[part]));
+        let mut source = format!("const L_SKIP: u32 = {l_skip}u;\nconst HAS_P: bool = {has_p};\nconst HAS_Q: bool = {has_q};\n\n");
+        source.push_str("fn program(job: CosetJob, at: Point, plus: Octet, minus: Octet) -> Weighted {\n");
+        columns(&mut source, program, l_skip);
+        source.push_str("    var sum: Weighted;\n");
         let mut weights = Vec::new();
         let mut pending = [Pending::default(), Pending::default()];
         for (at, &[op, destination, a, b]) in program.instructions.iter().enumerate() {
             let operand = |word: u32| {
-                if word & OPERAND_VALUE != 0 { format!("value(job, {}u)", word & !OPERAND_VALUE) } else { names[word as usize].clone() }
+                if word & OPERAND_VALUE != 0 { format!("value2(job, {}u)", word & !OPERAND_VALUE) } else { names[word as usize].clone() }
             };
             if op == Op::Root as u32 {
                 for (part, pending) in pending.iter_mut().enumerate().filter(|(part, _)| program.reached[b as usize][*part]) {
@@ -51,13 +53,13 @@ impl Generated {
                     names[destination as usize] = format!("c{a}");
                     continue;
                 }
-                _ if op == Op::Add as u32 => format!("f_add({}, {})", operand(a), operand(b)),
-                _ if op == Op::Sub as u32 => format!("f_sub({}, {})", operand(a), operand(b)),
-                _ if op == Op::Mul as u32 => format!("f_mul({}, {})", operand(a), operand(b)),
-                _ if op == Op::Neg as u32 => format!("f_sub(0u, {})", operand(a)),
-                _ if op == Op::First as u32 => "is_first(job, at)".to_owned(),
-                _ if op == Op::Last as u32 => "is_last(job, at)".to_owned(),
-                _ => "is_transition(job, at)".to_owned(),
+                _ if op == Op::Add as u32 => format!("f_add2({}, {})", operand(a), operand(b)),
+                _ if op == Op::Sub as u32 => format!("f_sub2({}, {})", operand(a), operand(b)),
+                _ if op == Op::Mul as u32 => format!("f_mul2({}, {})", operand(a), operand(b)),
+                _ if op == Op::Neg as u32 => format!("f_sub2(vec2<u32>(0u), {})", operand(a)),
+                _ if op == Op::First as u32 => "is_first2(job, at)".to_owned(),
+                _ if op == Op::Last as u32 => "is_last2(job, at)".to_owned(),
+                _ => "is_transition2(job, at)".to_owned(),
             };
             names[destination as usize] = format!("v{at}");
             writeln!(source, "    let v{at} = {expression};").expect(WRITES);
@@ -65,32 +67,39 @@ impl Generated {
         for (part, pending) in pending.iter_mut().enumerate() {
             flush(&mut source, &mut weights, part, pending);
         }
-        source.push_str("    return Weighted(p, q);\n}\n");
+        source.push_str("    return sum;\n}\n");
         Self { source: source.into(), weights }
     }
 }
 
-/// The values of all columns: `c0`, `c1`, ..
-fn columns(source: &mut String, program: &Program) {
+/// The values of all columns at the thread's two points: `c0`, `c1`, ..
+fn columns(source: &mut String, program: &Program, l_skip: usize) {
     if program.columns.is_empty() {
         return;
     }
-    let rows = |next: bool| if next { "next" } else { "rows" };
     for i in 0..program.columns.len() {
-        writeln!(source, "    let d{i} = descriptor(job, {i}u);\n    var c{i} = 0u;").expect(WRITES);
+        writeln!(source, "    let d{i} = descriptor(job, {i}u);\n    var c{i} = vec2<u32>(0u);").expect(WRITES);
     }
-    source.push_str("    if job.identity == 1u {\n        let rows = row(job, at, at.z);\n        let next = row(job, at, at.z + 1u);\n");
+    source.push_str("    if job.identity == 1u {\n");
     for (i, (_, column)) in program.columns.iter().enumerate() {
-        writeln!(source, "        c{i} = cell(d{i}, {});", rows(column.next)).expect(WRITES);
+        writeln!(source, "        c{i} = cell2(job, d{i}, at, {}u);", u32::from(column.next)).expect(WRITES);
     }
-    source.push_str(
-        "    } else {\n        for (var z = 0u; z < (1u << job.l_skip); z += 4u) {\n            let l = lagrange_row(job, at, z);\n            \
-         let rows = rows4(job, at, z);\n            let next = rows4(job, at, z + 1u);\n",
-    );
+    source.push_str("    } else {\n        let first = row(at, 0u);\n");
+    let to_coset = |column: &Column| if column.next { "next_to_coset" } else { "column_to_coset" };
     for (i, (_, column)) in program.columns.iter().enumerate() {
-        writeln!(source, "            c{i} = f_add(c{i}, f_dot4(l, cells(d{i}, {})));", rows(column.next)).expect(WRITES);
+        writeln!(source, "        c{i} = {}(job, plus, minus, d{i}, first);", to_coset(column)).expect(WRITES);
     }
-    source.push_str("        }\n    }\n");
+    if l_skip > 4 {
+        source.push_str(
+            "        for (var z = 8u; z < HALF; z += 8u) {\n            let plus = plus_octet(job, at.z, z);\n            \
+             let minus = minus_octet(job, at.z, z);\n",
+        );
+        for (i, (_, column)) in program.columns.iter().enumerate() {
+            writeln!(source, "            c{i} = f_add2(c{i}, {}(job, plus, minus, d{i}, first + z));", to_coset(column)).expect(WRITES);
+        }
+        source.push_str("        }\n");
+    }
+    source.push_str("    }\n");
 }
 
 /// Why writing cannot fail.
@@ -105,13 +114,14 @@ fn flush(source: &mut String, weights: &mut Vec<Option<(NodeId, usize)>>, part: 
     let first = weights.len();
     weights.extend(pending.roots.drain(..).map(|root| Some((root, part))));
     weights.resize(first + 4, None);
-    pending.values.resize(4, "0u".to_owned());
-    let factors: Vec<String> = (first..first + 4).map(|i| format!("weight(job, {i}u)")).collect();
+    pending.values.resize(4, "vec2<u32>(0u)".to_owned());
     let values = pending.values.drain(..).collect::<Vec<_>>().join(", ");
-    writeln!(source, "    {sum} = ext_add({sum}, ext_dot4({}, vec4<u32>({values})));", factors.join(", ")).expect(WRITES);
+    for point in 0..2 {
+        writeln!(source, "    sum.{sum}{point} = ext_add(sum.{sum}{point}, weigh{point}(job, {first}u, {values}));").expect(WRITES);
+    }
 }
 
 /// A program that adds nothing, to validate the frame with.
 pub(crate) fn empty() -> String {
-    "fn program(job: CosetJob, at: Point) -> Weighted {\n    return Weighted(EXT_ZERO, EXT_ZERO);\n}\n".to_owned()
+    Generated::new(&Program::default(), 4).source.to_string()
 }

@@ -1,23 +1,30 @@
 //! Launch geometry and binding windows: how much work a workgroup gets and which ranges a dispatch binds. Arithmetic only.
 
-/// Threads per workgroup, in every kernel. 256 is what WebGPU guarantees; not tuned further.
+/// Threads per workgroup of every kernel but the two below. 256 is what WebGPU guarantees; not tuned further.
 pub(crate) const WORKGROUP_SIZE: u32 = 256;
-/// Consecutive `x` of one `eq_expand` tile.
-pub(crate) const EQ_PER_TILE: u32 = 512;
-/// Columns per thread in `column_sums`.
+/// Threads per workgroup of `coset_pass`. 64, 128 and 256 were measured on an H200 (2026-11-22).
+pub(crate) const PROGRAM_THREADS: u32 = 128;
+/// log2 of the threads per workgroup of `column_sums`: 64 was measured against 128 and 256 on an H200 (2026-11-22), narrow AIRs 10 to 20 %
+/// faster.
+const LOG_QUAD_THREADS: u32 = 6;
+/// log2 of `eq`'s low table, where the host expands it: 32 KiB. A chunk of `x` lies within one run of so many.
+pub(crate) const LOG_EQ_LOW: u32 = 11;
+/// Columns per thread in `column_sums_scalar`.
 const COLUMNS_PER_THREAD: u32 = 4;
 /// Row-major: neighbouring threads on neighbouring columns, at most this many as a power of two. 16 words are a 64-byte line.
 const ROW_MAJOR_LOG_C: u32 = 4;
-/// Rows that a thread adds up before its workgroup's lanes are summed. Guess.
-const ROWS_PER_THREAD: u64 = 32;
+/// log2 of the rows that a thread of `column_sums_scalar` adds up at least before its workgroup's lanes are summed. Guess.
+const LOG_SCALAR_ROWS: u32 = 5;
+/// The same for `column_sums`; fewer leave narrow AIRs more workgroups. Measured on an H200 (2026-11-22).
+const LOG_QUAD_ROWS: u32 = 5;
 /// Tiles of one job beyond which more chunks only cost partial sums.
 const MAX_TILES: u64 = 2048;
 /// Tiles of one interpreted coset job: bounds its temporaries. Guess.
 const MAX_INTERPRETED_TILES: u64 = 1024;
-/// Rows per thread of an interpreted coset pass. Guess.
-const INTERPRETED_ROWS_PER_THREAD: u64 = 8;
-/// Rows per thread of a generated coset pass. Guess.
-const GENERATED_ROWS_PER_THREAD: u64 = 4;
+/// log2 of the rows per thread of an interpreted coset pass. Guess.
+const LOG_INTERPRETED_ROWS: u32 = 3;
+/// log2 of the rows per thread of a generated coset pass. 2, 4, 8 and 16 rows were measured on an H200 (2026-11-22); 4 and 8 are best.
+const LOG_GENERATED_ROWS: u32 = 2;
 /// Loop iterations of one thread of a coset pass, over all its loops. lavapipe (seen with Mesa 22.3) leaves every loop of a thread after
 /// 65,535 iterations in all and goes on with wrong values, so rows per thread and program length stay well below; and no thread runs for
 /// long elsewhere either.
@@ -78,32 +85,43 @@ impl DeviceLimits {
 pub(crate) struct ColumnGeometry {
     pub log_c: u32,
     pub log_z: u32,
-    pub chunk_x: u32,
+    pub log_chunk: u32,
     pub num_chunks: u32,
     pub num_groups: u32,
     pub num_z_blocks: u32,
 }
 
 impl ColumnGeometry {
-    pub fn new(row_major: bool, num_z: u32, num_x: u32, num_columns: u32) -> Self {
-        let log_num_z = num_z.ilog2();
+    /// For `column_sums`: four `z` per thread, so `num_z >= 4`. Where there are few `x`, columns share a workgroup, and each thread still has
+    /// its eight.
+    pub fn quads(num_z: u32, num_x: u32, num_columns: u32) -> Self {
+        let log_quads = num_z.ilog2() - 2;
+        let log_z = log_quads.min(LOG_QUAD_THREADS);
+        let log_x = num_x.ilog2().saturating_sub(3).min(LOG_QUAD_THREADS - log_z);
+        let log_c = LOG_QUAD_THREADS - log_z - log_x;
+        let num_groups = num_columns.div_ceil(1 << log_c);
+        let num_z_blocks = 1 << (log_quads - log_z);
+        let log_chunk = log_chunk(num_x, num_groups * num_z_blocks, log_x + LOG_QUAD_ROWS, MAX_TILES);
+        Self { log_c, log_z, log_chunk, num_chunks: num_x >> log_chunk, num_groups, num_z_blocks }
+    }
+
+    /// For `column_sums_scalar`.
+    pub fn scalar(row_major: bool, num_z: u32, num_x: u32, num_columns: u32) -> Self {
         let log_workgroup = WORKGROUP_SIZE.ilog2();
         let log_c = if row_major { num_columns.next_power_of_two().ilog2().min(ROW_MAJOR_LOG_C) } else { 0 };
-        let log_z = log_num_z.min(log_workgroup - log_c);
+        let log_z = num_z.ilog2().min(log_workgroup - log_c);
         let num_groups = num_columns.div_ceil(COLUMNS_PER_THREAD << log_c);
         let num_z_blocks = num_z >> log_z;
-        let x_lanes = u64::from(WORKGROUP_SIZE >> (log_c + log_z));
-        let by_rows = u64::from(num_x).div_ceil(x_lanes * ROWS_PER_THREAD);
-        let by_tiles = MAX_TILES.div_ceil(u64::from(num_groups * num_z_blocks));
-        let (chunk_x, num_chunks) = chunks(num_x, by_rows.min(by_tiles), x_lanes);
-        Self { log_c, log_z, chunk_x, num_chunks, num_groups, num_z_blocks }
+        let log_x = log_workgroup - log_c - log_z;
+        let log_chunk = log_chunk(num_x, num_groups * num_z_blocks, log_x + LOG_SCALAR_ROWS, MAX_TILES);
+        Self { log_c, log_z, log_chunk, num_chunks: num_x >> log_chunk, num_groups, num_z_blocks }
     }
 }
 
 /// How one AIR's coset pass is cut into tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CosetGeometry {
-    pub chunk_x: u32,
+    pub log_chunk: u32,
     pub num_chunks: u32,
     pub num_z_blocks: u32,
 }
@@ -111,28 +129,35 @@ pub(crate) struct CosetGeometry {
 impl CosetGeometry {
     /// For the interpreter; `steps` are its loop iterations for one row.
     pub fn interpreted(num_z: u32, num_x: u32, steps: u64) -> Self {
-        Self::new(num_z, num_x, steps, INTERPRETED_ROWS_PER_THREAD, MAX_INTERPRETED_TILES)
+        Self::new(WORKGROUP_SIZE, num_z, num_x, steps, LOG_INTERPRETED_ROWS, MAX_INTERPRETED_TILES)
     }
 
-    /// For a kernel of its own, whose loops are over rows, and over the points of `D` four at a time.
+    /// For a kernel of its own: two points per thread, loops over rows, and over half of `D` eight points at a time.
     pub fn generated(num_z: u32, num_x: u32) -> Self {
-        Self::new(num_z, num_x, 1 + u64::from(num_z.div_ceil(4)), GENERATED_ROWS_PER_THREAD, MAX_TILES)
+        let half = (num_z / 2).max(1);
+        Self::new(PROGRAM_THREADS, half, num_x, 1 + u64::from(half.div_ceil(8)), LOG_GENERATED_ROWS, MAX_TILES)
     }
 
-    fn new(num_z: u32, num_x: u32, steps: u64, rows_per_thread: u64, max_tiles: u64) -> Self {
-        let z_lanes = num_z.min(WORKGROUP_SIZE);
+    /// For `num_z` threads at each `x`, in workgroups of `threads`.
+    fn new(threads: u32, num_z: u32, num_x: u32, steps: u64, log_rows: u32, max_tiles: u64) -> Self {
+        let z_lanes = num_z.min(threads);
         let num_z_blocks = num_z / z_lanes;
-        let x_lanes = u64::from(WORKGROUP_SIZE / z_lanes);
-        let by_rows = u64::from(num_x).div_ceil(x_lanes * rows_per_thread);
-        let by_tiles = max_tiles / u64::from(num_z_blocks);
-        let by_steps = u64::from(num_x).div_ceil(x_lanes * (MAX_STEPS / steps).max(1));
-        let (chunk_x, num_chunks) = chunks(num_x, by_rows.min(by_tiles).max(by_steps), x_lanes);
-        Self { chunk_x, num_chunks, num_z_blocks }
+        let log_x = (threads / z_lanes).ilog2();
+        let by_steps = log_x + (MAX_STEPS / steps).max(1).ilog2();
+        let log_chunk = log_chunk(num_x, num_z_blocks, log_x + log_rows, max_tiles).min(by_steps);
+        Self { log_chunk, num_chunks: num_x >> log_chunk, num_z_blocks }
     }
 
     pub fn num_tiles(&self) -> u64 {
         u64::from(self.num_chunks) * u64::from(self.num_z_blocks)
     }
+}
+
+/// log2 of the `x` per chunk: at least `wanted`, more where `num_x` (a power of two) times `tiles_per_x_chunk` would be more than
+/// `max_tiles` tiles, and never more than one run of `eq`'s low table.
+fn log_chunk(num_x: u32, tiles_per_x_chunk: u32, wanted: u32, max_tiles: u64) -> u32 {
+    let by_tiles = (u64::from(num_x) * u64::from(tiles_per_x_chunk) / max_tiles).max(1).ilog2();
+    wanted.max(by_tiles).min(LOG_EQ_LOW).min(num_x.ilog2())
 }
 
 /// log2 of the `z` that one workgroup of the reduction takes, for a job that adds up `num_partials` for each: up to sixteen lanes share a
@@ -144,12 +169,6 @@ pub(crate) fn reduce_log_z(num_z: u32, num_partials: u64) -> u32 {
         _ => 0,
     };
     num_z.ilog2().min(wanted)
-}
-
-/// `num_x` in about `wanted` runs of equal length, a multiple of `lanes`: (length, number).
-fn chunks(num_x: u32, wanted: u64, lanes: u64) -> (u32, u32) {
-    let chunk_x = u64::from(num_x).div_ceil(wanted.max(1)).next_multiple_of(lanes) as u32;
-    (chunk_x, num_x.div_ceil(chunk_x))
 }
 
 /// A run of windows of one buffer.
@@ -240,23 +259,27 @@ mod tests {
     /// Every (column, z, x) belongs to exactly one thread: lanes times blocks cover the domain, and chunks tile `num_x`.
     #[test]
     fn geometry_covers_everything_once() {
-        for row_major in [false, true] {
-            for log_z in 0..=9 {
-                for num_x in [1, 2, 64, 1 << 20] {
-                    for num_columns in [1, 3, 9, 64, 913, 1025] {
-                        let g = ColumnGeometry::new(row_major, 1 << log_z, num_x, num_columns);
-                        assert!(g.log_c + g.log_z <= WORKGROUP_SIZE.ilog2());
-                        assert_eq!(g.num_z_blocks << g.log_z, 1 << log_z);
-                        assert!(g.num_groups * (COLUMNS_PER_THREAD << g.log_c) >= num_columns);
-                        assert!((g.num_groups - 1) * (COLUMNS_PER_THREAD << g.log_c) < num_columns);
-                        assert!(g.num_chunks * g.chunk_x >= num_x && (g.num_chunks - 1) * g.chunk_x < num_x);
-                        let steps = u64::from(num_columns);
-                        let c = CosetGeometry::interpreted(1 << log_z, num_x, steps);
-                        assert_eq!(c.num_z_blocks * (1 << log_z).min(WORKGROUP_SIZE), 1 << log_z);
-                        assert!(c.num_chunks * c.chunk_x >= num_x && (c.num_chunks - 1) * c.chunk_x < num_x);
-                        let x_lanes = WORKGROUP_SIZE / (1 << log_z).min(WORKGROUP_SIZE);
-                        assert!(u64::from(c.chunk_x.div_ceil(x_lanes)) * steps <= MAX_STEPS);
+        for log_z in 0..=9 {
+            for num_x in [1, 2, 64, 1 << 20] {
+                for num_columns in [1, 3, 9, 64, 913, 1025] {
+                    let scalar = [false, true].map(|row_major| (ColumnGeometry::scalar(row_major, 1 << log_z, num_x, num_columns), 0, 2));
+                    let quads = (log_z >= 2).then(|| (ColumnGeometry::quads(1 << log_z, num_x, num_columns), 2, 0));
+                    for (g, log_z_per_thread, log_columns_per_thread) in scalar.into_iter().chain(quads) {
+                        let log_threads = if log_z_per_thread == 2 { LOG_QUAD_THREADS } else { WORKGROUP_SIZE.ilog2() };
+                        assert!(g.log_c + g.log_z <= log_threads);
+                        assert_eq!(g.num_z_blocks << (g.log_z + log_z_per_thread), 1 << log_z);
+                        let per_group = 1 << (g.log_c + log_columns_per_thread);
+                        assert!(g.num_groups * per_group >= num_columns && (g.num_groups - 1) * per_group < num_columns);
+                        assert_eq!(g.num_chunks << g.log_chunk, num_x);
+                        assert!(g.log_chunk <= LOG_EQ_LOW);
                     }
+                    let steps = u64::from(num_columns);
+                    let c = CosetGeometry::interpreted(1 << log_z, num_x, steps);
+                    assert_eq!(c.num_z_blocks * (1 << log_z).min(WORKGROUP_SIZE), 1 << log_z);
+                    assert_eq!(c.num_chunks << c.log_chunk, num_x);
+                    assert!(c.log_chunk <= LOG_EQ_LOW);
+                    let x_lanes = WORKGROUP_SIZE / (1 << log_z).min(WORKGROUP_SIZE);
+                    assert!(u64::from((1u32 << c.log_chunk).div_ceil(x_lanes)) * steps <= MAX_STEPS);
                 }
             }
         }

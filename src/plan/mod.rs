@@ -5,11 +5,13 @@
 
 pub(crate) mod affine;
 pub(crate) mod codegen;
+mod estimate;
 pub(crate) mod launch;
 pub(crate) mod program;
 
 use std::fmt;
 
+pub use estimate::{Estimate, Rates};
 pub use launch::DeviceLimits;
 
 use self::{
@@ -56,7 +58,7 @@ pub enum Strategy {
 /// assert_eq!(
 ///     plan.to_string(),
 ///     "pairs: 1 interaction, l_skip 4, Split; affine part: 2 columns, 2 nodes; \
-///      non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; reads 12 bytes a row; 4 kernels at most"
+///      non-affine part: 1 node over 2 columns, degree 2, 2 cosets, 4 instructions, 2 temporaries; reads 12 bytes a row; 3 kernels at most"
 /// );
 /// # Ok::<(), logup_wgpu::Error>(())
 /// ```
@@ -87,7 +89,7 @@ impl Round0Plan {
                 let degree = split.roots.iter().map(|&(root, _)| air.degree(root)).max().unwrap_or(0);
                 let fits = |program: &Program| program.num_nodes <= MAX_KERNEL_NODES;
                 let programs = Program::split(&air, split.roots.clone(), &fits);
-                let generated = |program| PlannedProgram { generated: Some(Generated::new(&program)), program };
+                let generated = |program| PlannedProgram { generated: Some(Generated::new(&program, l_skip)), program };
                 (split, programs.into_iter().map(generated).collect(), degree)
             }
             Strategy::Direct => {
@@ -151,15 +153,14 @@ impl Round0Plan {
     pub fn scratch_bytes(&self, height: usize) -> u64 {
         let num_z = 1u32 << self.l_skip;
         let num_x = self.num_x(height);
+        // The kernels and layouts differ in their tiles; the largest count bounds all.
         let sums = |num_z: u32, num_columns: usize| {
-            // Column-major and row-major tiles differ; the larger count bounds both.
-            [false, true]
-                .map(|row_major| {
-                    let geometry = ColumnGeometry::new(row_major, num_z, num_x, num_columns as u32);
-                    u64::from(geometry.num_chunks) * num_columns as u64 * u64::from(num_z)
-                })
-                .into_iter()
-                .fold(0, u64::max)
+            let columns = num_columns as u32;
+            let scalar = [false, true].map(|row_major| (ColumnGeometry::scalar(row_major, num_z, num_x, columns), num_z));
+            let quads = (ColumnGeometry::quads(num_z.max(4), num_x, columns), num_z.max(4));
+            let elements =
+                |(geometry, num_z): (ColumnGeometry, u32)| u64::from(geometry.num_chunks) * num_columns as u64 * u64::from(num_z);
+            scalar.into_iter().chain([quads]).map(elements).fold(0, u64::max)
         };
         let mut ext_elements = 0;
         for matrix in &self.affine.matrices {
@@ -204,6 +205,12 @@ impl PlannedProgram {
         }
     }
 
+    /// Which parts a root can have weight in: bit 0 the numerator, bit 1 the denominator. The interpreter stores both.
+    pub fn parts(&self) -> u32 {
+        let reached = |part: usize| self.program.reached.iter().any(|reached| reached[part]);
+        if self.generated.is_some() { u32::from(reached(0)) | u32::from(reached(1)) << 1 } else { 0b11 }
+    }
+
     /// Words of scratch per thread.
     pub fn num_temps(&self) -> u64 {
         if self.generated.is_some() { 0 } else { self.program.num_temps as u64 }
@@ -246,12 +253,12 @@ impl fmt::Display for Round0Plan {
             )?;
         }
         write!(f, "; reads {} bytes a row", 4 * self.num_columns_used())?;
-        // eq expansion, column sums with their wrap-around, a kernel per program or an interpreted pass per coset, the reduction
+        // column sums with their wrap-around, a kernel per program or an interpreted pass per coset, the reduction
         let coset_kernels = match self.strategy {
             Strategy::Split => self.programs.len(),
             Strategy::Direct => self.num_cosets(),
         };
-        let kernels = if self.air.interactions.is_empty() { 0 } else { 2 + usize::from(affine_columns > 0) + coset_kernels };
+        let kernels = if self.air.interactions.is_empty() { 0 } else { 1 + usize::from(affine_columns > 0) + coset_kernels };
         write!(f, "; {} at most", count(kernels, "kernel"))
     }
 }

@@ -5,7 +5,7 @@ use p3_field::PrimeCharacteristicRing;
 use crate::{
     air::Part,
     error::{Error, Result},
-    field::{EF, F},
+    field::{self, EF, EXT_WORDS, F},
     gpu::{Gpu, Trace},
     plan::{
         Round0Plan, Strategy,
@@ -44,6 +44,7 @@ pub struct Instance<'a> {
 }
 
 /// An instance that fits its plan, with what the host computes for it.
+#[derive(Debug)]
 pub(crate) struct Prepared<'a> {
     pub plan: &'a Round0Plan,
     /// In the order of `Air::parts`.
@@ -55,9 +56,28 @@ pub(crate) struct Prepared<'a> {
     pub eq_sum: EF,
     pub eq_first: EF,
     pub eq_last: EF,
-    /// Of the degree-0 nodes.
-    pub values: Vec<F>,
     pub weights: Weights,
+    /// For each of the plan's affine matrices.
+    pub matrices: Vec<MatrixWeights>,
+    /// For each of the plan's programs.
+    pub programs: Vec<ProgramInputs>,
+}
+
+/// The words of the weights of a matrix's columns, weight in p and weight in q for each: `[num_columns][2]` EF.
+#[derive(Debug)]
+pub(crate) struct MatrixWeights {
+    pub current: Vec<u32>,
+    /// Of the next-row cells, for the columns that have one.
+    pub next: Vec<u32>,
+}
+
+/// The words that a program reads beside its columns.
+#[derive(Debug)]
+pub(crate) struct ProgramInputs {
+    /// Of the degree-0 nodes, in the program's order.
+    pub values: Vec<u32>,
+    /// EF, in the order in which the kernel adds them; for the interpreter `[num_roots][2]`.
+    pub weights: Vec<u32>,
 }
 
 impl<'a> Prepared<'a> {
@@ -108,13 +128,35 @@ impl<'a> Prepared<'a> {
         if plan.strategy() == Strategy::Split {
             weights.flow_back(air, &values);
         }
-        Ok(Self { plan, traces, height, num_x, eq: instance.eq, eq_sum, eq_first, eq_last, values, weights })
+        let matrices = plan.affine.matrices.iter().map(|matrix| MatrixWeights {
+            current: ext_words(matrix.columns.iter().flat_map(|column| weights.of(column.current))),
+            next: ext_words(matrix.columns[..matrix.num_next].iter().flat_map(|column| weights.of(column.next))),
+        });
+        let programs = plan.programs.iter().map(|planned| ProgramInputs {
+            values: planned.program.values.iter().map(|node| field::word(values[node.index()])).collect(),
+            weights: match &planned.generated {
+                Some(generated) => ext_words(generated.weights.iter().map(|entry| match *entry {
+                    Some((root, part)) => weights.of(Some(root))[part],
+                    None => EF::ZERO,
+                })),
+                None => ext_words(planned.program.roots.iter().flat_map(|&root| weights.of(Some(root)))),
+            },
+        });
+        let (matrices, programs) = (matrices.collect(), programs.collect());
+        weights.nodes = Vec::new(); // read; many AIRs' would fill the caches
+        Ok(Self { plan, traces, height, num_x, eq: instance.eq, eq_sum, eq_first, eq_last, weights, matrices, programs })
     }
 
     /// Points of the skip domain.
     pub fn num_z(&self) -> u32 {
         1 << self.plan.l_skip()
     }
+}
+
+fn ext_words(elements: impl Iterator<Item = EF>) -> Vec<u32> {
+    let mut words = Vec::with_capacity(EXT_WORDS * elements.size_hint().0);
+    elements.for_each(|element| words.extend_from_slice(&field::ext_words(element)));
+    words
 }
 
 impl Eq<'_> {

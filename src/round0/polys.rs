@@ -4,8 +4,9 @@ use p3_field::{Algebra, Field, PrimeCharacteristicRing, TwoAdicField};
 
 use super::{instance::Prepared, record::Block};
 use crate::{
-    field::{EF, F},
-    plan::{Round0Plan, Strategy},
+    error::{Error, Result},
+    field::{self, EF, EXT_WORDS, F},
+    plan::Strategy,
 };
 
 /// A numerator and a denominator.
@@ -61,72 +62,103 @@ pub(crate) fn lagrange(l_skip: usize, coset: usize) -> Vec<F> {
     coset_dft(coeffs, coset_shift(coset))
 }
 
-/// The polynomials of one instance, from its blocks' evaluations.
-pub(super) fn interpolate(prepared: &Prepared<'_>, blocks: &[(Block, Vec<Frac>)]) -> Round0Polys {
-    let plan = prepared.plan;
-    let mut polys = [0, 1].map(|part| part_coeffs(prepared, blocks, part));
-    if plan.num_coeffs() > 0 {
-        for (poly, constant) in polys.iter_mut().zip(prepared.weights.constant) {
-            poly[0] += constant * prepared.eq_sum;
-        }
-    }
-    let [numerator, denominator] = polys;
-    Round0Polys { numerator, denominator, l_skip: plan.l_skip() }
+/// What turns evaluations on `D` and on the cosets `g^c D`, `c < num_cosets`, into coefficients; the same for every AIR with these sizes.
+#[derive(Debug)]
+pub(super) struct Interpolation {
+    /// `omega^-i`, for the inverse DFT.
+    inverse_roots: Vec<F>,
+    /// For each coset `c`, `N^-1 g^(-c i)`: what its inverse DFT is scaled by.
+    scales: Vec<Vec<F>>,
+    /// `[c][j]`: what coset `c` contributes to the coefficients from `j N` on.
+    bases: Vec<Vec<F>>,
 }
 
-/// Part 0 is the numerator, 1 the denominator. All but the constant term.
-fn part_coeffs(prepared: &Prepared<'_>, blocks: &[(Block, Vec<Frac>)], part: usize) -> Vec<EF> {
-    let plan: &Round0Plan = prepared.plan;
-    let mut coeffs = EF::zero_vec(plan.num_coeffs());
-    if coeffs.is_empty() {
-        return coeffs;
+impl Interpolation {
+    /// For skip domains of `2^l_skip` points.
+    pub fn new(l_skip: usize, num_cosets: usize) -> Self {
+        let size = 1 << l_skip;
+        let omega_inverse = F::two_adic_generator(l_skip).inverse();
+        let size_inverse = F::from_usize(size).inverse();
+        let powers = |first: F, ratio: F| -> Vec<F> { ratio.shifted_powers(first).take(size).collect() };
+        let nodes: Vec<F> = (0..num_cosets).map(|coset| coset_shift(coset).exp_u64(size as u64)).collect();
+        Self {
+            inverse_roots: powers(F::ONE, omega_inverse),
+            scales: (0..num_cosets.max(1)).map(|coset| powers(size_inverse, coset_shift(coset).inverse())).collect(),
+            bases: (0..num_cosets).map(|coset| lagrange_basis_coeffs(&nodes, coset)).collect(),
+        }
     }
-    let values = |fracs: &[Frac]| fracs.iter().map(|frac| if part == 0 { frac.p } else { frac.q }).collect::<Vec<_>>();
-    if plan.strategy() == Strategy::Split {
-        let affine = blocks.iter().find(|(block, _)| *block == Block::Affine);
-        let mut evals = affine.map_or_else(|| EF::zero_vec(1 << plan.l_skip()), |(_, fracs)| values(fracs));
-        // The selectors' closed forms: one point of D at one x, or its repetitions in a lifted trace.
-        let period = prepared.height.min(evals.len());
-        for (z, eval) in evals.iter_mut().enumerate() {
-            if z % period == 0 {
-                *eval += prepared.weights.is_first[part] * prepared.eq_first;
-            }
-            if z % period == period - 1 {
-                *eval += prepared.weights.is_last[part] * prepared.eq_last;
+
+    /// Coefficients from the evaluations on `g^coset D`, in place.
+    fn inverse_dft(&self, evals: &mut [EF], coset: usize) {
+        dft(evals, &self.inverse_roots);
+        for (eval, &scale) in evals.iter_mut().zip(&self.scales[coset]) {
+            *eval *= scale;
+        }
+    }
+
+    /// Adds the coefficients of what has these evaluations on `g^coset D` and is zero on the other cosets.
+    ///
+    /// On `g^c D`, `Z^N = g^(c N) = v_c`, so `sum_j Z^(j N) P_j(Z)` (`deg P_j < N`) agrees there with `sum_j v_c^j P_j(Z)`, whose
+    /// coefficients an inverse DFT gives; the inverse of the Vandermonde matrix of the `v_c` then gives the `P_j`.
+    fn add_coset(&self, coeffs: &mut [EF], mut evals: Vec<EF>, coset: usize) {
+        self.inverse_dft(&mut evals, coset);
+        for (coeffs, &basis) in coeffs.chunks_mut(evals.len()).zip(&self.bases[coset]) {
+            for (to, &from) in coeffs.iter_mut().zip(&evals) {
+                *to += from * basis;
             }
         }
-        add(&mut coeffs, &coset_idft(evals, F::ONE));
     }
-    let cosets: Vec<Vec<EF>> =
-        (0..).map_while(|coset| blocks.iter().find(|(block, _)| *block == Block::Coset(coset))).map(|(_, fracs)| values(fracs)).collect();
-    add(&mut coeffs, &interpolate_cosets(cosets));
-    coeffs
+}
+
+/// The polynomials of one instance, from the words of its blocks: `[2^l_skip]` of `Frac { p, q }` each.
+///
+/// # Errors
+/// [`Error::DeviceLost`] if a word is no field element.
+pub(super) fn interpolate(prepared: &Prepared<'_>, blocks: &[(Block, &[u32])], interpolation: &Interpolation) -> Result<Round0Polys> {
+    let plan = prepared.plan;
+    let mut polys = [0, 1].map(|_| EF::zero_vec(plan.num_coeffs()));
+    for (part, coeffs) in polys.iter_mut().enumerate().filter(|_| plan.num_coeffs() > 0) {
+        let evals = |words: &[u32]| -> Result<Vec<EF>> {
+            let element = |frac: &[u32]| field::ext_from_words(&frac[part * EXT_WORDS..][..EXT_WORDS]);
+            let unwritten = || Error::DeviceLost { reason: "a result was not written".into() };
+            words.chunks_exact(2 * EXT_WORDS).map(|frac| element(frac).ok_or_else(unwritten)).collect()
+        };
+        for &(block, words) in blocks {
+            match block {
+                Block::Affine => {
+                    let mut evals = evals(words)?;
+                    interpolation.inverse_dft(&mut evals, 0);
+                    add(coeffs, &evals);
+                }
+                Block::Coset(coset) => interpolation.add_coset(coeffs, evals(words)?, coset),
+            }
+        }
+        let weights = &prepared.weights;
+        if plan.strategy() == Strategy::Split && (weights.is_first[part], weights.is_last[part]) != (EF::ZERO, EF::ZERO) {
+            // The selectors' closed forms: one point of D at one x, or its repetitions in a lifted trace.
+            let mut evals = EF::zero_vec(1 << plan.l_skip());
+            let period = prepared.height.min(evals.len());
+            for (z, eval) in evals.iter_mut().enumerate() {
+                if z % period == 0 {
+                    *eval += weights.is_first[part] * prepared.eq_first;
+                }
+                if z % period == period - 1 {
+                    *eval += weights.is_last[part] * prepared.eq_last;
+                }
+            }
+            interpolation.inverse_dft(&mut evals, 0);
+            add(coeffs, &evals);
+        }
+        coeffs[0] += weights.constant[part] * prepared.eq_sum;
+    }
+    let [numerator, denominator] = polys;
+    Ok(Round0Polys { numerator, denominator, l_skip: plan.l_skip() })
 }
 
 fn add(to: &mut [EF], from: &[EF]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to += from;
     }
-}
-
-/// The coefficients of the polynomial of degree below `d N` with these evaluations on the cosets `g^c D`, `c < d`.
-///
-/// On `g^c D`, `Z^N = g^(c N) = v_c`, so `sum_j Z^(j N) P_j(Z)` (`deg P_j < N`) agrees there with `sum_j v_c^j P_j(Z)`, whose
-/// coefficients an inverse DFT gives; a `d` by `d` Vandermonde system in the `v_c` then gives the `P_j`.
-fn interpolate_cosets(cosets: Vec<Vec<EF>>) -> Vec<EF> {
-    let num_cosets = cosets.len();
-    let Some(size) = cosets.first().map(Vec::len) else { return vec![] };
-    let residues: Vec<Vec<EF>> = cosets.into_iter().enumerate().map(|(coset, evals)| coset_idft(evals, coset_shift(coset))).collect();
-    let nodes: Vec<F> = (0..num_cosets).map(|coset| coset_shift(coset).exp_u64(size as u64)).collect();
-    let mut coeffs = EF::zero_vec(num_cosets * size);
-    for (c, residue) in residues.iter().enumerate() {
-        for (j, &basis) in lagrange_basis_coeffs(&nodes, c).iter().enumerate() {
-            for (to, &from) in coeffs[j * size..].iter_mut().zip(residue) {
-                *to += from * basis;
-            }
-        }
-    }
-    coeffs
 }
 
 /// The coefficients of the polynomial that is 1 at `nodes[at]` and 0 at the other nodes.
@@ -161,34 +193,20 @@ fn fold(coeffs: &[EF], coset: F, l_skip: usize) -> Vec<EF> {
     folded
 }
 
-/// Coefficients from the evaluations on `shift * D`.
-fn coset_idft(mut evals: Vec<EF>, shift: F) -> Vec<EF> {
-    let size = evals.len();
-    dft(&mut evals, F::two_adic_generator(size.ilog2() as usize).inverse());
-    scale_by_powers(&mut evals, F::from_usize(size).inverse(), shift.inverse());
-    evals
-}
-
 /// Evaluations on `shift * D` from the coefficients.
 fn coset_dft<T: Algebra<F> + Copy>(mut coeffs: Vec<T>, shift: F) -> Vec<T> {
-    scale_by_powers(&mut coeffs, F::ONE, shift);
+    for (coeff, power) in coeffs.iter_mut().zip(shift.powers()) {
+        *coeff *= power;
+    }
     let omega = F::two_adic_generator(coeffs.len().ilog2() as usize);
-    dft(&mut coeffs, omega);
+    let roots: Vec<F> = omega.powers().take(coeffs.len()).collect();
+    dft(&mut coeffs, &roots);
     coeffs
 }
 
-/// `values[i] *= first * ratio^i`.
-fn scale_by_powers<T: Algebra<F> + Copy>(values: &mut [T], first: F, ratio: F) {
-    let mut power = first;
-    for value in values {
-        *value *= power;
-        power *= ratio;
-    }
-}
-
-/// `values[k] <- sum_i values[i] omega^(i k)`, `omega` of order `values.len()`, in place. Serial on purpose: p3-dft hands even 16
-/// elements to rayon, which cost this crate most of a call's host time.
-fn dft<T: Algebra<F> + Copy>(values: &mut [T], omega: F) {
+/// `values[k] <- sum_i values[i] omega^(i k)`, in place; `roots` are the powers of `omega`, as many as values. Serial on purpose: p3-dft
+/// hands even 16 elements to rayon, which cost this crate most of a call's host time.
+fn dft<T: Algebra<F> + Copy>(values: &mut [T], roots: &[F]) {
     let size = values.len();
     let log_size = size.ilog2();
     for i in 0..size {
@@ -199,15 +217,13 @@ fn dft<T: Algebra<F> + Copy>(values: &mut [T], omega: F) {
     }
     for log_half in 0..log_size {
         let half = 1 << log_half;
-        let root = omega.exp_power_of_2((log_size - log_half - 1) as usize);
+        let stride = size >> (log_half + 1);
         for block in values.chunks_exact_mut(2 * half) {
             let (low, high) = block.split_at_mut(half);
-            let mut twiddle = F::ONE;
-            for (low, high) in low.iter_mut().zip(high) {
-                let product = *high * twiddle;
+            for (i, (low, high)) in low.iter_mut().zip(high).enumerate() {
+                let product = *high * roots[i * stride];
                 *high = *low - product;
                 *low += product;
-                twiddle *= root;
             }
         }
     }
@@ -240,8 +256,12 @@ mod tests {
                     let at = coset_shift(i >> l_skip) * omega.exp_u64((i & ((1 << l_skip) - 1)) as u64);
                     assert_eq!(*frac, Frac { p: horner(&polys.numerator, at), q: horner(&polys.denominator, at) });
                 }
-                let cosets = evals.chunks(1 << l_skip).map(|coset| coset.iter().map(|frac| frac.p).collect()).collect();
-                assert_eq!(interpolate_cosets(cosets), polys.numerator);
+                let interpolation = Interpolation::new(l_skip, num_cosets);
+                let mut coeffs = EF::zero_vec(num_cosets << l_skip);
+                for (coset, evals) in evals.chunks(1 << l_skip).enumerate() {
+                    interpolation.add_coset(&mut coeffs, evals.iter().map(|frac| frac.p).collect(), coset);
+                }
+                assert_eq!(coeffs, polys.numerator);
             }
         }
     }

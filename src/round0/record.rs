@@ -1,30 +1,30 @@
 //! Turns checked instances into a recording: which tiles, which tables, which dispatches.
 //!
-//! Dispatches in order: `eq_expand`, `column_sums`, the coset passes and the reduction. AIRs share a dispatch as long as
+//! Dispatches in order: the column sums, the coset passes and the reduction. AIRs share a dispatch as long as
 //! their traces fit into its windows.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use bytemuck::Pod;
-use p3_field::PrimeCharacteristicRing;
+use p3_field::{Field, PrimeCharacteristicRing};
 
 use super::{
     TraceBuffers,
-    instance::{Eq, Prepared, eq_evals},
+    instance::{Eq, Prepared, ProgramInputs, eq_evals},
     polys::lagrange,
 };
 use crate::{
     error::{Error, Result},
-    field::{self, EF},
+    field::{self, EF, EXT_WORDS, F},
     gpu::{Layout, Trace},
     plan::{
         DeviceLimits, PlannedProgram,
-        affine::{AffineColumn, AffineMatrix, Weight},
-        launch::{ColumnGeometry, EQ_PER_TILE, Slots, WORKGROUP_SIZE, WindowRun, reduce_log_z},
+        affine::{AffineColumn, AffineMatrix},
+        launch::{ColumnGeometry, LOG_EQ_LOW, Slots, WORKGROUP_SIZE, WindowRun, reduce_log_z},
         program::Program,
     },
-    recording::{Binding, Dispatch, EqUpload, Recording, Resource, TraceWindow},
-    shaders::{ColumnJob, CosetJob, EqJob, Kernel, ReduceJob, ReduceRun, Tile},
+    recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
+    shaders::{ColumnJob, CosetJob, Kernel, ReduceJob, ReduceRun, Tile},
 };
 
 /// One polynomial pair on one coset.
@@ -46,11 +46,11 @@ pub(super) struct Work {
 /// Where `eq` comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EqMode {
-    /// The device expands challenges.
-    Expand,
-    /// The host expands and uploads.
-    Upload,
-    /// It is still there from the submission before.
+    /// Two small tables, whose products the kernels take.
+    Split,
+    /// All evaluations, expanded by the host.
+    Evals,
+    /// All evaluations, still there from the submission before.
     Resident,
 }
 
@@ -107,29 +107,38 @@ pub(super) fn record(prepared: &[Prepared<'_>], call: &Call, limits: &DeviceLimi
     let mut recorder = Recorder {
         prepared,
         limits,
-        words: Vec::new(),
+        words: Vec::with_capacity(words_bound(prepared)),
         sections: Vec::new(),
         section_words: 0,
         launches: Vec::new(),
         traces: Vec::new(),
-        eq_uploads: Vec::new(),
+        eq: Vec::new(),
         eq_elements: 0,
         partial_elements: 0,
         temp_words: 0,
         trace_bytes: 0,
         runs: vec![Vec::new(); call.work.len()],
     };
-    let eq_bases = recorder.eq(call)?;
-    recorder.column_sums(call, &eq_bases)?;
-    recorder.coset_passes(call, &eq_bases)?;
+    let eqs = recorder.eqs(call);
+    recorder.column_sums(call, &eqs)?;
+    recorder.coset_passes(call, &eqs)?;
     let (result_bases, result_elements) = recorder.reduce(call, nonce)?;
     recorder.finish(call, nonce, result_bases, result_elements)
+}
+
+/// About as many words as the word table will have, so that it does not grow by copies.
+fn words_bound(prepared: &[Prepared<'_>]) -> usize {
+    let of_matrices = |p: &Prepared<'_>| p.matrices.iter().map(|m| 2 * (m.current.len() + m.next.len())).sum::<usize>();
+    let of_programs =
+        |p: &Prepared<'_>| p.programs.iter().map(|program| program.values.len() + program.weights.len() + 1024).sum::<usize>();
+    prepared.iter().map(|p| of_matrices(p) + of_programs(p)).sum()
 }
 
 /// A dispatch whose tables are placed, but whose word table and scratch are not.
 struct Launch {
     kernel: Kernel,
     program: Option<Arc<str>>,
+    quads: bool,
     /// Table sections, in binding order.
     tables: Vec<usize>,
     slots: Slots,
@@ -147,7 +156,7 @@ struct Recorder<'a> {
     section_words: u64,
     launches: Vec<Launch>,
     traces: TraceBuffers,
-    eq_uploads: Vec<EqUpload>,
+    eq: Vec<u32>,
     eq_elements: u64,
     /// Partial sums of everything, in EF elements; temporaries follow them and are reused by each coset pass.
     partial_elements: u64,
@@ -168,6 +177,7 @@ struct Group<J> {
 struct CosetGroup {
     /// The generated kernel's program; `None` for the interpreter.
     program: Option<Arc<str>>,
+    quads: bool,
     cosets: Range<u32>,
     /// Each job with its words of temporaries.
     group: Group<(CosetJob, u64)>,
@@ -180,78 +190,82 @@ impl<J> Default for Group<J> {
 }
 
 impl Recorder<'_> {
-    /// Places `eq` for every cube of the call, once for equal inputs: for each instance its first element in the `eq` buffer.
-    fn eq(&mut self, call: &Call) -> Result<Vec<u32>> {
-        let mut bases = vec![0; self.prepared.len()];
-        let mut known: Vec<(Eq<'_>, u32)> = Vec::new();
-        let mut group: Group<EqJob> = Group::default();
+    /// Places `eq` for every cube of the call, once for equal inputs: for each instance its tables.
+    fn eqs(&mut self, call: &Call) -> Vec<EqTables> {
+        let mut eqs = vec![EqTables::default(); self.prepared.len()];
+        let mut known: HashMap<&[EF], u32> = HashMap::new();
+        let mut known_evals: HashMap<*const EF, EqTables> = HashMap::new();
         let mut last = None;
         for work in &call.work {
             if last.replace(work.instance) == Some(work.instance) {
                 continue;
             }
             let prepared = &self.prepared[work.instance];
-            if let Some((_, base)) = known.iter().find(|(eq, _)| *eq == prepared.eq) {
-                bases[work.instance] = *base;
-                continue;
-            }
-            let base = self.eq_elements as u32;
-            bases[work.instance] = base;
-            known.push((prepared.eq, base));
-            self.eq_elements += u64::from(prepared.num_x);
-            match (call.eq, prepared.eq) {
-                (EqMode::Resident, _) => {}
-                (EqMode::Expand, Eq::Challenges(xi)) => {
-                    let (low, high) = xi.split_at(xi.len().div_ceil(2));
-                    let job = EqJob {
-                        low_base: self.ext_words(eq_evals(low)),
-                        high_base: self.ext_words(eq_evals(high)),
-                        log_low: low.len() as u32,
-                        num_x: prepared.num_x,
-                        out_base: base,
+            eqs[work.instance] = match prepared.eq {
+                Eq::Challenges(xi) if call.eq == EqMode::Split => {
+                    let (low, high) = xi.split_at(xi.len().min(LOG_EQ_LOW as usize));
+                    let [low_base, high_base] = [low, high].map(|xi| *known.entry(xi).or_insert_with(|| self.eq_table(&eq_evals(xi))));
+                    EqTables { low: low_base, high: high_base, log_low: low.len() as u32 }
+                }
+                eq => {
+                    let evals = match eq {
+                        Eq::Challenges(xi) | Eq::Evals(xi) => xi.as_ptr(),
                     };
-                    let job_idx = group.jobs.len() as u32;
-                    group.jobs.push(job);
-                    let chunks = 0..prepared.num_x.div_ceil(EQ_PER_TILE);
-                    group.tiles.extend(chunks.map(|chunk| Tile { job: job_idx, chunk, ..Tile::default() }));
+                    *known_evals.entry(evals).or_insert_with(|| {
+                        let high = *known.entry(&[]).or_insert_with(|| self.eq_table(&[EF::ONE]));
+                        let low = if call.eq == EqMode::Resident {
+                            self.eq_elements += u64::from(prepared.num_x);
+                            self.eq_elements as u32 - prepared.num_x
+                        } else {
+                            self.eq_table(&eq.to_evals())
+                        };
+                        EqTables { low, high, log_low: prepared.num_x.ilog2() }
+                    })
                 }
-                (EqMode::Upload, _) | (EqMode::Expand, Eq::Evals(_)) => {
-                    let words = prepared.eq.to_evals().into_iter().flat_map(field::ext_words).collect();
-                    self.eq_uploads.push(EqUpload { at: u64::from(base), words });
-                }
-            }
+            };
         }
-        self.launch(Kernel::EqExpand, group, 0..1)?;
-        Ok(bases)
+        if call.eq == EqMode::Resident {
+            self.eq.clear();
+        }
+        eqs
     }
 
-    /// The affine parts: one job per matrix and one more for its rotated columns' last sums.
-    fn column_sums(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
+    fn eq_table(&mut self, evals: &[EF]) -> u32 {
+        evals.iter().for_each(|&eval| self.eq.extend_from_slice(&field::ext_words(eval)));
+        self.eq_elements += evals.len() as u64;
+        (self.eq_elements - evals.len() as u64) as u32
+    }
+
+    /// The affine parts: one job per matrix and one more for its rotated columns' last sums. Matrices that allow 16-byte loads have a
+    /// kernel of their own.
+    fn column_sums(&mut self, call: &Call, eqs: &[EqTables]) -> Result<()> {
         let prepared = self.prepared;
-        let mut group = Group::default();
+        let mut groups = [ColumnGroup::new(Kernel::ColumnSums), ColumnGroup::new(Kernel::ColumnSumsScalar)];
         for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Affine) {
             let instance = &prepared[work.instance];
-            for matrix in &instance.plan.affine.matrices {
+            for (matrix_idx, matrix) in instance.plan.affine.matrices.iter().enumerate() {
                 let whole = ColumnSums {
                     instance,
-                    matrix,
+                    matrix_idx,
                     columns: 0..matrix.columns.len(),
                     x: 0..instance.num_x,
                     wrap: false,
-                    eq_base: eq_bases[work.instance],
+                    eq: eqs[work.instance],
                 };
-                self.column_job(&mut group, &whole, work_idx)?;
+                let group = &mut groups[usize::from(!has_quads(whole.trace(), instance, COLUMN_QUAD_ROWS, COLUMN_QUAD_ROWS))];
+                self.column_job(group, &whole, work_idx)?;
                 if matrix.num_next > 0 {
                     let wrap = ColumnSums { columns: 0..matrix.num_next, wrap: true, ..whole };
-                    self.column_job(&mut group, &wrap, work_idx)?;
+                    self.column_job(group, &wrap, work_idx)?;
                 }
             }
         }
-        self.launch(Kernel::ColumnSums, group, 0..1)
+        groups.into_iter().try_for_each(|group| self.launch(group.kernel, group.group, 0..1))
     }
 
     /// Adds a job to the group. If its windows do not fit, starts a new group; if they do not fit there either, halves the job.
-    fn column_job(&mut self, group: &mut Group<ColumnJob>, sums: &ColumnSums<'_>, work_idx: usize) -> Result<()> {
+    fn column_job(&mut self, to: &mut ColumnGroup, sums: &ColumnSums<'_>, work_idx: usize) -> Result<()> {
+        let (kernel, group) = (to.kernel, &mut to.group);
         let trace = sums.trace();
         let buffer = self.trace_buffer(trace);
         let words = sums.words_touched();
@@ -259,25 +273,31 @@ impl Recorder<'_> {
         let max_slots = self.limits.max_slots();
         let mut first_slot = group.slots.place(&[run], max_slots);
         if first_slot.is_none() && !group.jobs.is_empty() {
-            self.launch(Kernel::ColumnSums, std::mem::take(group), 0..1)?;
+            self.launch(kernel, std::mem::take(group), 0..1)?;
             first_slot = group.slots.place(&[run], max_slots);
         }
         let Some(first_slot) = first_slot else {
             let [left, right] = sums.halves().ok_or_else(|| Error::DeviceLimit {
                 air: sums.instance.plan.air().name().into(),
-                kernel: Kernel::ColumnSums.name(),
+                kernel: kernel.name(),
                 what: "trace windows for one x",
                 requested: run.last - run.first + 1,
                 limit: u64::from(max_slots),
             })?;
-            self.column_job(group, &left, work_idx)?;
-            return self.column_job(group, &right, work_idx);
+            self.column_job(to, &left, work_idx)?;
+            return self.column_job(to, &right, work_idx);
         };
 
-        let num_z = if sums.wrap { 1 } else { sums.instance.num_z() };
         let num_columns = sums.columns.len() as u32;
+        let num_x = sums.x.end - sums.x.start;
         let row_major = trace.layout() == Layout::RowMajor;
-        let geometry = ColumnGeometry::new(row_major, num_z, sums.x.end - sums.x.start, num_columns);
+        // Of a wrap only the first z counts; a thread of column_sums computes four.
+        let (num_z, geometry) = match (kernel, sums.wrap) {
+            (Kernel::ColumnSums, false) => (sums.instance.num_z(), ColumnGeometry::quads(sums.instance.num_z(), num_x, num_columns)),
+            (Kernel::ColumnSums, true) => (4, ColumnGeometry::quads(4, num_x, num_columns)),
+            (_, false) => (sums.instance.num_z(), ColumnGeometry::scalar(row_major, sums.instance.num_z(), num_x, num_columns)),
+            (_, true) => (1, ColumnGeometry::scalar(row_major, 1, num_x, num_columns)),
+        };
         let (row_stride, col_stride) = trace.strides();
         let x_rows = sums.instance.num_z();
         let partial_base = self.partials(u64::from(geometry.num_chunks) * u64::from(num_columns) * u64::from(num_z));
@@ -289,28 +309,29 @@ impl Recorder<'_> {
             x_rows,
             row_offset: if sums.wrap { x_rows } else { 0 },
             first_x: sums.x.start,
-            end_x: sums.x.end,
-            chunk_x: geometry.chunk_x,
+            log_chunk: geometry.log_chunk,
             num_z,
             log_c: geometry.log_c,
             log_z: geometry.log_z,
             row_major: u32::from(row_major),
             num_columns,
             columns_base: self.words.len() as u32,
-            eq_base: sums.eq_base,
+            eq_low: sums.eq.low,
+            eq_high: sums.eq.high,
+            log_low: sums.eq.log_low,
             partial_base,
         };
         self.words.extend(sums.columns().iter().map(|column| column.index as u32));
         let job_idx = group.jobs.len() as u32;
         group.jobs.push(job);
-        for z_block in 0..geometry.num_z_blocks {
-            for chunk in 0..geometry.num_chunks {
-                // neighbouring tiles read the same eq
-                group.tiles.extend((0..geometry.num_groups).map(|col_group| Tile { job: job_idx, chunk, col_group, z_block }));
+        for col_group in 0..geometry.num_groups {
+            for z_block in 0..geometry.num_z_blocks {
+                // neighbouring tiles read neighbouring rows
+                group.tiles.extend((0..geometry.num_chunks).map(|chunk| Tile { job: job_idx, chunk, col_group, z_block }));
             }
         }
         if !sums.wrap {
-            self.trace_bytes += 4 * u64::from(num_columns) * u64::from(sums.x.end - sums.x.start) * u64::from(x_rows.min(1 + job.row_mask));
+            self.trace_bytes += 4 * u64::from(num_columns) * u64::from(num_x) * u64::from(x_rows.min(1 + job.row_mask));
         }
 
         let run = |kind: u32, num_columns: u32, weights_base: u32| ReduceRun {
@@ -319,16 +340,21 @@ impl Recorder<'_> {
             num_chunks: geometry.num_chunks,
             num_columns,
             num_stored: job.num_columns,
+            stored_z: num_z,
             weights_base,
+            parts: 0,
         };
-        let weights = &sums.instance.weights;
-        let num_next = sums.columns().iter().filter(|column| column.next.is_some()).count() as u32;
+        let weights = &sums.instance.matrices[sums.matrix_idx];
+        let words_of = |columns: Range<usize>| 2 * EXT_WORDS * columns.start..2 * EXT_WORDS * columns.end;
         if !sums.wrap {
-            let current = self.weight_words(sums.columns().iter().map(|column| weights.of(column.current)));
+            let current = self.ext_words(&weights.current[words_of(sums.columns.clone())]);
             self.runs[work_idx].push(run(RUN_COLUMNS, num_columns, current));
         }
-        if num_next > 0 {
-            let next = self.weight_words(sums.columns()[..num_next as usize].iter().map(|column| weights.of(column.next)));
+        // Columns with a next-row cell come first.
+        let next_columns = sums.columns.start..sums.columns.end.min(sums.matrix().num_next);
+        if !next_columns.is_empty() {
+            let num_next = next_columns.len() as u32;
+            let next = self.ext_words(&weights.next[words_of(next_columns)]);
             self.runs[work_idx].push(run(if sums.wrap { RUN_WRAP } else { RUN_NEXT }, num_next, next));
         }
         Ok(())
@@ -336,46 +362,74 @@ impl Recorder<'_> {
 
     /// The programs: one job per program and coset. A generated kernel runs all cosets of all AIRs that share it in one dispatch, the
     /// interpreter one coset of all AIRs.
-    fn coset_passes(&mut self, call: &Call, eq_bases: &[u32]) -> Result<()> {
+    fn coset_passes(&mut self, call: &Call, eqs: &[EqTables]) -> Result<()> {
         let prepared = self.prepared;
-        let mut tables: HashMap<(usize, usize), ProgramTables> = HashMap::new();
         let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
         let mut groups: Vec<CosetGroup> = Vec::new();
-        for coset in 0..num_cosets(call) {
-            for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Coset(coset)) {
-                let instance = &prepared[work.instance];
-                let l_skip = instance.plan.l_skip();
-                let lagrange_base = match coset {
-                    0 => 0,
-                    _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| {
-                        let base = self.words.len() as u32;
-                        self.words.extend(field::words(&lagrange(l_skip, coset)));
-                        base
-                    }),
-                };
-                for (program_idx, planned) in instance.plan.programs.iter().enumerate() {
-                    let key = (work.instance, program_idx);
-                    let tables = *tables.entry(key).or_insert_with(|| self.program_tables(instance, planned));
-                    let kernel = planned.generated.as_ref().map(|generated| &generated.source);
+        let cosets: Vec<(usize, usize, usize)> = call
+            .work
+            .iter()
+            .enumerate()
+            .filter_map(|(work_idx, work)| if let Block::Coset(coset) = work.block { Some((work.instance, work_idx, coset)) } else { None })
+            .collect();
+        for of_instance in cosets.chunk_by(|a, b| a.0 == b.0) {
+            let instance_idx = of_instance[0].0;
+            let instance = &prepared[instance_idx];
+            let l_skip = instance.plan.l_skip();
+            for (planned, inputs) in instance.plan.programs.iter().zip(&instance.programs) {
+                let tables = self.program_tables(planned, inputs);
+                let kernel = planned.generated.as_ref().map(|generated| &generated.source);
+                let parts = || planned.program.columns.iter().map(|(part_idx, _)| instance.traces[*part_idx]);
+                let quads = kernel.is_some() && parts().all(|trace| has_quads(trace, instance, COSET_QUAD_ROWS, instance.num_z()));
+                let mut jobs = Vec::with_capacity(of_instance.len());
+                for &(_, work_idx, coset) in of_instance {
+                    let lagrange_base = match coset {
+                        0 => 0,
+                        _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
+                    };
                     let found = groups.iter().position(|group| match (&group.program, kernel) {
-                        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+                        (Some(one), Some(other)) => group.quads == quads && (Arc::ptr_eq(one, other) || one == other),
                         (None, None) => group.cosets.start == coset as u32,
                         _ => false,
                     });
                     let at = found.unwrap_or_else(|| {
-                        groups.push(CosetGroup { program: kernel.cloned(), cosets: coset as u32..0, group: Group::default() });
+                        groups.push(CosetGroup { program: kernel.cloned(), quads, cosets: coset as u32..0, group: Group::default() });
                         groups.len() - 1
                     });
-                    groups[at].cosets.end = coset as u32 + 1;
-                    let place = Coset { coset, lagrange_base, eq_base: eq_bases[work.instance] };
-                    self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?;
+                    groups[at].cosets.end = groups[at].cosets.end.max(coset as u32 + 1);
+                    let place = Coset { coset, lagrange_base, eq: eqs[instance_idx] };
+                    jobs.push((at, self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?));
+                }
+                // All cosets of the same rows next to each other: the second finds in the cache what the first read.
+                let geometry = planned.geometry(l_skip, instance.num_x);
+                for z_block in 0..geometry.num_z_blocks {
+                    for chunk in 0..geometry.num_chunks {
+                        for &(at, job) in &jobs {
+                            groups[at].group.tiles.push(Tile { job, chunk, col_group: 0, z_block });
+                        }
+                    }
                 }
             }
         }
         groups.into_iter().try_for_each(|group| self.launch_cosets(group))
     }
 
-    /// Adds one program's job for one coset to the group.
+    /// `L`, and the halves of its sums and differences that `wgsl/coset_pass.wgsl` takes two points at a time with.
+    fn lagrange_tables(&mut self, l_skip: usize, coset: usize) -> u32 {
+        let base = self.words.len() as u32;
+        let mut table = lagrange(l_skip, coset);
+        self.words.extend(field::words(&table));
+        table.resize(table.len().max(2), F::ZERO);
+        let (half, two_inverse) = (table.len() / 2, F::TWO.inverse());
+        let partner = |j: usize| table[(j + half) % table.len()];
+        let plus: Vec<F> = (0..table.len()).map(|j| (table[j] + partner(j)) * two_inverse).collect();
+        let minus: Vec<F> = (0..table.len()).map(|j| (table[j] - partner(j)) * two_inverse).collect();
+        self.words.extend(field::words(&plus));
+        self.words.extend(field::words(&minus));
+        base
+    }
+
+    /// Adds one program's job for one coset to the group, whose tiles are still to come; its index there.
     fn coset_job(
         &mut self,
         to: &mut CosetGroup,
@@ -384,7 +438,7 @@ impl Recorder<'_> {
         tables: ProgramTables,
         place: Coset,
         work_idx: usize,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let program = &planned.program;
         let l_skip = instance.plan.l_skip();
         let columns_base = self.program_columns(to, instance, program)?;
@@ -406,8 +460,10 @@ impl Recorder<'_> {
             l_skip: l_skip as u32,
             row_mask: instance.height as u32 - 1,
             num_x: instance.num_x,
-            chunk_x: geometry.chunk_x,
-            eq_base: place.eq_base,
+            log_chunk: geometry.log_chunk,
+            eq_low: place.eq.low,
+            eq_high: place.eq.high,
+            log_low: place.eq.log_low,
             partial_base: 4 * partial_base,
             temps_base: temps_base as u32, // from the temporaries' start, which `finish` adds
             num_threads,
@@ -415,49 +471,41 @@ impl Recorder<'_> {
         };
         let job_idx = group.jobs.len() as u32;
         group.jobs.push((job, temps));
-        for z_block in 0..geometry.num_z_blocks {
-            group.tiles.extend((0..geometry.num_chunks).map(|chunk| Tile { job: job_idx, chunk, col_group: 0, z_block }));
-        }
         self.runs[work_idx].push(ReduceRun {
             kind: RUN_PAIRS,
             partial_base,
             num_chunks: geometry.num_chunks,
             num_columns: 2,
             num_stored: 2,
+            stored_z: instance.num_z(),
             weights_base: 0,
+            parts: planned.parts(),
         });
         self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
-        Ok(())
+        Ok(job_idx)
     }
 
     fn launch_cosets(&mut self, group: CosetGroup) -> Result<()> {
-        let CosetGroup { program, cosets, group: Group { jobs, tiles, slots } } = group;
+        let CosetGroup { program, quads, cosets, group: Group { jobs, tiles, slots } } = group;
         let jobs = jobs.into_iter().map(|(job, _)| job).collect();
         let kernel = if program.is_some() { Kernel::CosetPass } else { Kernel::CosetInterpret };
         let launched = self.launches.len();
         self.launch(kernel, Group { jobs, tiles, slots }, cosets)?;
-        self.launches[launched..].iter_mut().for_each(|launch| launch.program = program.clone());
+        for launch in &mut self.launches[launched..] {
+            (launch.program, launch.quads) = (program.clone(), quads);
+        }
         Ok(())
     }
 
     /// The words of a program that do not depend on the coset.
-    fn program_tables(&mut self, instance: &Prepared<'_>, planned: &PlannedProgram) -> ProgramTables {
-        let program = &planned.program;
+    fn program_tables(&mut self, planned: &PlannedProgram, inputs: &ProgramInputs) -> ProgramTables {
         let program_base = self.words.len() as u32;
         if planned.generated.is_none() {
-            self.words.extend(program.instructions.iter().flatten());
+            self.words.extend(planned.program.instructions.iter().flatten());
         }
         let values_base = self.words.len() as u32;
-        self.words.extend(program.values.iter().map(|node| field::word(instance.values[node.index()])));
-        let weight = |root| instance.weights.of(Some(root));
-        let weights_base = match &planned.generated {
-            Some(generated) => {
-                let weights = generated.weights.iter().map(|entry| entry.map_or(EF::ZERO, |(root, part)| weight(root)[part]));
-                self.ext_words(weights)
-            }
-            None => self.weight_words(program.roots.iter().map(|&root| weight(root))),
-        };
-        ProgramTables { program_base, values_base, weights_base }
+        self.words.extend_from_slice(&inputs.values);
+        ProgramTables { program_base, values_base, weights_base: self.ext_words(&inputs.weights) }
     }
 
     /// Places the windows of a program's matrices, in a new dispatch if need be, and writes its column descriptors.
@@ -474,7 +522,8 @@ impl Recorder<'_> {
         let max_slots = self.limits.max_slots();
         let mut first_slots = to.group.slots.place(&runs, max_slots);
         if first_slots.is_none() && !to.group.jobs.is_empty() {
-            let full = CosetGroup { program: to.program.clone(), cosets: to.cosets.clone(), group: std::mem::take(&mut to.group) };
+            let group = std::mem::take(&mut to.group);
+            let full = CosetGroup { program: to.program.clone(), quads: to.quads, cosets: to.cosets.clone(), group };
             self.launch_cosets(full)?;
             first_slots = to.group.slots.place(&runs, max_slots);
         }
@@ -529,7 +578,15 @@ impl Recorder<'_> {
             let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { parts, ..*job }).collect();
             let tables = vec![tile_table, self.section(&jobs), run_table];
             let cosets = 0..num_cosets(call).max(1) as u32;
-            self.launches.push(Launch { kernel: Kernel::DualReduce, program: None, tables, slots: Slots::default(), grid, cosets });
+            self.launches.push(Launch {
+                kernel: Kernel::DualReduce,
+                program: None,
+                quads: false,
+                tables,
+                slots: Slots::default(),
+                grid,
+                cosets,
+            });
         }
         Ok((bases, elements))
     }
@@ -541,37 +598,42 @@ impl Recorder<'_> {
         let eq_bytes = 16 * self.eq_elements;
         let result_bytes = 16 * (result_elements + 1);
         let align_words = (self.limits.binding_alignment / 4).max(4);
-        let words_at = self.section_words.next_multiple_of(align_words);
+        self.align_words();
         self.words.resize(self.words.len().max(4), 0); // a binding is never empty
-        let inputs_words = words_at + self.words.len() as u64;
+        let num_words = self.words.len() as u64;
+        // The words come first, the sections behind them.
+        let sections_at = num_words.next_multiple_of(align_words);
+        let inputs_words = sections_at + self.section_words;
 
-        let largest = call.work.iter().map(|work| &self.prepared[work.instance]).max_by_key(|p| p.plan.scratch_bytes(p.height));
         for (kernel, what, requested) in [
             ("scratch", "bytes of partial sums and temporaries", scratch_bytes),
-            (Kernel::EqExpand.name(), "bytes of eq", eq_bytes),
+            ("eq", "bytes of eq", eq_bytes),
             ("inputs", "bytes of tables", 4 * inputs_words),
         ] {
             let limit = self.limits.binding_bytes;
             if requested > limit {
+                let largest = call.work.iter().map(|work| &self.prepared[work.instance]).max_by_key(|p| p.plan.scratch_bytes(p.height));
                 let air = largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned());
                 return Err(Error::DeviceLimit { air, kernel, what, requested, limit });
             }
         }
 
-        let mut inputs = vec![0; inputs_words as usize];
         for launch in &self.launches {
             if launch.kernel == Kernel::CosetInterpret {
                 let jobs: &mut [CosetJob] = bytemuck::cast_slice_mut(&mut self.sections[launch.tables[1]].1);
                 jobs.iter_mut().for_each(|job| job.temps_base += temps_base as u32);
             }
         }
+        let mut inputs = std::mem::take(&mut self.words);
+        inputs.reserve_exact(inputs_words as usize - inputs.len());
         for (at, words) in &self.sections {
-            inputs[*at as usize..][..words.len()].copy_from_slice(words);
+            inputs.resize((sections_at + at) as usize, 0);
+            inputs.extend_from_slice(words);
         }
-        inputs[words_at as usize..].copy_from_slice(&self.words);
+        inputs.resize(inputs_words as usize, 0);
 
         let bind = |resource, bytes: Range<u64>| Binding { resource, bytes };
-        let all_words = bind(Resource::Inputs, 4 * words_at..4 * inputs_words);
+        let all_words = bind(Resource::Inputs, 0..4 * num_words);
         let eq = bind(Resource::Eq, 0..eq_bytes);
         let scratch = bind(Resource::Scratch, 0..scratch_bytes);
         let window_bytes = 4u64 << self.limits.log_window();
@@ -581,21 +643,24 @@ impl Recorder<'_> {
             .map(|launch| {
                 let tables = launch.tables.iter().map(|&section| {
                     let (at, words) = &self.sections[section];
+                    let at = sections_at + at;
                     bind(Resource::Inputs, 4 * at..4 * (at + words.len() as u64))
                 });
                 let buffers = match launch.kernel {
-                    Kernel::EqExpand => vec![all_words.clone(), eq.clone()],
-                    Kernel::ColumnSums | Kernel::CosetPass | Kernel::CosetInterpret => vec![all_words.clone(), eq.clone(), scratch.clone()],
+                    Kernel::ColumnSums | Kernel::ColumnSumsScalar | Kernel::CosetPass | Kernel::CosetInterpret => {
+                        vec![all_words.clone(), eq.clone(), scratch.clone()]
+                    }
                     Kernel::DualReduce => vec![all_words.clone(), scratch.clone(), bind(Resource::Results, 0..result_bytes)],
                     Kernel::FieldOps | Kernel::PlainRead => unreachable!("never recorded"),
                 };
                 let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
                     let begin = window * window_bytes;
-                    TraceWindow { buffer, bytes: begin..(begin + window_bytes).min(self.traces[buffer].size() / 4 * 4) }
+                    TraceWindow { buffer, bytes: begin..(begin + window_bytes).min(self.traces[buffer].size() / 16 * 16) }
                 });
                 Dispatch {
                     kernel: launch.kernel,
                     program: launch.program.clone(),
+                    quads: launch.quads,
                     bindings: tables.chain(buffers).collect(),
                     traces: traces.collect(),
                     grid: launch.grid,
@@ -603,16 +668,8 @@ impl Recorder<'_> {
                 }
             })
             .collect();
-        let recording = Recording {
-            inputs,
-            eq_uploads: self.eq_uploads,
-            eq_bytes,
-            scratch_bytes,
-            result_bytes,
-            dispatches,
-            nonce,
-            trace_bytes: self.trace_bytes,
-        };
+        let recording =
+            Recording { inputs, eq: self.eq, eq_bytes, scratch_bytes, result_bytes, dispatches, nonce, trace_bytes: self.trace_bytes };
         Ok(Recorded { recording, traces: self.traces, result_bases })
     }
 
@@ -623,7 +680,7 @@ impl Recorder<'_> {
         }
         let grid = self.grid(kernel, group.tiles.len())?;
         let tables = vec![self.section(&group.tiles), self.section(&group.jobs)];
-        self.launches.push(Launch { kernel, program: None, tables, slots: group.slots, grid, cosets });
+        self.launches.push(Launch { kernel, program: None, quads: false, tables, slots: group.slots, grid, cosets });
         Ok(())
     }
 
@@ -643,14 +700,16 @@ impl Recorder<'_> {
         self.sections.len() - 1
     }
 
-    fn ext_words(&mut self, elements: impl IntoIterator<Item = EF>) -> u32 {
-        let base = self.words.len() as u32;
-        self.words.extend(elements.into_iter().flat_map(field::ext_words));
-        base
+    /// EF elements start at multiples of four words.
+    fn align_words(&mut self) {
+        self.words.resize(self.words.len().next_multiple_of(4), 0);
     }
 
-    fn weight_words(&mut self, weights: impl IntoIterator<Item = Weight>) -> u32 {
-        self.ext_words(weights.into_iter().flatten())
+    fn ext_words(&mut self, elements: &[u32]) -> u32 {
+        self.align_words();
+        let base = self.words.len() as u32;
+        self.words.extend_from_slice(elements);
+        base
     }
 
     fn partials(&mut self, elements: u64) -> u32 {
@@ -674,12 +733,42 @@ const RUN_NEXT: u32 = 1;
 const RUN_WRAP: u32 = 2;
 const RUN_PAIRS: u32 = 3;
 
+/// `eq` of a cube: `eq[x] = low[x mod 2^log_low] * high[x >> log_low]`, the tables' first elements in the `eq` buffer.
+#[derive(Clone, Copy, Default)]
+struct EqTables {
+    low: u32,
+    high: u32,
+    log_low: u32,
+}
+
+/// Rows at each `x` that `column_sums` and that `coset_pass` with 16-byte loads need.
+const COLUMN_QUAD_ROWS: u32 = 4;
+pub(super) const COSET_QUAD_ROWS: u32 = 16;
+
+/// Whether a trace can be read by 16-byte loads, for a kernel that needs so many rows at each `x` and in the whole trace.
+fn has_quads(trace: &Trace, instance: &Prepared<'_>, min_rows: u32, min_height: u32) -> bool {
+    let aligned = trace.layout() == Layout::ColMajor && trace.first_word().is_multiple_of(4);
+    aligned && instance.num_z() >= min_rows && instance.height >= min_height as usize
+}
+
+/// Column jobs that share a kernel.
+struct ColumnGroup {
+    kernel: Kernel,
+    group: Group<ColumnJob>,
+}
+
+impl ColumnGroup {
+    fn new(kernel: Kernel) -> Self {
+        Self { kernel, group: Group::default() }
+    }
+}
+
 /// Which coset a program runs on, and the tables that this decides.
 #[derive(Clone, Copy)]
 struct Coset {
     coset: usize,
     lagrange_base: u32,
-    eq_base: u32,
+    eq: EqTables,
 }
 
 #[derive(Clone, Copy)]
@@ -693,21 +782,26 @@ struct ProgramTables {
 #[derive(Clone)]
 struct ColumnSums<'a> {
     instance: &'a Prepared<'a>,
-    matrix: &'a AffineMatrix,
+    /// Which of the plan's affine matrices.
+    matrix_idx: usize,
     columns: Range<usize>,
     x: Range<u32>,
     /// The sums of the rows after each `x`'s last, for rotated columns.
     wrap: bool,
-    eq_base: u32,
+    eq: EqTables,
 }
 
 impl<'a> ColumnSums<'a> {
     fn trace(&self) -> &'a Trace {
-        self.instance.traces[self.matrix.part_idx]
+        self.instance.traces[self.matrix().part_idx]
+    }
+
+    fn matrix(&self) -> &'a AffineMatrix {
+        &self.instance.plan.affine.matrices[self.matrix_idx]
     }
 
     fn columns(&self) -> &'a [AffineColumn] {
-        &self.matrix.columns[self.columns.clone()]
+        &self.matrix().columns[self.columns.clone()]
     }
 
     /// The words of the trace's buffer between the first and the last that are read.

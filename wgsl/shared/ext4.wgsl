@@ -70,3 +70,16 @@ fn ext_dot4(e0: vec4<u32>, e1: vec4<u32>, e2: vec4<u32>, e3: vec4<u32>, t: vec4<
 fn ext_acc_value(acc: ExtAcc) -> vec4<u32> {
     return vec4<u32>(acc_value(acc.c0), acc_value(acc.c1), acc_value(acc.c2), acc_value(acc.c3));
 }
+
+// sum_i e_i t_i over eight, e_i in EF and t_i in F, all centred.
+fn ext_dot8_centred(
+    e0: vec4<u32>, e1: vec4<u32>, e2: vec4<u32>, e3: vec4<u32>, e4: vec4<u32>, e5: vec4<u32>, e6: vec4<u32>, e7: vec4<u32>,
+    low: vec4<u32>, high: vec4<u32>,
+) -> vec4<u32> {
+    return vec4<u32>(
+        f_dot8_centred(vec4<u32>(e0.x, e1.x, e2.x, e3.x), vec4<u32>(e4.x, e5.x, e6.x, e7.x), low, high),
+        f_dot8_centred(vec4<u32>(e0.y, e1.y, e2.y, e3.y), vec4<u32>(e4.y, e5.y, e6.y, e7.y), low, high),
+        f_dot8_centred(vec4<u32>(e0.z, e1.z, e2.z, e3.z), vec4<u32>(e4.z, e5.z, e6.z, e7.z), low, high),
+        f_dot8_centred(vec4<u32>(e0.w, e1.w, e2.w, e3.w), vec4<u32>(e4.w, e5.w, e6.w, e7.w), low, high),
+    );
+}

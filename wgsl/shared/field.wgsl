@@ -15,3 +15,14 @@ fn f_sub(a: u32, b: u32) -> u32 {
     let diff = a - b;
     return min(diff, diff + P);
 }
+
+// The same for two elements at once.
+fn f_add2(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    let sum = a + b;
+    return min(sum, sum - vec2<u32>(P));
+}
+
+fn f_sub2(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    let diff = a - b;
+    return min(diff, diff + vec2<u32>(P));
+}

@@ -40,3 +40,26 @@ fn acc_mad4(acc: Acc, a: vec4<u32>, b: vec4<u32>) -> Acc {
 fn acc_value(acc: Acc) -> u32 {
     return acc.value;
 }
+
+// Signed words are words here: products are reduced one by one.
+fn centred(a: vec4<u32>) -> vec4<u32> {
+    return a;
+}
+
+fn signed_sum(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+    let sum = a + b;
+    return min(sum, sum - vec4<u32>(P));
+}
+
+fn signed_diff(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+    let diff = a - b;
+    return min(diff, diff + vec4<u32>(P));
+}
+
+fn f_dot8_centred(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) -> u32 {
+    return f_dot8(a0, a1, b0, b1);
+}
+
+fn f_dot8(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) -> u32 {
+    return f_add(f_dot4(a0, b0), f_dot4(a1, b1));
+}

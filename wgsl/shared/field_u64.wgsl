@@ -39,3 +39,54 @@ fn acc_mad4(acc: Acc, a: vec4<u32>, b: vec4<u32>) -> Acc {
 fn acc_value(acc: Acc) -> u32 {
     return f_add(monty_reduce(acc.low), f_mul(monty_reduce(acc.high), MONTY_R2));
 }
+
+// Signed words: an element, or an element minus P, in two's complement. Eight products of signed words fit an i64 where four of [0, P) fill
+// a u64. |x| <= P; "centred" means |x| <= P / 2.
+
+// a in [0, P) -> a centred.
+fn centred(a: vec4<u32>) -> vec4<u32> {
+    return select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u));
+}
+
+// a, b in [0, P) -> a + b and a - b as signed words.
+fn signed_sum(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+    return a + b - vec4<u32>(P);
+}
+
+fn signed_diff(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+    return a - b;
+}
+
+fn signed_product(a: u32, b: u32) -> i64 {
+    return i64(bitcast<i32>(a)) * i64(bitcast<i32>(b));
+}
+
+fn signed_dot4(a: vec4<u32>, b: vec4<u32>) -> i64 {
+    return signed_product(a.x, b.x) + signed_product(a.y, b.y) + signed_product(a.z, b.z) + signed_product(a.w, b.w);
+}
+
+// |x| <= 2 P^2 < P * 2^32 -> x mod P * 2^32 in [0, P * 2^32). The high word lies in [-P, P): when it is negative, adding P wraps it back.
+fn wrap_signed(x: i64) -> u64 {
+    let words = bitcast<u64>(x);
+    let high = u32(words >> 32u);
+    return (u64(min(high, high + P)) << 32u) | u64(u32(words));
+}
+
+// x in [0, 2 P * 2^32) -> x / 2^32 mod P in [0, P).
+fn reduce_wrapped(x: u64) -> u32 {
+    let t = u32((u64(u32(x) * MONTY_MU) * u64(P)) >> 32u);
+    let high = u32(x >> 32u);
+    return f_sub(min(high, high - P), t);
+}
+
+// Both centred -> sum of eight products in [0, P): |sum| <= 8 (P / 2)^2 = 2 P^2.
+fn f_dot8_centred(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) -> u32 {
+    let sum = wrap_signed(signed_dot4(a0, b0) + signed_dot4(a1, b1));
+    let t = u32((u64(u32(sum) * MONTY_MU) * u64(P)) >> 32u);
+    return f_sub(u32(sum >> 32u), t);
+}
+
+// a centred, b signed -> sum of eight products in [0, P): each half is at most 4 * P / 2 * P = 2 P^2 away from zero.
+fn f_dot8(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) -> u32 {
+    return reduce_wrapped(wrap_signed(signed_dot4(a0, b0)) + wrap_signed(signed_dot4(a1, b1)));
+}

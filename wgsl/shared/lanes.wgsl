@@ -1,5 +1,5 @@
-// Workgroup sums over the lanes that share a result. 4,096 bytes of workgroup memory.
-var<workgroup> lanes: array<vec4<u32>, 256>;
+// Workgroup sums over the lanes that share a result. 16 bytes of workgroup memory per thread. A kernel says how many there are: WORKGROUP_SIZE.
+var<workgroup> lanes: array<vec4<u32>, WORKGROUP_SIZE>;
 
 // -> in the threads below `stride`, the sum of `value` over the threads that are equal modulo `stride`.
 // `stride` is a power of two up to WORKGROUP_SIZE and the same in every thread. In at most two rounds of up to sixteen terms each: barriers

@@ -7,8 +7,6 @@ struct Tile {
     z_block: u32,   // which run of consecutive z, for skip domains larger than a workgroup's share
 }
 
-const WORKGROUP_SIZE: u32 = 256u;
-
 // Grids are folded into two dimensions, because one dimension holds 65,535 workgroups.
 fn tile_index(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
     return workgroup.y * grid.x + workgroup.x;

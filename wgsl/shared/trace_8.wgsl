@@ -2,27 +2,42 @@
 // A window is one storage binding; a matrix larger than a binding takes up consecutive windows.
 // Slots: 1, 2, 4 and 8 windows are files of their own because a binding that a kernel declares must be bound.
 
-@group(1) @binding(0) var<storage, read> trace_0: array<u32>;
-@group(1) @binding(1) var<storage, read> trace_1: array<u32>;
-@group(1) @binding(2) var<storage, read> trace_2: array<u32>;
-@group(1) @binding(3) var<storage, read> trace_3: array<u32>;
-@group(1) @binding(4) var<storage, read> trace_4: array<u32>;
-@group(1) @binding(5) var<storage, read> trace_5: array<u32>;
-@group(1) @binding(6) var<storage, read> trace_6: array<u32>;
-@group(1) @binding(7) var<storage, read> trace_7: array<u32>;
+@group(1) @binding(0) var<storage, read> trace_0: array<vec4<u32>>;
+@group(1) @binding(1) var<storage, read> trace_1: array<vec4<u32>>;
+@group(1) @binding(2) var<storage, read> trace_2: array<vec4<u32>>;
+@group(1) @binding(3) var<storage, read> trace_3: array<vec4<u32>>;
+@group(1) @binding(4) var<storage, read> trace_4: array<vec4<u32>>;
+@group(1) @binding(5) var<storage, read> trace_5: array<vec4<u32>>;
+@group(1) @binding(6) var<storage, read> trace_6: array<vec4<u32>>;
+@group(1) @binding(7) var<storage, read> trace_7: array<vec4<u32>>;
 
 override LOG_WINDOW: u32 = 29u;
 
 fn trace_word(i: u32) -> u32 {
-    let offset = i & ((1u << LOG_WINDOW) - 1u);
+    let quad = (i & ((1u << LOG_WINDOW) - 1u)) >> 2u;
     switch i >> LOG_WINDOW {
-        case 0u: { return trace_0[offset]; }
-        case 1u: { return trace_1[offset]; }
-        case 2u: { return trace_2[offset]; }
-        case 3u: { return trace_3[offset]; }
-        case 4u: { return trace_4[offset]; }
-        case 5u: { return trace_5[offset]; }
-        case 6u: { return trace_6[offset]; }
-        default: { return trace_7[offset]; }
+        case 0u: { return trace_0[quad][i & 3u]; }
+        case 1u: { return trace_1[quad][i & 3u]; }
+        case 2u: { return trace_2[quad][i & 3u]; }
+        case 3u: { return trace_3[quad][i & 3u]; }
+        case 4u: { return trace_4[quad][i & 3u]; }
+        case 5u: { return trace_5[quad][i & 3u]; }
+        case 6u: { return trace_6[quad][i & 3u]; }
+        default: { return trace_7[quad][i & 3u]; }
+    }
+}
+
+// Words i to i + 3, i a multiple of 4.
+fn trace_quad(i: u32) -> vec4<u32> {
+    let quad = (i & ((1u << LOG_WINDOW) - 1u)) >> 2u;
+    switch i >> LOG_WINDOW {
+        case 0u: { return trace_0[quad]; }
+        case 1u: { return trace_1[quad]; }
+        case 2u: { return trace_2[quad]; }
+        case 3u: { return trace_3[quad]; }
+        case 4u: { return trace_4[quad]; }
+        case 5u: { return trace_5[quad]; }
+        case 6u: { return trace_6[quad]; }
+        default: { return trace_7[quad]; }
     }
 }

@@ -1,0 +1,117 @@
+//! What a call costs, estimated before it is made: where the device starts to win over the CPU prover.
+
+use std::time::Duration;
+
+use super::{PlannedProgram, Round0Plan, program::Op};
+
+/// How fast a device and a host are, for [`Round0Plan::estimate`]. The constants were fitted to the project's own records; for another
+/// device start from the nearest and put in `Gpu::plain_read_rate`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Wall time of a call with nothing to compute: recording, submission, wait, readback.
+    pub call: Duration,
+    /// Bytes of trace read per second.
+    pub read: f64,
+    /// 32 by 32 bit products of a program per second, with the reductions, loads and addresses that come with them.
+    pub products: f64,
+    /// Cells that the stock CPU prover takes to a coset per second, with its expressions there.
+    pub stock_cells: f64,
+}
+
+impl Rates {
+    /// One H200 through Vulkan, beside 16 CPU cores. 2026-11-22.
+    pub const H200: Self = Self { call: Duration::from_micros(300), read: 3.4e12, products: 3e12, stock_cells: 80e6 };
+    /// lavapipe (Mesa 22.3) on 2 CPU cores. 2026-11-22.
+    pub const LAVAPIPE_2_CORES: Self = Self { call: Duration::from_micros(250), read: 3e9, products: 8e8, stock_cells: 27e6 };
+}
+
+/// An estimate for one AIR alone in a call, its trace resident on the device. Measured times lie within a factor of two, see
+/// `docs/performance.md`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Bytes of the used columns.
+    pub read_bytes: u64,
+    /// 32 by 32 bit products of the non-affine part.
+    pub products: u64,
+    /// Wall time of the call.
+    pub device: Duration,
+    /// Wall time of the stock CPU prover for the same polynomials.
+    pub stock: Duration,
+}
+
+impl Estimate {
+    /// Whether the device is the faster.
+    pub fn device_wins(&self) -> bool {
+        self.device < self.stock
+    }
+}
+
+impl Round0Plan {
+    /// What a call costs for a trace of `height` rows, on the device and by the stock CPU prover.
+    ///
+    /// ```text
+    /// device = call + read_bytes / read + products / rate        stock = height * width * constraint_degree / stock_cells
+    /// ```
+    /// ```
+    /// # use logup_wgpu::{AirBuilder, Rates, Round0Plan, Strategy};
+    /// # let mut air = AirBuilder::new("ten columns");
+    /// # let main = air.main_part(10);
+    /// # let cells: Vec<_> = (0..10).map(|i| air.column(main, i)).collect();
+    /// # air.interaction(0, cells.iter().copied(), cells[0]);
+    /// # let plan = Round0Plan::new(air.build()?, 4, Strategy::Split)?;
+    /// assert!(!plan.estimate(1 << 5, &Rates::H200).device_wins());
+    /// assert!(plan.estimate(1 << 15, &Rates::H200).device_wins());
+    /// # Ok::<(), logup_wgpu::Error>(())
+    /// ```
+    pub fn estimate(&self, height: usize, rates: &Rates) -> Estimate {
+        let rows = height.max(1 << self.l_skip) as u64;
+        let read_bytes = if self.air.interactions.is_empty() { 0 } else { 4 * self.num_columns_used() as u64 * height as u64 };
+        let products = rows * self.programs.iter().map(|planned| self.products_per_row(planned)).sum::<u64>();
+        let width: usize = self.air.parts().map(|(_, width)| width).sum();
+        let stock_cells = (height * width * self.air.constraint_degree) as f64;
+        Estimate {
+            read_bytes,
+            products,
+            device: rates.call + Duration::from_secs_f64(read_bytes as f64 / rates.read + products as f64 / rates.products),
+            stock: Duration::from_secs_f64(stock_cells / rates.stock_cells),
+        }
+    }
+
+    /// Over all cosets: a multiplication node takes two products with its reduction, a root four for each part that it reaches, and each
+    /// part sixteen for `eq`; a column takes half a skip domain, or all of it in the interpreter, on each coset but `D`.
+    fn products_per_row(&self, planned: &PlannedProgram) -> u64 {
+        let program = &planned.program;
+        let muls = program.instructions.iter().filter(|instruction| instruction[0] == Op::Mul as u32).count() as u64;
+        let reached = program.reached.iter().flatten().filter(|&&reached| reached).count() as u64;
+        let point = 2 * muls + 4 * reached + 16 * u64::from(planned.parts().count_ones());
+        let column = if planned.generated.is_some() { (1u64 << self.l_skip).div_ceil(2).max(8) } else { 1 << self.l_skip };
+        let num_cosets = self.num_cosets() as u64;
+        num_cosets * point + num_cosets.saturating_sub(1) * column * program.columns.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{air::AirBuilder, plan::Strategy};
+
+    #[test]
+    fn estimates_count_bytes_and_products() {
+        let mut air = AirBuilder::new("estimated");
+        let main = air.main_part(5);
+        let (a, b, c) = (air.column(main, 0), air.column(main, 1), air.column(main, 2));
+        let ab = air.mul(a, b);
+        air.interaction(0, [ab, c], a);
+        let plan = Round0Plan::new(air.build().unwrap(), 4, Strategy::Split).unwrap();
+        let rates = Rates { call: Duration::from_secs(1), read: 12.0, products: 1e3, stock_cells: 10.0 };
+        let estimate = plan.estimate(32, &rates);
+        assert_eq!(estimate.read_bytes, 3 * 4 * 32);
+        // Two cosets of one multiplication, one root in the denominator and eq; one coset of two columns, eight products each.
+        assert_eq!(estimate.products, 32 * (2 * (2 + 4 + 16) + 2 * 8));
+        assert_eq!(estimate.device, Duration::from_secs(1) + Duration::from_secs(32) + Duration::from_millis(32 * 60));
+        assert_eq!(estimate.stock, Duration::from_secs(32 * 5 * 2 / 10));
+        assert!(estimate.device_wins() == (estimate.device < estimate.stock));
+        let empty = Round0Plan::new(AirBuilder::new("empty").build().unwrap(), 4, Strategy::Split).unwrap();
+        assert_eq!((empty.estimate(32, &rates).read_bytes, empty.estimate(32, &rates).products), (0, 0));
+    }
+}

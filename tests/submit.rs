@@ -1,0 +1,66 @@
+//! A call in two steps: submitted, and waited for or dropped.
+
+mod support;
+
+use std::time::Duration;
+
+use logup_wgpu::{Error, Instance, Round0, Strategy, shaders::FieldForm};
+use support::{
+    Case, SCHEDULES, Uploaded, gpu,
+    random_air::{Size, random_case},
+    rng,
+};
+
+fn cases() -> Vec<Case> {
+    let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };
+    (0..4).map(|seed| random_case(&mut rng(seed), size, 3, 64 << seed)).collect()
+}
+
+#[test]
+fn waiting_gives_what_evaluating_gives() {
+    let cases = cases();
+    for schedule in SCHEDULES {
+        let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
+        let mains = uploaded.mains();
+        let instances = uploaded.instances(&mains);
+        let mut round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
+        let expected = round0.evaluate(&instances).unwrap();
+        let in_flight = round0.submit(&instances).unwrap();
+        let pause = Duration::from_millis(20);
+        std::thread::sleep(pause);
+        let output = in_flight.wait().unwrap();
+        assert_eq!(output.polys, expected.polys);
+        assert_eq!((output.stats.waits, output.stats.allocations > 0), (expected.stats.waits, expected.stats.waits > 1));
+        assert!(output.stats.wall >= pause && output.stats.cpu <= output.stats.wall, "{}", output.stats);
+    }
+}
+
+#[test]
+fn a_dropped_call_leaves_the_engine_usable() {
+    let cases = cases();
+    for schedule in SCHEDULES {
+        let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
+        let mains = uploaded.mains();
+        let instances = uploaded.instances(&mains);
+        let mut round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
+        let expected = round0.evaluate(&instances).unwrap();
+        let steady = round0.evaluate(&instances).unwrap().stats.allocations;
+        for _ in 0..3 {
+            drop(round0.submit(&instances).unwrap());
+        }
+        let after = round0.evaluate(&instances).unwrap();
+        assert_eq!(after.polys, expected.polys);
+        assert_eq!(after.stats.allocations, steady + 2, "the upload and the readback buffer");
+        assert_eq!(round0.evaluate(&instances).unwrap().stats.allocations, steady);
+    }
+}
+
+#[test]
+fn instances_are_checked_before_anything_is_submitted() {
+    let cases = cases();
+    let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
+    let mains = uploaded.mains();
+    let mut round0 = Round0::new(gpu(FieldForm::U64));
+    let instances: Vec<Instance<'_>> = uploaded.instances(&mains).into_iter().map(|i| Instance { eq_3bs: &[], ..i }).collect();
+    assert!(matches!(round0.submit(&instances), Err(Error::Length { what: "eq_3bs", .. })));
+}

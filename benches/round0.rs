@@ -1,9 +1,10 @@
-//! Inside-out: field operations, column sums, one AIR in the three ways; the stock prover beside them.
+//! Inside-out: field operations, each kernel, each AIR, a segment, many small AIRs, one AIR in the three ways; the stock prover beside them.
 //!
 //! ```text
 //! cargo bench --features openvm [-- GROUP]
 //! ```
-//! Wall times of calls on resident traces; upload and kernel compilation are groups of their own. The adapter is printed first.
+//! Wall times of calls on resident traces (`kernels`: GPU time of one stage); throughput is bytes of used columns. Upload and kernel
+//! compilation are groups of their own. The adapter is printed first. Sizes suit a software device; `examples/report` has the large ones.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -12,7 +13,8 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logup_wgpu::{
-    AirBuilder, FieldOp, FieldOps, Gpu, GpuOptions, Layout, NodeId, Round0, Round0Plan, Schedule, Strategy, Trace, shaders::FieldForm,
+    AirBuilder, FieldOp, FieldOps, Gpu, GpuOptions, Layout, NodeId, Round0, Round0Plan, Round0Stats, Schedule, Strategy, Trace,
+    shaders::{FieldForm, Kernel},
 };
 use support::{
     Case, Uploaded, keccakf, rng,
@@ -86,6 +88,86 @@ fn column_sums(c: &mut Criterion) {
     group.finish();
 }
 
+/// Bytes of the columns that the cases' plans use.
+fn used_bytes(cases: &[Case]) -> Throughput {
+    Throughput::Bytes(cases.iter().map(|case| (4 * case.plan(Strategy::Split).num_columns_used() * case.height) as u64).sum())
+}
+
+/// GPU time (wall time of the call where there are no timestamps) of one kernel of a call.
+fn bench_stage(bench: &mut criterion::Bencher<'_>, cases: &[Case], kernel: Kernel) {
+    let uploaded = Uploaded::together(gpu(), cases, Strategy::Split);
+    let mains = uploaded.mains();
+    let instances = uploaded.instances(&mains);
+    let mut round0 = Round0::new(gpu());
+    round0.set_stage_times(true);
+    bench.iter_custom(|calls| {
+        let stage = |stats: Round0Stats| -> Duration {
+            let stages = stats.stages.iter().filter(|stage| stage.kernel == kernel);
+            if stats.stages.is_empty() { stats.wall } else { stages.map(|stage| stage.gpu).sum() }
+        };
+        (0..calls).map(|_| stage(round0.evaluate(&instances).unwrap().stats)).sum()
+    });
+}
+
+/// Each kernel on one AIR that has all of them, and what `eq` costs: two tables on the host, in a recording of one column.
+fn kernels(c: &mut Criterion) {
+    let mut group = c.benchmark_group("kernels");
+    let alu = keccak_vm_airs().into_iter().find(|air| air.name.contains("BaseAluCore")).expect("the VM has an ALU");
+    let case = [Case { layout: Layout::ColMajor, ..alu.random_case(4, 1 << 14, &mut rng(5)) }];
+    group.throughput(used_bytes(&case));
+    for (name, kernel) in [("column_sums", Kernel::ColumnSums), ("coset_pass", Kernel::CosetPass), ("dual_reduce", Kernel::DualReduce)] {
+        group.bench_function(name, |bench| bench_stage(bench, &case, kernel));
+    }
+    let column = [affine_case(1, 20, Layout::ColMajor)];
+    let uploaded = Uploaded::together(gpu(), &column, Strategy::Split);
+    let mains = uploaded.mains();
+    let instances = uploaded.instances(&mains);
+    let round0 = Round0::new(gpu());
+    group.throughput(used_bytes(&column));
+    group.bench_function("eq", |bench| bench.iter(|| round0.record(black_box(&instances)).unwrap()));
+    group.finish();
+}
+
+/// Every AIR of the keccak VM alone, at 2^10 rows.
+fn airs(c: &mut Criterion) {
+    let mut group = c.benchmark_group("airs");
+    let mut rng = rng(6);
+    for air in keccak_vm_airs() {
+        let case = [Case { layout: Layout::ColMajor, ..air.random_case(4, 1 << 10, &mut rng) }];
+        group.throughput(used_bytes(&case));
+        group.bench_function(&air.name, |bench| bench_calls(bench, &case, Strategy::Split, Schedule::Batched));
+    }
+    group.finish();
+}
+
+/// log2 heights of the 26 AIRs in segment 118 of block 23992138 of a reth workload, here divided by 2^8.
+const SEGMENT_118: [usize; 26] = [20, 1, 17, 17, 9, 14, 9, 5, 11, 16, 17, 21, 15, 18, 16, 17, 20, 16, 22, 19, 18, 21, 16, 2, 16, 18];
+
+/// All AIRs of a segment in one call.
+fn segment(c: &mut Criterion) {
+    let mut group = c.benchmark_group("segment");
+    let mut rng = rng(7);
+    let airs = keccak_vm_airs();
+    let heights = SEGMENT_118.map(|log_height| 1 << log_height.saturating_sub(8));
+    let cases: Vec<Case> =
+        (airs.iter().zip(heights)).map(|(air, height)| Case { layout: Layout::ColMajor, ..air.random_case(4, height, &mut rng) }).collect();
+    group.throughput(used_bytes(&cases));
+    group.bench_function("118", |bench| bench_calls(bench, &cases, Strategy::Split, Schedule::Batched));
+    group.finish();
+}
+
+/// 300 AIRs of 2^5 rows in one call.
+fn many_small(c: &mut Criterion) {
+    let mut group = c.benchmark_group("many_small");
+    let mut rng = rng(8);
+    let airs = keccak_vm_airs();
+    let cases: Vec<Case> =
+        (0..300).map(|i| Case { layout: Layout::ColMajor, ..airs[i % airs.len()].random_case(4, 1 << 5, &mut rng) }).collect();
+    group.throughput(used_bytes(&cases));
+    group.bench_function("300x2^5", |bench| bench_calls(bench, &cases, Strategy::Split, Schedule::Batched));
+    group.finish();
+}
+
 const WAYS: [(&str, Strategy, Schedule); 3] = [
     ("direct_per_coset", Strategy::Direct, Schedule::PerCoset),
     ("direct_batched", Strategy::Direct, Schedule::Batched),
@@ -112,7 +194,7 @@ fn stock_cpu(c: &mut Criterion) {
     let mut group = c.benchmark_group("stock_cpu");
     let keccak = keccakf::air();
     let keccak_case = keccakf::case(&keccak, 40, 4);
-    let alu = keccak_vm_airs().into_iter().find(|air| air.name.contains("BaseAlu")).expect("the VM has an ALU");
+    let alu = keccak_vm_airs().into_iter().find(|air| air.name.contains("BaseAluCore")).expect("the VM has an ALU");
     let alu_case = alu.random_case(4, 1 << 12, &mut rng(4));
     for (name, air, case) in [("keccakf_40", &keccak, &keccak_case), ("base_alu_2^12", &alu, &alu_case)] {
         let stock = StockInstance::new(air, case);
@@ -132,7 +214,7 @@ fn first_call(c: &mut Criterion) {
     // A device of its own each time: kernels are kept with it.
     let device = || Gpu::new(GpuOptions::default()).unwrap();
     group.bench_function("compile/26 AIRs", |bench| {
-        bench.iter_batched(device, |gpu| Round0::new(&gpu).warm_up(&plans).unwrap(), criterion::BatchSize::PerIteration)
+        bench.iter_batched(device, |gpu| Round0::new(&gpu).warm_up(&plans, Layout::ColMajor).unwrap(), criterion::BatchSize::PerIteration)
     });
     let case = affine_case(64, 14, Layout::ColMajor);
     group.throughput(Throughput::Bytes(4 << 20));
@@ -143,6 +225,6 @@ fn first_call(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = field, column_sums, schedule, stock_cpu, first_call
+    targets = field, kernels, column_sums, airs, segment, many_small, schedule, stock_cpu, first_call
 }
 criterion_main!(benches);

@@ -5,16 +5,17 @@ use std::path::Path;
 use plotters::prelude::*;
 use serde_json::Value;
 
-/// Writes `DATE-report-ADAPTER.json` and the same name with `.svg`.
-pub fn write(report: &Value, dir: &Path) {
+/// Writes `DATE-KIND-ADAPTER.json` and the same name with `.svg`.
+pub fn write(report: &Value, dir: &Path, kind: &str) {
     std::fs::create_dir_all(dir).expect("the directory can be made");
     let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
     let adapter: String = text("adapter").split(" (").next().unwrap_or_default().to_lowercase().replace(' ', "-");
-    let name = format!("{}-report-{adapter}", text("date"));
+    let name = format!("{}-{kind}-{adapter}", text("date"));
     let json = serde_json::to_string_pretty(report).expect("JSON can be written");
     std::fs::write(dir.join(format!("{name}.json")), json + "\n").expect("the record can be written");
     let path = dir.join(format!("{name}.svg"));
-    draw(report, &path).expect("the plot can be drawn");
+    let drawn = if kind == "growth" { draw_growth(report, &path) } else { draw(report, &path) };
+    drawn.expect("the plot can be drawn");
     eprintln!("wrote {} and its record", path.display());
 }
 
@@ -71,6 +72,40 @@ fn draw(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         let name: String = super::measure::short_name(air).chars().take(24).collect();
         root.draw(&Text::new(name, (x, y + 8), style.clone()))?;
     }
+    root.present()?;
+    Ok(())
+}
+
+/// Wall ms against rows, both log: each AIR's own, solid, and the stock prover's, dashed.
+fn draw_growth(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let airs = report["growth"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let root = SVGBackend::new(path, (1000, 640)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let series = |air: &Value, key: &str| -> Vec<(f64, f64)> {
+        let points = air["points"].as_array().into_iter().flatten();
+        points.filter_map(|point| Some((f64::from(1u32 << point["log_height"].as_u64()?), point[key].as_f64()?))).collect()
+    };
+    let all = || airs.iter().flat_map(|air| ["wall_ms", "stock_cpu_ms"].into_iter().flat_map(move |key| series(air, key)));
+    let most = |of: fn((f64, f64)) -> f64| all().map(of).fold(0.0, f64::max);
+    let least = all().map(|(_, y)| y).fold(f64::INFINITY, f64::min);
+    let mut chart = ChartBuilder::on(&root)
+        .caption(format!("LogUp round 0, {}", report["adapter"].as_str().unwrap_or_default()), ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(50)
+        .y_label_area_size(80)
+        .build_cartesian_2d((16.0..most(|(x, _)| x)).log_scale(), (least / 2.0..most(|(_, y)| y) * 2.0).log_scale())?;
+    chart.configure_mesh().x_desc("rows").y_desc("wall ms: ours solid, stock prover (CPU) dashed").draw()?;
+    for (i, air) in airs.iter().enumerate() {
+        let color = Palette99::pick(i).to_rgba();
+        let label = format!("{}, {} columns", super::measure::short_name(air), air["used_columns"]);
+        chart
+            .draw_series(LineSeries::new(series(air, "wall_ms"), color.stroke_width(2)).point_size(3))?
+            .label(label)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+        chart.draw_series(DashedLineSeries::new(series(air, "stock_cpu_ms"), 5, 5, color.stroke_width(1)))?;
+    }
+    let labels = &mut chart.configure_series_labels();
+    labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
     root.present()?;
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The whole comparison on whatever adapter is there: OpenVM's 26 AIRs, a real segment, many small AIRs.
 //!
 //! ```text
-//! cargo run --release --features openvm --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth]
+//! cargo run --release --features openvm --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]
 //! ```
 //! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can judge any height:
 //! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
 //! height, AIRs that use them are judged by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
 //! `--growth` measures how the cost grows instead: six AIRs of 3 to 913 columns over log heights 4 to 22.
+//! `--plot RECORD` measures nothing and draws a record's plot again, beside it.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -28,7 +29,7 @@ pub struct Args {
 
 fn args() -> Args {
     let usage = || -> ! {
-        eprintln!("usage: report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth]");
+        eprintln!("usage: report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]");
         std::process::exit(2)
     };
     let mut args = Args { quick: false, json: false, unchecked: false, growth: false, log_height: None, out: None };
@@ -39,6 +40,10 @@ fn args() -> Args {
             "--json" => args.json = true,
             "--unchecked" => args.unchecked = true,
             "--growth" => args.growth = true,
+            "--plot" => {
+                plot::draw_again(rest.next().unwrap_or_else(|| usage()).as_ref());
+                std::process::exit(0)
+            }
             "--log-height" => match rest.next().and_then(|n| n.parse().ok()).filter(|n| (4..=24).contains(n)) {
                 Some(log_height) => args.log_height = Some(log_height),
                 None => usage(),

@@ -13,10 +13,20 @@ pub fn write(report: &Value, dir: &Path, kind: &str) {
     let name = format!("{}-{kind}-{adapter}", text("date"));
     let json = serde_json::to_string_pretty(report).expect("JSON can be written");
     std::fs::write(dir.join(format!("{name}.json")), json + "\n").expect("the record can be written");
-    let path = dir.join(format!("{name}.svg"));
-    let drawn = if kind == "growth" { draw_growth(report, &path) } else { draw(report, &path) };
+    draw_beside(report, &dir.join(format!("{name}.json")));
+}
+
+/// Draws a record's plot.
+pub fn draw_again(record: &Path) {
+    let text = std::fs::read_to_string(record).expect("the record can be read");
+    draw_beside(&serde_json::from_str(&text).expect("a record is JSON"), record);
+}
+
+fn draw_beside(report: &Value, record: &Path) {
+    let path = record.with_extension("svg");
+    let drawn = if report["growth"].is_array() { draw_growth(report, &path) } else { draw(report, &path) };
     drawn.expect("the plot can be drawn");
-    eprintln!("wrote {} and its record", path.display());
+    eprintln!("wrote {}", path.display());
 }
 
 /// An AIR's time per cell in one series, where it has one.

@@ -14,15 +14,19 @@ pub struct Rates {
     pub read: f64,
     /// 32 by 32 bit products of a program per second, with the reductions, loads and addresses that come with them.
     pub products: f64,
+    /// Wall time that the stock CPU prover takes for any trace.
+    pub stock_call: Duration,
     /// Cells that the stock CPU prover takes to a coset per second, with its expressions there.
     pub stock_cells: f64,
 }
 
 impl Rates {
     /// One H200 through Vulkan, beside 16 CPU cores. 2026-11-22.
-    pub const H200: Self = Self { call: Duration::from_micros(300), read: 3.4e12, products: 3e12, stock_cells: 80e6 };
+    pub const H200: Self =
+        Self { call: Duration::from_micros(150), read: 3.2e12, products: 3e12, stock_call: Duration::from_micros(200), stock_cells: 80e6 };
     /// lavapipe (Mesa 22.3) on 2 CPU cores. 2026-11-22.
-    pub const LAVAPIPE_2_CORES: Self = Self { call: Duration::from_micros(250), read: 3e9, products: 8e8, stock_cells: 27e6 };
+    pub const LAVAPIPE_2_CORES: Self =
+        Self { call: Duration::from_micros(150), read: 2.5e9, products: 8e8, stock_call: Duration::from_micros(200), stock_cells: 27e6 };
 }
 
 /// An estimate for one AIR alone in a call, its trace resident on the device. Measured times lie within a factor of two, see
@@ -50,7 +54,8 @@ impl Round0Plan {
     /// What a call costs for a trace of `height` rows, on the device and by the stock CPU prover.
     ///
     /// ```text
-    /// device = call + read_bytes / read + products / rate        stock = height * width * constraint_degree / stock_cells
+    /// device = call + read_bytes / read + products / rate
+    /// stock = stock_call + height * width * constraint_degree / stock_cells
     /// ```
     /// ```
     /// # use logup_wgpu::{AirBuilder, Rates, Round0Plan, Strategy};
@@ -59,8 +64,9 @@ impl Round0Plan {
     /// # let cells: Vec<_> = (0..10).map(|i| air.column(main, i)).collect();
     /// # air.interaction(0, cells.iter().copied(), cells[0]);
     /// # let plan = Round0Plan::new(air.build()?, 4, Strategy::Split)?;
-    /// assert!(!plan.estimate(1 << 5, &Rates::H200).device_wins());
-    /// assert!(plan.estimate(1 << 15, &Rates::H200).device_wins());
+    /// let estimate = plan.estimate(1 << 20, &Rates::H200);
+    /// assert_eq!(estimate.read_bytes, 40 << 20);
+    /// assert!(estimate.device_wins());
     /// # Ok::<(), logup_wgpu::Error>(())
     /// ```
     pub fn estimate(&self, height: usize, rates: &Rates) -> Estimate {
@@ -73,7 +79,7 @@ impl Round0Plan {
             read_bytes,
             products,
             device: rates.call + Duration::from_secs_f64(read_bytes as f64 / rates.read + products as f64 / rates.products),
-            stock: Duration::from_secs_f64(stock_cells / rates.stock_cells),
+            stock: rates.stock_call + Duration::from_secs_f64(stock_cells / rates.stock_cells),
         }
     }
 
@@ -103,13 +109,14 @@ mod tests {
         let ab = air.mul(a, b);
         air.interaction(0, [ab, c], a);
         let plan = Round0Plan::new(air.build().unwrap(), 4, Strategy::Split).unwrap();
-        let rates = Rates { call: Duration::from_secs(1), read: 12.0, products: 1e3, stock_cells: 10.0 };
+        let rates =
+            Rates { call: Duration::from_secs(1), read: 12.0, products: 1e3, stock_call: Duration::from_secs(3), stock_cells: 10.0 };
         let estimate = plan.estimate(32, &rates);
         assert_eq!(estimate.read_bytes, 3 * 4 * 32);
         // Two cosets of one multiplication, one root in the denominator and eq; one coset of two columns, eight products each.
         assert_eq!(estimate.products, 32 * (2 * (2 + 4 + 16) + 2 * 8));
         assert_eq!(estimate.device, Duration::from_secs(1) + Duration::from_secs(32) + Duration::from_millis(32 * 60));
-        assert_eq!(estimate.stock, Duration::from_secs(32 * 5 * 2 / 10));
+        assert_eq!(estimate.stock, Duration::from_secs(3 + 32 * 5 * 2 / 10));
         assert!(estimate.device_wins() == (estimate.device < estimate.stock));
         let empty = Round0Plan::new(AirBuilder::new("empty").build().unwrap(), 4, Strategy::Split).unwrap();
         assert_eq!((empty.estimate(32, &rates).read_bytes, empty.estimate(32, &rates).products), (0, 0));

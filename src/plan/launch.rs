@@ -19,6 +19,8 @@ const LOG_SCALAR_ROWS: u32 = 5;
 const LOG_QUAD_ROWS: u32 = 5;
 /// Tiles of one job beyond which more chunks only cost partial sums.
 const MAX_TILES: u64 = 2048;
+/// The same of one generated coset job.
+const MAX_PROGRAM_TILES: u64 = 1024;
 /// Tiles of one interpreted coset job: bounds its temporaries. Guess.
 const MAX_INTERPRETED_TILES: u64 = 1024;
 /// log2 of the rows per thread of an interpreted coset pass. Guess.
@@ -135,7 +137,7 @@ impl CosetGeometry {
     /// For a kernel of its own: two points per thread, loops over rows, and over half of `D` eight points at a time.
     pub fn generated(num_z: u32, num_x: u32) -> Self {
         let half = (num_z / 2).max(1);
-        Self::new(PROGRAM_THREADS, half, num_x, 1 + u64::from(half.div_ceil(8)), LOG_GENERATED_ROWS, MAX_TILES)
+        Self::new(PROGRAM_THREADS, half, num_x, 1 + u64::from(half.div_ceil(8)), LOG_GENERATED_ROWS, MAX_PROGRAM_TILES)
     }
 
     /// For `num_z` threads at each `x`, in workgroups of `threads`.

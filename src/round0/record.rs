@@ -108,8 +108,8 @@ pub(super) fn record(prepared: &[Prepared<'_>], call: &Call, limits: &DeviceLimi
         prepared,
         limits,
         words: Vec::with_capacity(words_bound(prepared)),
+        inputs: Vec::new(),
         sections: Vec::new(),
-        section_words: 0,
         launches: Vec::new(),
         traces: Vec::new(),
         eq: Vec::new(),
@@ -151,9 +151,10 @@ struct Recorder<'a> {
     limits: &'a DeviceLimits,
     /// The table of single words and EF elements that all kernels share.
     words: Vec<u32>,
-    /// Job and tile tables.
-    sections: Vec<(u64, Vec<u32>)>,
-    section_words: u64,
+    /// Job, tile and run tables; at the end the words follow them.
+    inputs: Vec<u32>,
+    /// Each table's words in `inputs`.
+    sections: Vec<Range<u64>>,
     launches: Vec<Launch>,
     traces: TraceBuffers,
     eq: Vec<u32>,
@@ -600,10 +601,8 @@ impl Recorder<'_> {
         let align_words = (self.limits.binding_alignment / 4).max(4);
         self.align_words();
         self.words.resize(self.words.len().max(4), 0); // a binding is never empty
-        let num_words = self.words.len() as u64;
-        // The words come first, the sections behind them.
-        let sections_at = num_words.next_multiple_of(align_words);
-        let inputs_words = sections_at + self.section_words;
+        let words_at = (self.inputs.len() as u64).next_multiple_of(align_words);
+        let inputs_words = words_at + self.words.len() as u64;
 
         for (kernel, what, requested) in [
             ("scratch", "bytes of partial sums and temporaries", scratch_bytes),
@@ -620,20 +619,17 @@ impl Recorder<'_> {
 
         for launch in &self.launches {
             if launch.kernel == Kernel::CosetInterpret {
-                let jobs: &mut [CosetJob] = bytemuck::cast_slice_mut(&mut self.sections[launch.tables[1]].1);
+                let table = self.sections[launch.tables[1]].clone();
+                let jobs: &mut [CosetJob] = bytemuck::cast_slice_mut(&mut self.inputs[table.start as usize..table.end as usize]);
                 jobs.iter_mut().for_each(|job| job.temps_base += temps_base as u32);
             }
         }
-        let mut inputs = std::mem::take(&mut self.words);
-        inputs.reserve_exact(inputs_words as usize - inputs.len());
-        for (at, words) in &self.sections {
-            inputs.resize((sections_at + at) as usize, 0);
-            inputs.extend_from_slice(words);
-        }
-        inputs.resize(inputs_words as usize, 0);
+        self.inputs.reserve_exact(inputs_words as usize - self.inputs.len());
+        self.inputs.resize(words_at as usize, 0);
+        self.inputs.extend_from_slice(&self.words);
 
         let bind = |resource, bytes: Range<u64>| Binding { resource, bytes };
-        let all_words = bind(Resource::Inputs, 0..4 * num_words);
+        let all_words = bind(Resource::Inputs, 4 * words_at..4 * inputs_words);
         let eq = bind(Resource::Eq, 0..eq_bytes);
         let scratch = bind(Resource::Scratch, 0..scratch_bytes);
         let window_bytes = 4u64 << self.limits.log_window();
@@ -642,9 +638,8 @@ impl Recorder<'_> {
             .iter()
             .map(|launch| {
                 let tables = launch.tables.iter().map(|&section| {
-                    let (at, words) = &self.sections[section];
-                    let at = sections_at + at;
-                    bind(Resource::Inputs, 4 * at..4 * (at + words.len() as u64))
+                    let table = &self.sections[section];
+                    bind(Resource::Inputs, 4 * table.start..4 * table.end)
                 });
                 let buffers = match launch.kernel {
                     Kernel::ColumnSums | Kernel::ColumnSumsScalar | Kernel::CosetPass | Kernel::CosetInterpret => {
@@ -668,8 +663,8 @@ impl Recorder<'_> {
                 }
             })
             .collect();
-        let recording =
-            Recording { inputs, eq: self.eq, eq_bytes, scratch_bytes, result_bytes, dispatches, nonce, trace_bytes: self.trace_bytes };
+        let (inputs, eq, trace_bytes) = (self.inputs, self.eq, self.trace_bytes);
+        let recording = Recording { inputs, eq, eq_bytes, scratch_bytes, result_bytes, dispatches, nonce, trace_bytes };
         Ok(Recorded { recording, traces: self.traces, result_bases })
     }
 
@@ -692,11 +687,13 @@ impl Recorder<'_> {
 
     /// Adds an aligned table to the input buffer.
     fn section<T: Pod>(&mut self, items: &[T]) -> usize {
-        let at = self.section_words.next_multiple_of((self.limits.binding_alignment / 4).max(4));
-        let mut words: Vec<u32> = bytemuck::cast_slice(items).to_vec();
-        words.resize(words.len().max(4), 0); // a binding is never empty
-        self.section_words = at + words.len() as u64;
-        self.sections.push((at, words));
+        let words: &[u32] = bytemuck::cast_slice(items);
+        let start = self.inputs.len().next_multiple_of((self.limits.binding_alignment as usize / 4).max(4));
+        let end = start + words.len().max(4); // a binding is never empty
+        self.inputs.resize(start, 0);
+        self.inputs.extend_from_slice(words);
+        self.inputs.resize(end, 0);
+        self.sections.push(start as u64..end as u64);
         self.sections.len() - 1
     }
 

@@ -72,6 +72,8 @@ mod air;
 mod error;
 mod field;
 mod gpu;
+#[cfg(feature = "openvm")]
+pub mod openvm;
 mod plan;
 pub mod recording;
 pub mod reference;

@@ -56,7 +56,7 @@ fn args() -> Args {
         eprintln!("usage: openvm_keccak [--json] [--permutations N]");
         std::process::exit(2)
     };
-    let mut args = Args { json: false, permutations: 64 };
+    let mut args = Args { json: false, permutations: 340 };
     let mut rest = std::env::args().skip(1);
     while let Some(arg) = rest.next() {
         match arg.as_str() {

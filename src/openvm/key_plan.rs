@@ -8,7 +8,7 @@ use openvm_stark_backend::{
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
-use super::{program::Program, rows::RowShape, zerocheck::Zerocheck};
+use super::{device_parts::DeviceParts, program::Program, rows::RowShape, zerocheck::Zerocheck};
 use crate::{
     air::Air,
     error::Result,
@@ -43,6 +43,8 @@ pub(super) struct AirPlan {
 #[derive(Debug)]
 pub(super) struct LogupPlan {
     pub round0: Round0Plan,
+    /// What `round0` is a plan over.
+    pub device: DeviceParts,
     pub rows: Logup,
 }
 
@@ -105,9 +107,12 @@ impl AirPlan {
         let logup = if dag.interactions.is_empty() {
             None
         } else {
-            let air = Air::from_openvm(name, dag, &vk.params.width, num_public_values, vk.max_constraint_degree.into())?;
+            let program = program(&logup_roots)?;
+            let device = DeviceParts::new(&shape, &program.cells);
+            let (device_dag, width) = device.renumber(&shape, dag);
+            let air = Air::from_openvm(name, &device_dag, &width, num_public_values, vk.max_constraint_degree.into())?;
             let round0 = Round0Plan::new(air, l_skip, Strategy::Split)?;
-            Some(LogupPlan { round0, rows: Logup { program: program(&logup_roots)?, interactions: interactions.collect() } })
+            Some(LogupPlan { round0, device, rows: Logup { program, interactions: interactions.collect() } })
         };
         let constraints = &dag.constraints.constraint_idx;
         let zerocheck = Zerocheck::new(program(constraints)?);

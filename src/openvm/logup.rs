@@ -1,11 +1,11 @@
 //! LogUp's half of round 0, on the device.
 
 use std::{
+    borrow::Cow,
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use p3_matrix::dense::RowMajorMatrix;
 use tracing::info_span;
 
 use super::{WgpuProverError, key_plan::LogupPlan, lock, rows::Rows};
@@ -21,9 +21,9 @@ use crate::{
 pub struct LogupRound0Stats {
     /// The call.
     pub call: Round0Stats,
-    /// Traces uploaded for it, in bytes.
+    /// Columns uploaded for it, in bytes: those that interactions read.
     pub trace_upload_bytes: u64,
-    /// Time of that upload.
+    /// Time of picking and uploading them.
     pub upload: Duration,
     /// Time of all of LogUp round 0: weights, upload and call.
     pub wall: Duration,
@@ -38,17 +38,6 @@ pub(super) struct LogupInput<'a> {
     /// `xi` of the cube that `x` runs over.
     pub xi: &'a [EF],
     pub eq_3bs: &'a [EF],
-    pub has_preprocessed: bool,
-}
-
-impl<'a> LogupInput<'a> {
-    /// Its matrices, without a common main that has no columns.
-    fn parts(&self) -> &[&'a RowMajorMatrix<F>] {
-        match self.rows.parts.split_last() {
-            Some((common, others)) if common.width == 0 => others,
-            _ => &self.rows.parts,
-        }
-    }
 }
 
 /// `s'_0` of LogUp as coefficients, constant term first: numerator, not yet divided by a lifted trace's repetitions, and denominator.
@@ -65,17 +54,20 @@ pub(super) fn round0(
     let _span = info_span!("prover.rap_constraints.round0.logup", phase = "prover").entered();
     let failed = |source: Error| WgpuProverError::Round0 { airs: inputs.iter().map(|input| input.name.to_owned()).collect(), source };
 
-    let matrices: Vec<Matrix<'_>> = inputs.iter().flat_map(|input| input.parts()).map(|&part| part.into()).collect();
+    let parts = || inputs.iter().flat_map(|input| input.plan.device.parts.iter().map(move |part| (part, input.rows)));
+    let cells: Vec<Cow<'_, [F]>> = parts().map(|(part, rows)| part.cells(rows)).collect();
+    let matrices: Vec<Matrix<'_>> = parts().zip(&cells).map(|((part, _), cells)| part.matrix(cells)).collect();
     let traces = Trace::upload(engine.gpu(), &matrices).map_err(failed)?;
+    let trace_upload_bytes = cells.iter().map(|cells| size_of_val(&**cells) as u64).sum();
+    drop(cells);
     let upload = start.elapsed();
 
-    let mut rest: Vec<&Trace> = traces.iter().collect();
-    let per_input: Vec<Vec<&Trace>> = inputs.iter().map(|input| rest.drain(..input.parts().len()).collect()).collect();
+    let mut rest = &traces.iter().collect::<Vec<&Trace>>()[..];
     let instances: Vec<Instance<'_>> = inputs
         .iter()
-        .zip(&per_input)
-        .map(|(input, traces)| {
-            let (preprocessed, main) = traces.split_at(usize::from(input.has_preprocessed));
+        .map(|input| {
+            let traces = rest.split_off(..input.plan.device.parts.len()).expect("a trace for each part");
+            let (preprocessed, main) = traces.split_at(usize::from(input.plan.device.has_preprocessed));
             Instance {
                 plan: &input.plan.round0,
                 preprocessed: preprocessed.first().copied(),
@@ -89,11 +81,6 @@ pub(super) fn round0(
         .collect();
     let output = engine.evaluate(&instances).map_err(failed)?;
     let polys = output.polys.into_iter().map(|polys| [polys.numerator, polys.denominator]).collect();
-    let stats = LogupRound0Stats {
-        trace_upload_bytes: matrices.iter().map(|matrix| size_of_val(matrix.values) as u64).sum(),
-        upload,
-        wall: start.elapsed(),
-        call: output.stats,
-    };
+    let stats = LogupRound0Stats { trace_upload_bytes, upload, wall: start.elapsed(), call: output.stats };
     Ok((polys, stats))
 }

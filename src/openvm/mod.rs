@@ -14,6 +14,7 @@
 //! `docs/openvm.md` in the repository tells how to use it and what it costs and saves.
 
 mod device;
+mod device_parts;
 mod error;
 mod gkr_input;
 mod key_plan;

@@ -1,7 +1,7 @@
 //! A stock AIR's expressions as straight-line code, run on packed rows.
 
 use openvm_stark_backend::air_builders::symbolic::{SymbolicExpressionDag, SymbolicExpressionNode, symbolic_variable::Entry};
-use p3_field::{Algebra, PrimeCharacteristicRing};
+use p3_field::{Algebra, PackedValue, PrimeCharacteristicRing};
 
 use super::rows::{Cell, RowShape};
 use crate::{
@@ -189,7 +189,7 @@ impl Program {
                 Value::Neg(a) => -at(a),
             });
         }
-        bound.into_iter().map(P::from).collect()
+        bound.into_iter().map(|value| P::from_fn(|_| value)).collect()
     }
 
     /// Computes all other slots from the cells, which the caller has put into the first slots. Cells stay as they are.

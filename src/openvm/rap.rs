@@ -241,8 +241,10 @@ impl<'a> Stage<'a> {
         engine: &Mutex<Round0>,
     ) -> Result<Round0Outcome, WgpuProverError> {
         let span = info_span!("prover.rap_constraints.round0", phase = "prover").entered();
+        let polys_span = info_span!("prover.rap_constraints.ple_round0", phase = "prover").entered();
         let (logup, stats) = self.logup_polys(challenges, engine)?;
         let zerocheck = self.zerocheck_polys(challenges);
+        drop(polys_span);
 
         let xi = &challenges.xi;
         let num_coefficients = sumcheck_round0_deg(self.l_skip, self.constraint_degree) + 1;
@@ -290,7 +292,6 @@ impl<'a> Stage<'a> {
                 public_values: trace.public_values,
                 xi: &challenges.xi[self.l_skip..self.l_skip + trace.n],
                 eq_3bs: &challenges.eq_3bs[t],
-                has_preprocessed: trace.plan.shape.has_preprocessed,
             });
         }
         let (computed, stats) = logup::round0(engine, &inputs, &challenges.beta_pows)?;

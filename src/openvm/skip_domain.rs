@@ -134,6 +134,8 @@ fn reverse_bits(i: usize, num_bits: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use p3_field::PackedValue;
+
     use super::*;
 
     #[test]
@@ -144,13 +146,13 @@ mod tests {
             let omega = F::two_adic_generator(l_skip);
             let at = |column: usize, x: F| (0..num_z).rev().fold(F::ZERO, |sum, i| sum * x + F::from_usize(i * i + column + 1));
             let points = |shift| shift_points(omega, shift, num_z);
-            let mut block: Vec<P> = points(F::ONE).flat_map(|x| (0..width).map(move |column| P::from(at(column, x)))).collect();
+            let mut block: Vec<P> = points(F::ONE).flat_map(|x| (0..width).map(move |column| P::from_fn(|_| at(column, x)))).collect();
             domain.inverse_transform(&mut block, width);
             for coset in 0..2 {
                 let shift = F::GENERATOR.exp_u64(coset as u64 + 1);
                 let mut evaluations = vec![P::ZERO; block.len()];
                 domain.coset_evaluations(coset, &block, &mut evaluations, width);
-                let expected: Vec<P> = points(shift).flat_map(|x| (0..width).map(move |column| P::from(at(column, x)))).collect();
+                let expected: Vec<P> = points(shift).flat_map(|x| (0..width).map(move |column| P::from_fn(|_| at(column, x)))).collect();
                 assert_eq!(evaluations, expected);
 
                 let last = omega.inverse();

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each user takes its part
 
 #[cfg(feature = "openvm")]
+pub mod awkward_air;
+#[cfg(feature = "openvm")]
 pub mod keccak_vm;
 #[cfg(feature = "openvm")]
 pub mod keccakf;

@@ -67,8 +67,7 @@ where
     AB: PartitionedAirBuilder + PairBuilder + AirBuilderWithPublicValues + InteractionBuilder<F = F>,
 {
     fn eval(&self, builder: &mut AB) {
-        let cell =
-            |matrix: &AB::M, row: usize, column: usize| -> AB::Expr { matrix.row_slice(row).expect("two rows")[column].into() };
+        let cell = |matrix: &AB::M, row: usize, column: usize| -> AB::Expr { matrix.row_slice(row).expect("two rows")[column].into() };
         let (preprocessed, cached, common) = (&builder.preprocessed(), &builder.cached_mains()[0], builder.common_main());
         let (weight, next_weight) = (cell(preprocessed, 0, 1), cell(preprocessed, 1, 1));
         let (count, sum, next_sum) = (cell(common, 0, 0), cell(common, 0, 2), cell(common, 1, 2));

@@ -106,7 +106,7 @@ fn openvm_keccak_is_verified_and_identical() {
     for engine in ["stock", "wgpu"] {
         let ms = |key: &str| json[engine][key].as_f64().unwrap_or_else(|| panic!("{engine} {key}: {printed}"));
         let (logup, round0, rap, prove) = (ms("logup_round0_ms"), ms("round0_ms"), ms("rap_ms"), ms("prove_ms"));
-        assert!(0.0 < logup && logup < round0 && round0 < rap && rap < prove, "{engine}: {printed}");
+        assert!(0.0 <= logup && logup < round0 && round0 < rap && rap < prove, "{engine}: {printed}"); // the stock one is a difference of times
         assert!(ms("mle_rounds_ms") > 0.0, "{engine}: {printed}");
     }
     assert_eq!([&json["wgpu"]["waits"], &json["wgpu"]["allocations"]], [1, 0], "{printed}");

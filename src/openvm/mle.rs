@@ -16,9 +16,8 @@ use crate::{
 /// How rows are folded at `Z = r`: `T(r, x) = sum_z weights[z] T(omega^z, x)`.
 #[derive(Debug)]
 pub(super) struct SkipFold {
-    weights: Vec<EF>,
     /// The weights' coefficients of `X^0`, `X^1`, ..
-    coefficients: [Vec<F>; EXT_WORDS],
+    weights: [Vec<F>; EXT_WORDS],
 }
 
 impl SkipFold {
@@ -32,12 +31,17 @@ impl SkipFold {
         let inverses = batch_multiplicative_inverse(&denominators);
         let weights: Vec<EF> = inverses.into_iter().zip(omega_pows).map(|(inverse, point)| factor * inverse * point).collect();
         let coefficient = |k: usize| weights.iter().map(|weight| BasedVectorSpace::<F>::as_basis_coefficients_slice(weight)[k]).collect();
-        Self { coefficients: std::array::from_fn(coefficient), weights }
+        Self { weights: std::array::from_fn(coefficient) }
     }
 
-    /// `sum_z weights[first + z] cells[z]`.
-    fn sum(&self, first: usize, cells: &[F]) -> EF {
-        EF::from_basis_coefficients_fn(|k| dot(&self.coefficients[k][first..first + cells.len()], cells))
+    /// `sum_z weights[z] cells[z]`.
+    fn sum(&self, cells: &[F]) -> EF {
+        EF::from_basis_coefficients_fn(|k| dot(&self.weights[k], cells))
+    }
+
+    /// Points of `D`.
+    fn num_z(&self) -> usize {
+        self.weights[0].len()
     }
 }
 
@@ -61,7 +65,7 @@ impl FoldedTrace {
     pub fn new(shape: &RowShape, rows: &Rows<'_>, num_x: usize, fold: &SkipFold) -> Self {
         let width = shape.wide_width();
         let mut values = EF::zero_vec(num_x * width);
-        let num_z = fold.weights.len();
+        let num_z = fold.num_z();
         values.par_chunks_exact_mut(width).enumerate().for_each_init(
             || F::zero_vec(num_z + 1),
             |cells, (x, wide)| {
@@ -69,7 +73,7 @@ impl FoldedTrace {
                 let (selectors, _) = wide.split_at_mut(NUM_SELECTORS);
                 for (folded, selector) in selectors.iter_mut().zip([Cell::IsFirst, Cell::IsTransition, Cell::IsLast]) {
                     cells.iter_mut().enumerate().for_each(|(z, cell)| *cell = rows.get(selector, first + z));
-                    *folded = fold.sum(0, &cells[..num_z]);
+                    *folded = fold.sum(&cells[..num_z]);
                 }
                 for part in 0..shape.widths.len() {
                     let part_rows: Vec<&[F]> = (0..=num_z).map(|z| rows.row(part, first + z)).collect();
@@ -77,9 +81,9 @@ impl FoldedTrace {
                     let next = shape.needs_next.then(|| shape.wide_range(part, true));
                     for column in 0..shape.widths[part] {
                         cells.iter_mut().zip(&part_rows).for_each(|(cell, row)| *cell = row[column]);
-                        wide[here.start + column] = fold.sum(0, &cells[..num_z]);
+                        wide[here.start + column] = fold.sum(&cells[..num_z]);
                         if let Some(next) = &next {
-                            wide[next.start + column] = fold.sum(0, &cells[1..]);
+                            wide[next.start + column] = fold.sum(&cells[1..]);
                         }
                     }
                 }

@@ -56,7 +56,7 @@ enum Op {
 }
 
 impl Op {
-    /// The op with its slot operands renamed; and what they were.
+    /// The op with its slot operands renamed.
     fn rename(self, slot: impl Fn(u32) -> u32) -> Self {
         match self {
             Op::Add(a, b) => Op::Add(slot(a), slot(b)),

@@ -8,8 +8,10 @@ use crate::{field::F, openvm::P};
 #[derive(Debug)]
 pub(super) struct SkipDomain {
     l_skip: usize,
-    /// `omega^j` and `omega^-j`, `j < N / 2`.
-    twiddles: [Vec<F>; 2],
+    /// `omega^j`, `j < N / 2`.
+    twiddles: Vec<F>,
+    /// `omega^-j`, `j < N / 2`.
+    inverse_twiddles: Vec<F>,
     /// For each coset, what turns evaluations' inverse transform into coefficients on the coset: `g^(c j) / N`, in bit-reversed order of `j`.
     scales: Vec<Vec<F>>,
     /// For each coset, the Lagrange basis polynomial of the last point of `D` at the coset's points.
@@ -38,11 +40,17 @@ impl SkipDomain {
         };
         Self {
             l_skip,
-            twiddles: [half_powers(omega), half_powers(last)],
+            twiddles: half_powers(omega),
+            inverse_twiddles: half_powers(last),
             scales: shifts.iter().map(scales).collect(),
             last_basis: shifts.iter().map(last_basis).collect(),
             zerofier_inverses: shifts.iter().map(|shift| (shift.exp_power_of_2(l_skip) - F::ONE).inverse()).collect(),
         }
+    }
+
+    /// log2 of the domain's size.
+    pub fn l_skip(&self) -> usize {
+        self.l_skip
     }
 
     /// Points of `D`.
@@ -66,19 +74,11 @@ impl SkipDomain {
     /// `block: [N][width]`.
     pub fn inverse_transform(&self, block: &mut [P], width: usize) {
         for log_half in (0..self.l_skip).rev() {
-            self.butterflies(
-                log_half,
-                block,
-                width,
-                |twiddle, high, low| {
-                    for (a, b) in high.iter_mut().zip(low) {
-                        let difference = *a - *b;
-                        *a += *b;
-                        *b = difference * twiddle;
-                    }
-                },
-                1,
-            );
+            layer(&self.inverse_twiddles, log_half, block, width, |twiddle, a, b| {
+                let difference = *a - *b;
+                *a += *b;
+                *b = difference * twiddle;
+            });
         }
     }
 
@@ -94,32 +94,23 @@ impl SkipDomain {
             }
         }
         for log_half in 0..self.l_skip {
-            self.butterflies(
-                log_half,
-                evaluations,
-                width,
-                |twiddle, high, low| {
-                    for (a, b) in high.iter_mut().zip(low) {
-                        let product = *b * twiddle;
-                        *b = *a - product;
-                        *a += product;
-                    }
-                },
-                0,
-            );
+            layer(&self.twiddles, log_half, evaluations, width, |twiddle, a, b| {
+                let product = *b * twiddle;
+                *b = *a - product;
+                *a += product;
+            });
         }
     }
+}
 
-    /// Calls `butterfly(twiddle, row j, row j + half)` for the pairs of one layer.
-    fn butterflies(&self, log_half: usize, block: &mut [P], width: usize, butterfly: impl Fn(F, &mut [P], &mut [P]), table: usize) {
-        let half = 1 << log_half;
-        let stride = self.num_z() / (2 * half);
-        for pair in block.chunks_exact_mut(2 * half * width) {
-            let (high, low) = pair.split_at_mut(half * width);
-            let rows = high.chunks_exact_mut(width).zip(low.chunks_exact_mut(width));
-            for ((high, low), &twiddle) in rows.zip(self.twiddles[table].iter().step_by(stride)) {
-                butterfly(twiddle, high, low);
-            }
+/// One layer of a transform: the butterfly on all pairs of cells that are `2^log_half` rows apart, with the pair's twiddle.
+fn layer(twiddles: &[F], log_half: usize, block: &mut [P], width: usize, butterfly: impl Fn(F, &mut P, &mut P)) {
+    let half = 1 << log_half;
+    for pair in block.chunks_exact_mut(2 * half * width) {
+        let (high, low) = pair.split_at_mut(half * width);
+        let rows = high.chunks_exact_mut(width).zip(low.chunks_exact_mut(width));
+        for ((high, low), &twiddle) in rows.zip(twiddles.iter().step_by(twiddles.len() / half)) {
+            high.iter_mut().zip(low).for_each(|(a, b)| butterfly(twiddle, a, b));
         }
     }
 }

@@ -88,13 +88,9 @@ pub(super) fn round0(
     let evaluations = RowMajorMatrix::new((0..num_z * num_cosets).map(q_at).collect(), num_cosets);
     let q = UnivariatePoly::<EF>::from_geometric_cosets_evals_idft(evaluations, F::GENERATOR, F::GENERATOR);
     let q = |i: usize| q.coeffs().get(i).copied().unwrap_or(EF::ZERO);
-    let degree = sumcheck_round0_deg(domain_log(num_z), plan.constraint_degree);
+    let degree = sumcheck_round0_deg(domain.l_skip(), plan.constraint_degree);
     let coefficient = |i: usize| if i < num_z { -q(i) } else { q(i - num_z) - q(i) };
     UnivariatePoly::new((0..=degree).map(coefficient).collect())
-}
-
-fn domain_log(num_z: usize) -> usize {
-    num_z.ilog2() as usize
 }
 
 /// The sum over lanes.

@@ -1,6 +1,8 @@
 //! The rounds after round 0, on the CPU: folded traces and the round polynomials' evaluations.
 
-use p3_field::{BasedVectorSpace, Field, PackedValue, PrimeCharacteristicRing, TwoAdicField, batch_multiplicative_inverse};
+use p3_field::{
+    BasedVectorSpace, Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing, TwoAdicField, batch_multiplicative_inverse,
+};
 use rayon::prelude::*;
 
 use super::{
@@ -16,8 +18,8 @@ use crate::{
 /// How rows are folded at `Z = r`: `T(r, x) = sum_z weights[z] T(omega^z, x)`.
 #[derive(Debug)]
 pub(super) struct SkipFold {
-    /// The weights' coefficients of `X^0`, `X^1`, ..
-    weights: [Vec<F>; EXT_WORDS],
+    /// The weights' coefficients of `X^0`, `X^1`, .., in every lane.
+    weights: [Vec<P>; EXT_WORDS],
 }
 
 impl SkipFold {
@@ -30,13 +32,14 @@ impl SkipFold {
         let factor = (r.exp_power_of_2(l_skip) - F::ONE) * F::from_usize(num_z).inverse();
         let inverses = batch_multiplicative_inverse(&denominators);
         let weights: Vec<EF> = inverses.into_iter().zip(omega_pows).map(|(inverse, point)| factor * inverse * point).collect();
-        let coefficient = |k: usize| weights.iter().map(|weight| BasedVectorSpace::<F>::as_basis_coefficients_slice(weight)[k]).collect();
+        let in_lanes = |weight: F| P::from_fn(|_| weight);
+        let coefficient = |k: usize| weights.iter().map(|weight| in_lanes(weight.as_basis_coefficients_slice()[k])).collect();
         Self { weights: std::array::from_fn(coefficient) }
     }
 
     /// `sum_z weights[z] cells[z]`.
-    fn sum(&self, cells: &[F]) -> EF {
-        EF::from_basis_coefficients_fn(|k| dot(&self.weights[k], cells))
+    fn sum(&self, cells: &[P]) -> EP {
+        EP::from_basis_coefficients_fn(|k| dot(&self.weights[k], cells))
     }
 
     /// Points of `D`.
@@ -46,11 +49,24 @@ impl SkipFold {
 }
 
 /// Four products are reduced together.
-fn dot(weights: &[F], cells: &[F]) -> F {
+fn dot(weights: &[P], cells: &[P]) -> P {
     let (weights, weights_rest) = weights.as_chunks::<4>();
     let (cells, cells_rest) = cells.as_chunks::<4>();
-    let chunks: F = weights.iter().zip(cells).map(|(weights, cells)| F::dot_product(weights, cells)).sum();
-    chunks + weights_rest.iter().zip(cells_rest).map(|(&weight, &cell)| weight * cell).sum::<F>()
+    let chunks: P = weights.iter().zip(cells).map(|(weights, cells)| P::dot_product(weights, cells)).sum();
+    chunks + weights_rest.iter().zip(cells_rest).map(|(&weight, &cell)| weight * cell).sum::<P>()
+}
+
+/// The first cells, a lane for each; zeros where there are fewer.
+fn load(cells: &[F]) -> P {
+    match cells.get(..P::WIDTH) {
+        Some(cells) => *P::from_slice(cells),
+        None => P::from_fn(|lane| cells.get(lane).copied().unwrap_or(F::ZERO)),
+    }
+}
+
+/// A lane for each of the first cells, as far as there are cells.
+fn store(lanes: EP, cells: &mut [EF]) {
+    cells.iter_mut().take(P::WIDTH).enumerate().for_each(|(lane, cell)| *cell = lanes.extract(lane));
 }
 
 /// An AIR's wide rows, folded: `[num_y][wide_width]`.
@@ -67,23 +83,21 @@ impl FoldedTrace {
         let mut values = EF::zero_vec(num_x * width);
         let num_z = fold.num_z();
         values.par_chunks_exact_mut(width).enumerate().for_each_init(
-            || F::zero_vec(num_z + 1),
+            || vec![P::ZERO; num_z + 1],
             |cells, (x, wide)| {
                 let first = x * num_z;
-                let (selectors, _) = wide.split_at_mut(NUM_SELECTORS);
-                for (folded, selector) in selectors.iter_mut().zip([Cell::IsFirst, Cell::IsTransition, Cell::IsLast]) {
-                    cells.iter_mut().enumerate().for_each(|(z, cell)| *cell = rows.get(selector, first + z));
-                    *folded = fold.sum(&cells[..num_z]);
+                for (folded, selector) in wide[..NUM_SELECTORS].iter_mut().zip([Cell::IsFirst, Cell::IsTransition, Cell::IsLast]) {
+                    cells.iter_mut().enumerate().for_each(|(z, cell)| *cell = P::from_fn(|_| rows.get(selector, first + z)));
+                    *folded = fold.sum(&cells[..num_z]).extract(0);
                 }
                 for part in 0..shape.widths.len() {
                     let part_rows: Vec<&[F]> = (0..=num_z).map(|z| rows.row(part, first + z)).collect();
-                    let here = shape.wide_range(part, false);
-                    let next = shape.needs_next.then(|| shape.wide_range(part, true));
-                    for column in 0..shape.widths[part] {
-                        cells.iter_mut().zip(&part_rows).for_each(|(cell, row)| *cell = row[column]);
-                        wide[here.start + column] = fold.sum(&cells[..num_z]);
-                        if let Some(next) = &next {
-                            wide[next.start + column] = fold.sum(&cells[1..]);
+                    // A lane for each column.
+                    for column in (0..shape.widths[part]).step_by(P::WIDTH) {
+                        cells.iter_mut().zip(&part_rows).for_each(|(cell, row)| *cell = load(&row[column..]));
+                        store(fold.sum(&cells[..num_z]), &mut wide[shape.wide_range(part, false)][column..]);
+                        if shape.needs_next {
+                            store(fold.sum(&cells[1..]), &mut wide[shape.wide_range(part, true)][column..]);
                         }
                     }
                 }

@@ -20,7 +20,7 @@ use tracing::{info_span, warn};
 
 use super::{Digest, SC, WgpuProverError, key_plan::KeyPlan, lock, logup::LogupRound0Stats, rap};
 use crate::{
-    Gpu, Round0, Round0Options,
+    Gpu, Layout, Round0, Round0Options,
     field::{EF, F},
 };
 
@@ -85,7 +85,9 @@ impl WgpuDevice {
         let plan = Arc::new(KeyPlan::new(key)?);
         let round0_plans = plan.round0_plans();
         let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();
-        lock(&self.shared.engine).warm_up(&round0_plans).map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
+        lock(&self.shared.engine)
+            .warm_up(&round0_plans, Layout::ColMajor)
+            .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
         plans.insert(key.vk_pre_hash, Arc::clone(&plan));
         Ok(plan)
     }

@@ -2,8 +2,6 @@
 //!
 //! They are few where traces are wide. Of OpenVM 2.0.2's Keccak-f AIR, interactions read 202 of 2,634 columns.
 
-use std::borrow::Cow;
-
 use openvm_stark_backend::{
     air_builders::symbolic::{SymbolicConstraintsDag, SymbolicExpressionNode, symbolic_variable::Entry},
     keygen::types::TraceWidth,
@@ -12,7 +10,7 @@ use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
 use super::rows::{Cell, RowShape, Rows};
-use crate::{Layout, Matrix, field::F};
+use crate::{Matrix, field::F};
 
 /// Columns of one part.
 #[derive(Debug)]
@@ -76,39 +74,27 @@ impl DeviceParts {
     }
 }
 
-/// Parts of at most this many columns are uploaded column-major. On lavapipe (2 cores, 2026-11-22) that halves the column sums of a keccak
-/// VM's lookup tables, 2^16 to 2^19 rows of 3 or 4 columns: 30 ms to 16 ms, for 3 ms of transposing.
-const MAX_TRANSPOSED: usize = 8;
+/// Columns that are picked together: as many as a cache line of a row holds.
+const COLUMNS_PER_TASK: usize = 8;
 
 impl DevicePart {
-    /// The part's cells as the device takes them: as they are where that is all of them, else picked.
-    pub fn cells<'a>(&self, rows: &Rows<'a>) -> Cow<'a, [F]> {
+    /// The part's columns, one after another: kernels read column-major traces by 16-byte loads.
+    pub fn cells(&self, rows: &Rows<'_>) -> Vec<F> {
         let matrix = rows.parts[self.part];
-        let width = self.columns.len();
-        if width == matrix.width && self.layout() == Layout::RowMajor {
-            return Cow::Borrowed(&matrix.values);
-        }
-        let mut picked = F::zero_vec(width * rows.height);
-        match self.layout() {
-            Layout::ColMajor => picked.par_chunks_exact_mut(rows.height).zip(&self.columns).for_each(|(picked, &column)| {
-                let cells = matrix.values[column..].iter().step_by(matrix.width);
-                picked.iter_mut().zip(cells).for_each(|(picked, &cell)| *picked = cell);
-            }),
-            Layout::RowMajor => {
-                picked.par_chunks_exact_mut(width).zip(matrix.values.par_chunks_exact(matrix.width)).for_each(|(picked, row)| {
-                    picked.iter_mut().zip(&self.columns).for_each(|(picked, &column)| *picked = row[column]);
-                });
+        let mut picked = F::zero_vec(self.columns.len() * rows.height);
+        let tasks = picked.par_chunks_mut(COLUMNS_PER_TASK * rows.height).zip(self.columns.par_chunks(COLUMNS_PER_TASK));
+        tasks.for_each(|(picked, columns)| {
+            for (row_idx, row) in matrix.values.chunks_exact(matrix.width).enumerate() {
+                for (picked, &column) in picked.chunks_exact_mut(rows.height).zip(columns) {
+                    picked[row_idx] = row[column];
+                }
             }
-        }
-        Cow::Owned(picked)
+        });
+        picked
     }
 
     /// What [`DevicePart::cells`] gave, to be uploaded.
     pub fn matrix<'a>(&self, cells: &'a [F]) -> Matrix<'a> {
-        Matrix { values: cells, width: self.columns.len(), layout: self.layout() }
-    }
-
-    fn layout(&self) -> Layout {
-        if self.columns.len() <= MAX_TRANSPOSED { Layout::ColMajor } else { Layout::RowMajor }
+        Matrix::col_major(cells, self.columns.len())
     }
 }

@@ -1,7 +1,6 @@
 //! LogUp's half of round 0, on the device.
 
 use std::{
-    borrow::Cow,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -55,10 +54,10 @@ pub(super) fn round0(
     let failed = |source: Error| WgpuProverError::Round0 { airs: inputs.iter().map(|input| input.name.to_owned()).collect(), source };
 
     let parts = || inputs.iter().flat_map(|input| input.plan.device.parts.iter().map(move |part| (part, input.rows)));
-    let cells: Vec<Cow<'_, [F]>> = parts().map(|(part, rows)| part.cells(rows)).collect();
+    let cells: Vec<Vec<F>> = parts().map(|(part, rows)| part.cells(rows)).collect();
     let matrices: Vec<Matrix<'_>> = parts().zip(&cells).map(|((part, _), cells)| part.matrix(cells)).collect();
     let traces = Trace::upload(engine.gpu(), &matrices).map_err(failed)?;
-    let trace_upload_bytes = cells.iter().map(|cells| size_of_val(&**cells) as u64).sum();
+    let trace_upload_bytes = cells.iter().map(|cells| size_of_val(&cells[..]) as u64).sum();
     drop(cells);
     let upload = start.elapsed();
 

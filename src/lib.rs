@@ -63,7 +63,7 @@
 //! device), [`Round0`] (the one call), [`Round0Stats`] (what it did), [`reference`](mod@reference) (the judge).
 //!
 //! # Features
-//! - `openvm`: [`Air::from_openvm`](Air) and uploads of OpenVM's `ColMajorMatrix`.
+//! - `openvm`: [`Air::from_openvm`](Air), uploads of OpenVM's `ColMajorMatrix`, and `openvm::WgpuEngine`, a prover engine for OpenVM.
 
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -72,6 +72,8 @@ mod air;
 mod error;
 mod field;
 mod gpu;
+#[cfg(feature = "openvm")]
+pub mod openvm;
 mod plan;
 pub mod recording;
 pub mod reference;

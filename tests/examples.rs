@@ -95,3 +95,20 @@ fn report_is_exact_and_complete() {
     }
     std::fs::remove_dir_all(&out).unwrap();
 }
+
+/// A proof of a real VM run whose round 0 ran here: the stock verifier takes it, and it is the stock engine's, byte for byte.
+#[test]
+fn openvm_keccak_is_verified_and_identical() {
+    let printed = stdout(example("openvm_keccak").args(["--json", "--permutations", "2"]));
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!([&json["verified"], &json["identical_to_stock"]], [true, true], "{printed}");
+    assert!(json["airs"].as_u64().unwrap() >= 20 && json["cells"].as_u64().unwrap() > 1 << 20, "{printed}");
+    for engine in ["stock", "wgpu"] {
+        let ms = |key: &str| json[engine][key].as_f64().unwrap_or_else(|| panic!("{engine} {key}: {printed}"));
+        let (logup, round0, rap, prove) = (ms("logup_round0_ms"), ms("round0_ms"), ms("rap_ms"), ms("prove_ms"));
+        assert!(0.0 <= logup && logup < round0 && round0 < rap && rap < prove, "{engine}: {printed}"); // the stock one is a difference of times
+        assert!(ms("mle_rounds_ms") > 0.0, "{engine}: {printed}");
+    }
+    assert_eq!([&json["wgpu"]["waits"], &json["wgpu"]["allocations"]], [1, 0], "{printed}");
+    assert!(json["wgpu"]["kernels"].as_u64().unwrap() < json["airs"].as_u64().unwrap(), "AIRs share dispatches: {printed}");
+}

@@ -2,8 +2,14 @@
 #![allow(dead_code)] // each user takes its part
 
 #[cfg(feature = "openvm")]
+pub mod awkward_air;
+#[cfg(feature = "openvm")]
+pub mod keccak_vm;
+#[cfg(feature = "openvm")]
 pub mod keccakf;
 pub mod random_air;
+#[cfg(feature = "openvm")]
+pub mod replay;
 #[cfg(feature = "openvm")]
 pub mod stock;
 pub mod translate;

@@ -1,0 +1,123 @@
+//! What a proving key's AIRs need, decided once per key.
+
+use openvm_cpu_backend::CpuBackend;
+use openvm_stark_backend::{
+    keygen::types::StarkVerifyingKey,
+    prover::{DeviceMultiStarkProvingKey, DeviceStarkProvingKey},
+};
+use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
+
+use super::{device_parts::DeviceParts, program::Program, rows::RowShape, zerocheck::Zerocheck};
+use crate::{
+    air::Air,
+    error::Result,
+    field::{EF, F},
+    openvm::{Digest, SC},
+    plan::{Round0Plan, Strategy},
+};
+
+/// The plans of all AIRs of a proving key, in its order.
+#[derive(Debug)]
+pub(super) struct KeyPlan {
+    pub airs: Vec<AirPlan>,
+}
+
+/// One AIR's plan.
+#[derive(Debug)]
+pub(super) struct AirPlan {
+    pub name: String,
+    pub shape: RowShape,
+    /// Of constraints and interactions together.
+    pub constraint_degree: usize,
+    pub zerocheck: Zerocheck,
+    /// `None` without interactions.
+    pub logup: Option<LogupPlan>,
+    /// For the rounds after round 0, where all is in `EF`: the roots are the constraints, then `logup`'s roots.
+    pub batch: Program,
+    /// Where the cells of `batch` are in a wide row.
+    pub batch_columns: Vec<u32>,
+}
+
+/// An AIR's interactions: for round 0 on the device, and for single rows on the CPU.
+#[derive(Debug)]
+pub(super) struct LogupPlan {
+    pub round0: Round0Plan,
+    /// What `round0` is a plan over.
+    pub device: DeviceParts,
+    pub rows: Logup,
+}
+
+/// Interactions over the roots of a program.
+#[derive(Debug)]
+pub(super) struct Logup {
+    pub program: Program,
+    pub interactions: Vec<InteractionRoots>,
+}
+
+/// One interaction, its expressions as indices of roots.
+#[derive(Debug)]
+pub(super) struct InteractionRoots {
+    pub count: usize,
+    pub message: Vec<usize>,
+    bus_index: u16,
+}
+
+impl InteractionRoots {
+    /// `beta^len (b + 1)`.
+    pub fn bus_term(&self, beta_pows: &[EF]) -> EF {
+        beta_pows[self.message.len()] * F::from_u32(u32::from(self.bus_index) + 1)
+    }
+}
+
+impl KeyPlan {
+    /// # Errors
+    /// As [`Air::from_openvm`] and [`Round0Plan::new`], for the first AIR that has no plan.
+    pub fn new(key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<Self> {
+        let airs = key.per_air.par_iter().map(|air| AirPlan::new(air, key.params.l_skip)).collect::<Result<_>>()?;
+        Ok(Self { airs })
+    }
+
+    /// The plans for round 0.
+    pub fn round0_plans(&self) -> Vec<&Round0Plan> {
+        self.airs.iter().filter_map(|air| air.logup.as_ref()).map(|logup| &logup.round0).collect()
+    }
+}
+
+impl AirPlan {
+    fn new(key: &DeviceStarkProvingKey<CpuBackend<SC>>, l_skip: usize) -> Result<Self> {
+        let name = &key.air_name;
+        let vk: &StarkVerifyingKey<F, Digest> = &key.vk;
+        let dag = &vk.symbolic_constraints;
+        let shape = RowShape::new(&vk.params);
+        let num_public_values = vk.params.num_public_values;
+        let program = |roots: &[usize]| Program::new(name, &dag.constraints, roots, &shape, num_public_values);
+
+        // Each node once, though several interactions may send it.
+        let nodes = dag.interactions.iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
+        let mut logup_roots: Vec<usize> = nodes.copied().collect();
+        logup_roots.sort_unstable();
+        logup_roots.dedup();
+        let root = |node: &usize| logup_roots.binary_search(node).expect("collected above");
+        let interactions = dag.interactions.iter().map(|interaction| InteractionRoots {
+            count: root(&interaction.count),
+            message: interaction.message.iter().map(root).collect(),
+            bus_index: interaction.bus_index,
+        });
+        let logup = if dag.interactions.is_empty() {
+            None
+        } else {
+            let program = program(&logup_roots)?;
+            let device = DeviceParts::new(&shape, &program.cells);
+            let (device_dag, width) = device.renumber(&shape, dag);
+            let air = Air::from_openvm(name, &device_dag, &width, num_public_values, vk.max_constraint_degree.into())?;
+            let round0 = Round0Plan::new(air, l_skip, Strategy::Split)?;
+            Some(LogupPlan { round0, device, rows: Logup { program, interactions: interactions.collect() } })
+        };
+        let constraints = &dag.constraints.constraint_idx;
+        let zerocheck = Zerocheck::new(program(constraints)?);
+        let batch = program(&[&constraints[..], &logup_roots].concat())?;
+        let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
+        Ok(Self { name: name.clone(), constraint_degree: vk.max_constraint_degree.into(), zerocheck, logup, batch, batch_columns, shape })
+    }
+}

@@ -21,6 +21,8 @@ pub use self::{
     instance::{Eq, Instance},
     polys::{Frac, Round0Polys},
 };
+#[cfg(doc)]
+use crate::error::Error;
 use crate::{
     error::Result,
     field::{self, EXT_WORDS},

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[cfg(feature = "openvm")]
-mod openvm;
+pub(crate) mod openvm;
 
 /// A node of an [`Air`]'s DAG, by its place in topological order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

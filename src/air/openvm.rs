@@ -11,6 +11,30 @@ use crate::{
     field::F,
 };
 
+/// Which nodes the roots are made of, themselves included.
+pub(crate) fn needed_nodes(nodes: &[SymbolicExpressionNode<F>], roots: impl IntoIterator<Item = usize>) -> Vec<bool> {
+    let mut needed = vec![false; nodes.len()];
+    for root in roots {
+        needed[root] = true;
+    }
+    for (i, node) in nodes.iter().enumerate().rev() {
+        if !needed[i] {
+            continue;
+        }
+        match *node {
+            SymbolicExpressionNode::Add { left_idx, right_idx, .. }
+            | SymbolicExpressionNode::Sub { left_idx, right_idx, .. }
+            | SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => {
+                needed[left_idx] = true;
+                needed[right_idx] = true;
+            }
+            SymbolicExpressionNode::Neg { idx, .. } => needed[idx] = true,
+            _ => {}
+        }
+    }
+    needed
+}
+
 impl Air {
     /// The interactions of a stock AIR, as its verifying key holds them (`vk.symbolic_constraints`, `vk.params.width`,
     /// `vk.params.num_public_values`, `vk.max_constraint_degree`).
@@ -38,27 +62,8 @@ impl Air {
 
         // Only what the interactions reach: most of the DAG belongs to the constraints.
         let nodes = &dag.constraints.nodes;
-        let mut needed = vec![false; nodes.len()];
-        for interaction in &dag.interactions {
-            for &node in interaction.message.iter().chain([&interaction.count]) {
-                needed[node] = true;
-            }
-        }
-        for (i, node) in nodes.iter().enumerate().rev() {
-            if !needed[i] {
-                continue;
-            }
-            match *node {
-                SymbolicExpressionNode::Add { left_idx, right_idx, .. }
-                | SymbolicExpressionNode::Sub { left_idx, right_idx, .. }
-                | SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => {
-                    needed[left_idx] = true;
-                    needed[right_idx] = true;
-                }
-                SymbolicExpressionNode::Neg { idx, .. } => needed[idx] = true,
-                _ => {}
-            }
-        }
+        let named = dag.interactions.iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
+        let needed = needed_nodes(nodes, named.copied());
 
         let mut ids: Vec<Option<NodeId>> = vec![None; nodes.len()];
         for (i, node) in nodes.iter().enumerate() {

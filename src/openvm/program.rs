@@ -5,6 +5,7 @@ use p3_field::{Algebra, PackedValue, PrimeCharacteristicRing};
 
 use super::rows::{Cell, RowShape};
 use crate::{
+    air::openvm::needed_nodes,
     error::{Error, Result},
     field::F,
     openvm::P,
@@ -96,11 +97,11 @@ impl Program {
     /// beyond the next row.
     pub fn new(air: &str, dag: &SymbolicExpressionDag<F>, roots: &[usize], shape: &RowShape, num_public_values: usize) -> Result<Self> {
         let nodes = &dag.nodes;
-        let needed = needed_nodes(nodes, roots);
-        let needed_nodes = || nodes.iter().enumerate().filter(|&(i, _)| needed[i]);
+        let needed = needed_nodes(nodes, roots.iter().copied());
+        let in_order = || nodes.iter().enumerate().filter(|&(i, _)| needed[i]);
 
         let mut cells = Vec::new();
-        for (_, node) in needed_nodes() {
+        for (_, node) in in_order() {
             if let Some(cell) = shape.cell(air, node)? {
                 cells.push(cell);
             }
@@ -112,7 +113,7 @@ impl Program {
         let mut values = Vec::new();
         let mut ops: Vec<Op> = Vec::new();
         let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
-        for (i, node) in needed_nodes() {
+        for (i, node) in in_order() {
             let place = |idx: usize| places[idx].expect("OpenVM's nodes are in topological order");
             let mut value = |value| {
                 values.push(value);
@@ -218,30 +219,6 @@ impl Program {
     pub fn slots<V: PrimeCharacteristicRing + Copy>(&self) -> Vec<V> {
         vec![V::ZERO; self.num_slots]
     }
-}
-
-/// Which nodes the roots are made of, themselves included.
-fn needed_nodes(nodes: &[SymbolicExpressionNode<F>], roots: &[usize]) -> Vec<bool> {
-    let mut needed = vec![false; nodes.len()];
-    for &root in roots {
-        needed[root] = true;
-    }
-    for (i, node) in nodes.iter().enumerate().rev() {
-        if !needed[i] {
-            continue;
-        }
-        match *node {
-            SymbolicExpressionNode::Add { left_idx, right_idx, .. }
-            | SymbolicExpressionNode::Sub { left_idx, right_idx, .. }
-            | SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => {
-                needed[left_idx] = true;
-                needed[right_idx] = true;
-            }
-            SymbolicExpressionNode::Neg { idx, .. } => needed[idx] = true,
-            _ => {}
-        }
-    }
-    needed
 }
 
 /// The steps with a slot for each result: one that is free by then, or a new one. Cells and roots keep theirs.

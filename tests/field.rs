@@ -2,15 +2,18 @@
 
 mod support;
 
-use logup_wgpu::{EF, F, FieldOp, FieldOps, shaders::FieldForm};
+use logup_wgpu::{EF, F, FieldOp, FieldOps, P, shaders::FieldForm};
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
-/// All pairs of 0, 1, 2, -1, -2 and 2^30 in component 0, then random elements.
+/// All pairs of 0, 1, 2, -1, -2, 2^30 and of the elements whose words bound the sums of products (1, P / 2 on either side, P - 1), then
+/// random elements.
 fn operands() -> (Vec<EF>, Vec<EF>) {
-    let edges = [F::ZERO, F::ONE, F::TWO, F::NEG_ONE, -F::TWO, F::from_u32(1 << 30)];
+    let with_word = |word: u32| F::from_u32(word) / F::from_u64(1 << 32);
+    let bounds = [1, P / 2, P / 2 + 1, P - 1].map(with_word);
+    let edges = [[F::ZERO, F::ONE, F::TWO, F::NEG_ONE, -F::TWO, F::from_u32(1 << 30)].as_slice(), &bounds].concat();
     let (mut a, mut b) = (vec![], vec![]);
-    for x in edges {
-        for y in edges {
+    for &x in &edges {
+        for &y in &edges {
             a.push(EF::from_basis_coefficients_fn(|_| x));
             b.push(EF::from_basis_coefficients_fn(|_| y));
         }
@@ -40,6 +43,7 @@ fn expected(op: FieldOp, x: EF, y: EF) -> EF {
         FieldOp::Sub => (x0 - y0).into(),
         FieldOp::Mul => (x0 * y0).into(),
         FieldOp::Dot4 => dot(x, y).into(),
+        FieldOp::Dot8Centred | FieldOp::Dot8 => dot(x, y).double().into(),
         FieldOp::ExtAdd => x + y,
         FieldOp::ExtScale => x * y0,
         FieldOp::ExtMul => x * y,
@@ -50,8 +54,18 @@ fn expected(op: FieldOp, x: EF, y: EF) -> EF {
     }
 }
 
-const OPS: [FieldOp; 8] =
-    [FieldOp::Add, FieldOp::Sub, FieldOp::Mul, FieldOp::Dot4, FieldOp::ExtAdd, FieldOp::ExtScale, FieldOp::ExtMul, FieldOp::ExtAcc];
+const OPS: [FieldOp; 10] = [
+    FieldOp::Add,
+    FieldOp::Sub,
+    FieldOp::Mul,
+    FieldOp::Dot4,
+    FieldOp::Dot8Centred,
+    FieldOp::Dot8,
+    FieldOp::ExtAdd,
+    FieldOp::ExtScale,
+    FieldOp::ExtMul,
+    FieldOp::ExtAcc,
+];
 
 #[test]
 fn operations_equal_p3() {

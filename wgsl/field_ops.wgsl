@@ -26,6 +26,8 @@ fn apply(x: vec4<u32>, y: vec4<u32>) -> vec4<u32> {
         case 4u: { return ext_add(x, y); }
         case 5u: { return ext_scale(x, y.x); }
         case 6u: { return ext_mul(x, y); }
+        case 8u: { return vec4<u32>(f_dot8_centred(centred(x), centred(y), centred(y), centred(x)), 0u, 0u, 0u); }
+        case 9u: { return vec4<u32>(f_dot8(centred(x), centred(x), signed_diff(y, EXT_ZERO), signed_sum(y, EXT_ZERO)), 0u, 0u, 0u); }
         default: {
             // 3 (x y_0 + x y_1 + x y_2 + x y_3) through the running sum
             var sum: ExtAcc;

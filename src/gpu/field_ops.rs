@@ -25,8 +25,12 @@ pub enum FieldOp {
     ExtScale = 5,
     /// `ext_mul`
     ExtMul = 6,
-    /// `3 a (b_0 + b_1 + b_2 + b_3)` through the running sum of `column_sums`
+    /// `3 a (b_0 + b_1 + b_2 + b_3)` through the running sum of `column_sums_scalar`
     ExtAcc = 7,
+    /// Twice `Dot4`, as the `f_dot8_centred` of `column_sums`
+    Dot8Centred = 8,
+    /// Twice `Dot4`, as the `f_dot8` of `coset_pass`: with differences from 0 and sums with 0, as far from 0 as signed words go
+    Dot8 = 9,
 }
 
 /// Runs field operations elementwise on the device.

@@ -22,9 +22,10 @@ struct Pending {
 }
 
 impl Generated {
-    /// Columns first, at two points at once: their cells on `D` itself, else their dot products with the Lagrange tables, all columns in one
-    /// loop over the points of `D`'s lower half past the first eight. Then every instruction becomes a `let` under a name of its own. Roots are added to numerator or denominator four at a time, as
-    /// soon as four are there, and only to the part that a weight can reach.
+    /// Columns first, at two points at once: their cells on `D` itself, else their dot products with the Lagrange tables, the first eight
+    /// points of `D`'s lower half straight, those past them in one loop for all columns. Then every instruction becomes a `let` under a name
+    /// of its own. Roots are added to numerator or denominator four at a time, as soon as four are there, and only to the part that a weight
+    /// can reach.
     pub fn new(program: &Program, l_skip: usize) -> Self {
         let mut names: Vec<String> = vec![String::new(); program.num_temps];
         let [has_p, has_q] = [0, 1].map(|part| program.reached.iter().any(|reached| reached[part]));

@@ -47,16 +47,6 @@ fn ext_acc_mad4(acc: ExtAcc, e0: vec4<u32>, e1: vec4<u32>, e2: vec4<u32>, e3: ve
     );
 }
 
-// acc + a b, a and b in EF, w = ext_times_11(b).
-fn ext_acc_mul(acc: ExtAcc, a: vec4<u32>, b: vec4<u32>, w: vec3<u32>) -> ExtAcc {
-    return ExtAcc(
-        acc_mad4(acc.c0, a, vec4<u32>(b.x, w.z, w.y, w.x)),
-        acc_mad4(acc.c1, a, vec4<u32>(b.y, b.x, w.z, w.y)),
-        acc_mad4(acc.c2, a, vec4<u32>(b.z, b.y, b.x, w.z)),
-        acc_mad4(acc.c3, a, vec4<u32>(b.w, b.z, b.y, b.x)),
-    );
-}
-
 // e_0 t_0 + e_1 t_1 + e_2 t_2 + e_3 t_3, e_i in EF, t_i in F: one reduction per coefficient.
 fn ext_dot4(e0: vec4<u32>, e1: vec4<u32>, e2: vec4<u32>, e3: vec4<u32>, t: vec4<u32>) -> vec4<u32> {
     return vec4<u32>(

@@ -2,8 +2,8 @@
 
 const MONTY_R2: u32 = 0x45dddde3u; // 2^64 mod P
 
-// x in [0, 4 * P^2) -> x / 2^32 mod P in [0, P).
-// The low words of x and m * P agree, so (x - m * P) / 2^32 = high - t without a borrow; high < 4 * P^2 / 2^32 < 2 * P, t < P.
+// x in [0, 2 * P * 2^32), and 4 * P^2 is less -> x / 2^32 mod P in [0, P).
+// The low words of x and m * P agree, so (x - m * P) / 2^32 = high - t without a borrow; high < 2 * P, t < P.
 fn monty_reduce(x: u64) -> u32 {
     let m = u32(x) * MONTY_MU;
     let t = u32((u64(m) * u64(P)) >> 32u);
@@ -72,13 +72,6 @@ fn wrap_signed(x: i64) -> u64 {
     return (u64(min(high, high + P)) << 32u) | u64(u32(words));
 }
 
-// x in [0, 2 P * 2^32) -> x / 2^32 mod P in [0, P).
-fn reduce_wrapped(x: u64) -> u32 {
-    let t = u32((u64(u32(x) * MONTY_MU) * u64(P)) >> 32u);
-    let high = u32(x >> 32u);
-    return f_sub(min(high, high - P), t);
-}
-
 // Both centred -> sum of eight products in [0, P): |sum| <= 8 (P / 2)^2 = 2 P^2.
 fn f_dot8_centred(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) -> u32 {
     let sum = wrap_signed(signed_dot4(a0, b0) + signed_dot4(a1, b1));
@@ -88,5 +81,5 @@ fn f_dot8_centred(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) ->
 
 // a centred, b signed -> sum of eight products in [0, P): each half is at most 4 * P / 2 * P = 2 P^2 away from zero.
 fn f_dot8(a0: vec4<u32>, a1: vec4<u32>, b0: vec4<u32>, b1: vec4<u32>) -> u32 {
-    return reduce_wrapped(wrap_signed(signed_dot4(a0, b0)) + wrap_signed(signed_dot4(a1, b1)));
+    return monty_reduce(wrap_signed(signed_dot4(a0, b0)) + wrap_signed(signed_dot4(a1, b1)));
 }

@@ -183,6 +183,23 @@ fn eq_evaluations_can_be_given() {
         assert!(output.stats.upload_bytes >= expected.stats.upload_bytes);
     }
 
+    // A short cube's evaluations may be the first of a long one's.
+    let cases = [4, 6].map(|log_height| random_case(&mut rng(log_height), size, 2, 1 << log_height));
+    let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
+    let mains = uploaded.mains();
+    let weights = support::random_ef(&mut rng(7), 1 << 4);
+    let instances: Vec<Instance<'_>> = uploaded
+        .instances(&mains)
+        .into_iter()
+        .zip([&weights[..1 << 2], &weights])
+        .map(|(instance, weights)| Instance { eq: Eq::Evals(weights), ..instance })
+        .collect();
+    let mut round0 = Round0::new(gpu(FieldForm::U64));
+    let together = round0.evaluate(&instances).unwrap().polys;
+    for (instance, together) in instances.iter().zip(together) {
+        assert_eq!(round0.evaluate(&[*instance]).unwrap().polys, [together]);
+    }
+
     // Evaluations need not come from challenges.
     let case = Case { xi: vec![], ..random_case(&mut rng(9), size, 2, 4) };
     let weight = [EF::from_u32(77)];

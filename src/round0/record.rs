@@ -195,7 +195,8 @@ impl Recorder<'_> {
     fn eqs(&mut self, call: &Call) -> Vec<EqTables> {
         let mut eqs = vec![EqTables::default(); self.prepared.len()];
         let mut known: HashMap<&[EF], u32> = HashMap::new();
-        let mut known_evals: HashMap<*const EF, EqTables> = HashMap::new();
+        // Evaluations are long: the same ones are known by where they lie, and how many.
+        let mut known_evals: HashMap<(*const EF, u32), EqTables> = HashMap::new();
         let mut last = None;
         for work in &call.work {
             if last.replace(work.instance) == Some(work.instance) {
@@ -209,10 +210,8 @@ impl Recorder<'_> {
                     EqTables { low: low_base, high: high_base, log_low: low.len() as u32 }
                 }
                 eq => {
-                    let evals = match eq {
-                        Eq::Challenges(xi) | Eq::Evals(xi) => xi.as_ptr(),
-                    };
-                    *known_evals.entry(evals).or_insert_with(|| {
+                    let (Eq::Challenges(elements) | Eq::Evals(elements)) = eq;
+                    *known_evals.entry((elements.as_ptr(), prepared.num_x)).or_insert_with(|| {
                         let high = *known.entry(&[]).or_insert_with(|| self.eq_table(&[EF::ONE]));
                         let low = if call.eq == EqMode::Resident {
                             self.eq_elements += u64::from(prepared.num_x);

@@ -68,7 +68,7 @@ fn bench_calls(bench: &mut criterion::Bencher<'_>, cases: &[Case], strategy: Str
     let uploaded = Uploaded::together(gpu(), cases, strategy);
     let mains = uploaded.mains();
     let instances = uploaded.instances(&mains);
-    let mut round0 = Round0::with_schedule(gpu(), schedule);
+    let round0 = Round0::with_schedule(gpu(), schedule);
     round0.evaluate(&instances).unwrap();
     bench.iter(|| round0.evaluate(black_box(&instances)).unwrap());
 }

@@ -81,7 +81,7 @@ fn run(args: &Args) -> Result<()> {
     let plans: Vec<Round0Plan> =
         WAYS.iter().map(|(_, strategy, _)| Round0Plan::new(case.air.clone(), L_SKIP, *strategy)).collect::<Result<_>>()?;
     let mut rows: Vec<(&str, Vec<Round0Stats>)> = WAYS.iter().map(|(name, ..)| (*name, vec![])).collect();
-    let mut engines: Vec<Round0> = WAYS.iter().map(|(_, _, schedule)| Round0::with_schedule(&gpu, *schedule)).collect();
+    let engines: Vec<Round0> = WAYS.iter().map(|(_, _, schedule)| Round0::with_schedule(&gpu, *schedule)).collect();
     for ((name, ..), plan) in WAYS.iter().zip(&plans) {
         say(format!("{name}: {plan}"));
     }

@@ -3,7 +3,7 @@
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed. After any error the engine stays usable: the next good call gives the right answer.
+/// Why a call failed. After any error but a lost or wrong device the engine stays usable: the next good call gives the right answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,6 +35,7 @@ pub enum Error {
         feature: &'static str,
     },
     /// The device was lost, or a command buffer was killed (a watchdog does this to long submissions): the results were not written.
+    /// After a loss, everything that needs the device says so; open another with [`Gpu::new`](crate::Gpu::new).
     #[error("the device gave no complete result: {reason}")]
     DeviceLost {
         /// What was seen.
@@ -62,10 +63,30 @@ pub enum Error {
         /// How much there is.
         limit: u64,
     },
-    /// `l_skip` is outside `0..=9`.
-    #[error("AIR {air:?}: l_skip = {requested} is outside 0..={limit}")]
+    /// An environment variable that chooses the device has a value that means nothing.
+    #[error("environment variable {variable}={value:?} is not understood: it takes {expected}")]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A kernel's known answer came out wrong: the device, or its driver's compiler, computes wrongly. The device is not used any more.
+    #[error("{kernel} computes wrongly on {adapter}: {reason}. Nothing is computed on this device any more")]
+    WrongAnswer {
+        /// The kernel.
+        kernel: &'static str,
+        /// The adapter with its backend and driver.
+        adapter: String,
+        /// Which answer was wrong.
+        reason: String,
+    },
+    /// `l_skip` is above [`MAX_L_SKIP`](crate::MAX_L_SKIP).
+    #[error("{air:?}: l_skip = {requested} is outside 0..={limit}")]
     SkipDomain {
-        /// The AIR that the plan is for.
+        /// The AIR that the plan is for, or the engine.
         air: String,
         /// The given `l_skip`.
         requested: usize,
@@ -96,8 +117,8 @@ pub enum Error {
         /// The least length.
         limit: usize,
     },
-    /// A trace's height is zero or no power of two.
-    #[error("{air:?}: a trace height must be a power of two, got {requested}")]
+    /// A trace's height is zero, no power of two, or above `2^31`.
+    #[error("{air:?}: a trace height must be a power of two up to 2^31, got {requested}")]
     Height {
         /// The AIR or the matrix.
         air: String,
@@ -116,14 +137,22 @@ pub enum Error {
         /// How many there are.
         limit: usize,
     },
-    /// A node id does not belong to the builder that it was given to.
-    #[error("AIR {air:?}: node {requested} does not exist, the DAG has {limit} nodes")]
+    /// A node id is another builder's.
+    #[error("AIR {air:?}: node {node} belongs to another builder")]
     Node {
         /// The AIR.
         air: String,
-        /// The given node.
+        /// The given node's place in its own builder.
+        node: usize,
+    },
+    /// An expression's degree, or the stated degree of the constraints, is above [`MAX_DEGREE`](crate::MAX_DEGREE).
+    #[error("AIR {air:?}: degree {requested} is above {limit}")]
+    Degree {
+        /// The AIR.
+        air: String,
+        /// The degree; `usize::MAX` also stands for larger ones.
         requested: usize,
-        /// How many nodes there are.
+        /// The largest supported one.
         limit: usize,
     },
     /// An OpenVM expression uses something that round 0 has no meaning for.

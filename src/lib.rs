@@ -81,13 +81,15 @@ mod round0;
 pub mod shaders;
 mod stats;
 
+#[doc(hidden)]
+pub use self::gpu::EditShader;
 pub use self::{
-    air::{Air, AirBuilder, Column, Interaction, Node, NodeId, Part},
+    air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
     error::{Error, Result},
     field::{EF, F, P},
     gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Trace},
     plan::{DeviceLimits, Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
-    round0::{Eq, Frac, InFlight, Instance, Round0, Round0Options, Round0Output, Round0Polys, Schedule},
+    round0::{Eq, Frac, InFlight, Instance, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
     stats::{Round0Stats, StageTime},
 };
 pub use p3_baby_bear;

@@ -3,9 +3,48 @@
 //! [`Round0::evaluate`](crate::Round0::evaluate) builds a recording, the executor replays it into one command encoder, and the stats
 //! are counted from it.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 use crate::shaders::Kernel;
+
+/// The text of a generated program, hashed once: equal texts share a kernel, and looking one up costs no walk over it.
+#[derive(Clone, Debug, Eq)]
+pub struct ProgramText {
+    text: Arc<str>,
+    hash: u64,
+}
+
+impl ProgramText {
+    pub(crate) fn new(text: String) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self { hash: hasher.finish(), text: text.into() }
+    }
+}
+
+impl Deref for ProgramText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for ProgramText {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Hash for ProgramText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
 
 /// A device buffer of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +83,7 @@ pub struct Dispatch {
     /// Which kernel.
     pub kernel: Kernel,
     /// The generated part of a [`Kernel::CosetPass`].
-    pub program: Option<Arc<str>>,
+    pub program: Option<ProgramText>,
     /// Whether a [`Kernel::CosetPass`] reads all its traces by 16-byte loads.
     pub quads: bool,
     /// Group 0, in binding order.

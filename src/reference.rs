@@ -4,7 +4,7 @@
 //! `0, 1, 2, ..` of the field, and the result is interpolated from there by Newton's divided differences. Cost:
 //! `O(height * columns * (2^l_skip + points))`, `points = constraint_degree * 2^l_skip`.
 
-use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
+use p3_field::{Algebra, Field, PrimeCharacteristicRing, TwoAdicField};
 
 use crate::{
     air::{Air, Node, NodeId, Part},
@@ -49,7 +49,7 @@ pub fn round0(instance: &ReferenceInstance<'_>) -> Round0Polys {
         for (x, &eq) in instance.eq.iter().enumerate() {
             let leaves: Vec<Vec<F>> = air.nodes().iter().map(|node| leaf_coeffs(instance, node, x)).collect();
             for (i, &point) in points.iter().enumerate() {
-                let [numer, denom] = interactions_at(instance, &leaves, point);
+                let [numer, denom] = interactions(instance, |node| horner(&leaves[node], point));
                 p[i] += eq * numer;
                 q[i] += eq * denom;
             }
@@ -60,28 +60,53 @@ pub fn round0(instance: &ReferenceInstance<'_>) -> Round0Polys {
     Round0Polys { numerator, denominator, l_skip: instance.l_skip }
 }
 
-/// `sum_i w_i m_i` and `sum_i w_i (sum_j beta^j f_ij + beta^len_i (b_i + 1))` at one point.
-fn interactions_at(instance: &ReferenceInstance<'_>, leaves: &[Vec<F>], point: F) -> [EF; 2] {
-    let mut values: Vec<F> = Vec::with_capacity(leaves.len());
-    for (node, coeffs) in instance.air.nodes().iter().zip(leaves) {
+/// `s_p(Z)` and `s_q(Z)` at one point: what a result is checked against in far less time than it takes to compute. Polynomials of degree
+/// below `d` that differ agree at a random point of `EF` with a probability below `d / 2^123`.
+///
+/// A column's value is the sum of its values on `D` times `omega^z (Z^N - 1) / (N (Z - omega^z))`.
+///
+/// # Panics
+/// If the point is in `D`, or the inputs do not have the shapes that the AIR asks for.
+pub fn round0_at(instance: &ReferenceInstance<'_>, point: EF) -> [EF; 2] {
+    let size = F::from_usize(1 << instance.l_skip);
+    let zerofier = point.exp_power_of_2(instance.l_skip) - EF::ONE;
+    let omegas = F::two_adic_generator(instance.l_skip).powers().take(1 << instance.l_skip);
+    let basis: Vec<EF> = omegas.map(|omega| zerofier * omega * ((point - omega) * size).inverse()).collect();
+    let mut sums = [EF::ZERO; 2];
+    for (x, &eq) in instance.eq.iter().enumerate() {
+        let leaf = |node: usize| {
+            let values = leaf_values(instance, &instance.air.nodes()[node], x);
+            basis.iter().zip(values).map(|(&basis, value)| basis * value).sum::<EF>()
+        };
+        let at_x = interactions(instance, leaf);
+        sums = [sums[0] + eq * at_x[0], sums[1] + eq * at_x[1]];
+    }
+    sums
+}
+
+/// `sum_i w_i m_i` and `sum_i w_i (sum_j beta^j f_ij + beta^len_i (b_i + 1))`, where columns and selectors have these values.
+fn interactions<A: Algebra<F> + Copy + Into<EF>>(instance: &ReferenceInstance<'_>, leaf: impl Fn(usize) -> A) -> [EF; 2] {
+    let mut values: Vec<A> = Vec::with_capacity(instance.air.nodes().len());
+    for (i, node) in instance.air.nodes().iter().enumerate() {
         let value = |id: NodeId| values[id.index()];
         values.push(match *node {
-            Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => horner(coeffs, point),
-            Node::PublicValue(index) => instance.public_values[index],
-            Node::Constant(constant) => constant,
+            Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => leaf(i),
+            Node::PublicValue(index) => instance.public_values[index].into(),
+            Node::Constant(constant) => constant.into(),
             Node::Add(a, b) => value(a) + value(b),
             Node::Sub(a, b) => value(a) - value(b),
             Node::Mul(a, b) => value(a) * value(b),
             Node::Neg(a) => -value(a),
         });
     }
+    let value = |id: NodeId| -> EF { values[id.index()].into() };
     let mut sums = [EF::ZERO; 2];
     for (interaction, &weight) in instance.air.interactions().iter().zip(instance.eq_3bs) {
-        sums[0] += weight * values[interaction.count.index()];
+        sums[0] += weight * value(interaction.count);
         let bus = F::from_u32(u32::from(interaction.bus_index) + 1);
         let mut denom = instance.beta_pows[interaction.message.len()] * bus;
         for (field, &beta_pow) in interaction.message.iter().zip(instance.beta_pows) {
-            denom += beta_pow * values[field.index()];
+            denom += beta_pow * value(*field);
         }
         sums[1] += weight * denom;
     }
@@ -90,31 +115,31 @@ fn interactions_at(instance: &ReferenceInstance<'_>, leaves: &[Vec<F>], point: F
 
 /// A leaf as a polynomial in `Z` at one `x`: the one of degree below `2^l_skip` through its values on `D`. Empty for other nodes.
 fn leaf_coeffs(instance: &ReferenceInstance<'_>, node: &Node, x: usize) -> Vec<F> {
+    let values = leaf_values(instance, node, x);
+    let omega_inv = F::two_adic_generator(instance.l_skip).inverse();
+    let size_inv = F::from_usize(1 << instance.l_skip).inverse();
+    let coeff = |k: usize| horner(&values, omega_inv.exp_u64(k as u64)) * size_inv;
+    (0..values.len()).map(coeff).collect()
+}
+
+/// A leaf's values on `D` at one `x`. Empty for other nodes.
+fn leaf_values(instance: &ReferenceInstance<'_>, node: &Node, x: usize) -> Vec<F> {
     let height = instance.height();
     let size = 1 << instance.l_skip;
-    let values: Vec<F> = (x * size..(x + 1) * size)
-        .map(|row| match *node {
-            Node::Column(column) => {
-                let matrix = match column.part {
-                    Part::Preprocessed => instance.preprocessed.expect("the AIR has a preprocessed trace"),
-                    Part::Main(i) => instance.main[i],
-                };
-                cell(&matrix, (row + usize::from(column.next)) % height, column.index)
-            }
-            Node::IsFirstRow => F::from_bool(row % height == 0),
-            Node::IsLastRow => F::from_bool(row % height == height - 1),
-            Node::IsTransition => F::from_bool(row % height != height - 1),
-            _ => F::ZERO,
-        })
-        .collect();
-    let omega_inv = F::two_adic_generator(instance.l_skip).inverse();
-    let size_inv = F::from_usize(size).inverse();
-    (0..size)
-        .map(|k| {
-            let step = omega_inv.exp_u64(k as u64);
-            horner(&values, step) * size_inv
-        })
-        .collect()
+    let on_rows = |value: &dyn Fn(usize) -> F| (x * size..(x + 1) * size).map(value).collect();
+    match *node {
+        Node::Column(column) => {
+            let matrix = match column.part {
+                Part::Preprocessed => instance.preprocessed.expect("the AIR has a preprocessed trace"),
+                Part::Main(i) => instance.main[i],
+            };
+            on_rows(&|row| cell(&matrix, (row + usize::from(column.next)) % height, column.index))
+        }
+        Node::IsFirstRow => on_rows(&|row| F::from_bool(row % height == 0)),
+        Node::IsLastRow => on_rows(&|row| F::from_bool(row % height == height - 1)),
+        Node::IsTransition => on_rows(&|row| F::from_bool(row % height != height - 1)),
+        _ => vec![],
+    }
 }
 
 impl ReferenceInstance<'_> {

@@ -104,7 +104,42 @@ pub struct Variant {
     pub slots: u32,
 }
 
+/// What a variant needs of a device's limits. The tests compare it with naga's reflection of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Storage buffers.
+    pub storage_buffers: u32,
+    /// Bind groups.
+    pub bind_groups: u32,
+    /// Bindings of the larger group.
+    pub bindings: u32,
+    /// Threads of a workgroup.
+    pub threads: u32,
+    /// Bytes of a workgroup's memory.
+    pub workgroup_bytes: u32,
+}
+
 impl Variant {
+    /// What it needs.
+    pub fn needs(self) -> Needs {
+        // Bindings of group 0, how many of them are uniforms, threads, bytes of workgroup memory.
+        let (own, uniforms, threads, workgroup_bytes) = match self.kernel {
+            Kernel::ColumnSums => (5, 0, 64, 4096),
+            Kernel::ColumnSumsScalar | Kernel::CosetInterpret => (5, 0, 256, 4096),
+            Kernel::CosetPass => (5, 0, 128, 2048),
+            Kernel::DualReduce => (6, 0, 256, 4096),
+            Kernel::FieldOps => (4, 1, 256, 0),
+            Kernel::PlainRead => (2, 0, 256, 0),
+        };
+        Needs {
+            storage_buffers: own - uniforms + self.slots,
+            bind_groups: 1 + u32::from(self.slots > 0),
+            bindings: own.max(self.slots),
+            threads,
+            workgroup_bytes,
+        }
+    }
+
     /// Every variant.
     pub fn all() -> Vec<Self> {
         let mut variants = Vec::new();
@@ -175,7 +210,7 @@ shader_structs! {
     }
     /// `wgsl/shared/coset.wgsl`
     pub(crate) struct CosetJob {
-        program_base, num_instructions, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
+        program_base, num_segments, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
         log_chunk, eq_low, eq_high, log_low, partial_base, temps_base, num_threads, first_tile,
     }
     /// `wgsl/dual_reduce.wgsl`

@@ -37,6 +37,14 @@ pub struct Round0Stats {
     pub trace_bytes: u64,
     /// Bytes uploaded: tables, weights and given `eq` evaluations. Traces are uploaded before the call.
     pub upload_bytes: u64,
+    /// Kernels that were used for the first time and gave their known answer before. [`Round0::warm_up`](crate::Round0::warm_up) does it
+    /// ahead. Their submissions and buffers are not counted in the other numbers.
+    pub known_answers: usize,
+    /// Time of the known answers, a part of `cpu`.
+    pub answer: Duration,
+    /// Whether every kernel of the call has given its known answer, now or before; not where
+    /// [`GpuOptions::known_answers`](crate::GpuOptions) is off.
+    pub all_answered: bool,
     /// Host time of the call outside the wait.
     pub cpu: Duration,
     /// Time of the whole call.

@@ -49,8 +49,8 @@ fn one_adapter_line_and_one_event_per_stage() {
     let events = events_of(|| {
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
-        let mut round0 = Round0::new(&gpu);
-        uploaded.evaluate(&mut round0);
+        let round0 = Round0::new(&gpu);
+        uploaded.evaluate(&round0);
         info = Some(gpu.info().clone());
     });
     let info = info.unwrap();

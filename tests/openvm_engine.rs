@@ -6,6 +6,7 @@ mod support;
 use std::error::Error;
 
 use logup_wgpu::{
+    EditShader, Gpu, GpuOptions,
     openvm::{WgpuDevice, WgpuEngine, WgpuProverError},
     shaders::FieldForm,
     wgpu,
@@ -23,7 +24,9 @@ use openvm_stark_backend::{
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
 use support::{
     awkward_air::AwkwardFixture,
+    gpu_of_my_own,
     keccak_vm::{copy, keccak_vm, program, run},
+    pair_air::{Field, Pair, PairAir, PairFixture},
     replay::ReplayTranscript,
 };
 
@@ -88,6 +91,124 @@ impl<T: TestFixture<SC> + Sync> Fixture for T {
     }
 }
 
+/// One engine, and a key whose AIRs the caller permutes: its stored hash stays, its plans do not. AIRs of one shape, so that nothing but
+/// the columns that are read tells them apart.
+#[test]
+fn permuted_keys_are_other_keys() {
+    on_one_thread(|| {
+        let params = test_system_params_small(3, 7, 3);
+        let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
+        let ours = WgpuEngine::<CpuTranscript>::new(params);
+        let other = Pair { bus: 9, message: vec![Field::Column(3), Field::Column(2)], count: Field::Column(0) };
+        let airs = [PairAir::plain(4, 16), PairAir { pairs: vec![other], ..PairAir::plain(4, 16) }];
+        let fixture = PairFixture(airs.to_vec());
+        let (pk, vk) = fixture.keygen(&stock);
+        stock.verify(&vk, &fixture.prove(&ours, &pk)).unwrap();
+
+        let mut permuted = pk.clone();
+        permuted.per_air.swap(0, 1);
+        assert!(permuted.vk_pre_hash == pk.vk_pre_hash, "the hash that is carried along");
+        let swapped = PairFixture(vec![airs[1].clone(), airs[0].clone()]);
+        let (expected, proof) = (swapped.prove(&stock, &permuted), swapped.prove(&ours, &permuted));
+        assert!(bytes(&expected) == bytes(&proof), "the proofs differ");
+        stock.verify(&permuted.get_vk(), &proof).unwrap();
+        stock.verify(&vk, &fixture.prove(&ours, &pk)).unwrap();
+    });
+}
+
+/// More keys than a device keeps plans of, in turns.
+#[test]
+fn many_keys_on_one_engine() {
+    let params = test_system_params_small(2, 8, 3);
+    let engine = WgpuEngine::<CpuTranscript>::new(params);
+    let keys: Vec<_> = (0..12)
+        .map(|i| {
+            let fixture = PairFixture((0..=i % 3).map(|j| PairAir::plain(3 + i + j, 8)).collect());
+            let (pk, vk) = fixture.keygen(&engine);
+            (fixture, pk, vk)
+        })
+        .collect();
+    for _ in 0..2 {
+        for (fixture, pk, vk) in &keys {
+            engine.verify(vk, &fixture.prove(&engine, pk)).unwrap();
+        }
+    }
+}
+
+/// Skip domains of up to 4,096 points, as the stock engine proves them; larger ones are refused when the engine is made.
+#[test]
+fn large_skip_domains() {
+    for l_skip in 10..=12 {
+        let params = test_system_params_small(l_skip, 2, 3);
+        let config = SC::default_from_params(params.clone());
+        for log_height in [2, l_skip + 1] {
+            let fixture = AwkwardFixture { config: config.clone(), log_heights: vec![log_height] };
+            assert_identical("awkward", &params, &fixture);
+        }
+    }
+    let error = WgpuEngine::<CpuTranscript>::try_new(test_system_params_small(13, 2, 3)).err().unwrap();
+    assert!(matches!(error, logup_wgpu::Error::SkipDomain { requested: 13, limit: 12, .. }), "{error}");
+}
+
+/// A device whose buffers hold four columns, and AIRs of which one alone reads a hundred: the stock engine's proof.
+#[test]
+fn traces_larger_than_a_buffer() {
+    on_one_thread(|| {
+        let params = test_system_params_small(3, 9, 3);
+        let options = GpuOptions { known_answers: false, ..GpuOptions::default() }; // their traces are larger still
+        let gpu = gpu_of_my_own(options, |limits| wgpu::Limits { max_buffer_size: 64 << 10, ..limits });
+        let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
+        let ours = WgpuEngine::<CpuTranscript>::with_gpu(params, &gpu).unwrap();
+        let fixture = PairFixture(vec![PairAir::wide(100, 1 << 12), PairAir::plain(4, 1 << 12), PairAir::wide(50, 8)]);
+        let (pk, vk) = fixture.keygen(&stock);
+        let (expected, proof) = (fixture.prove(&stock, &pk), fixture.prove(&ours, &pk));
+        assert!(bytes(&expected) == bytes(&proof), "the proofs differ");
+        stock.verify(&vk, &proof).unwrap();
+    });
+}
+
+/// Where all interactions of an AIR have degree 0, the stock engine's proof is not one: its own verifier refuses it. Ours passes, so the
+/// bytes differ.
+#[test]
+fn interactions_of_degree_zero() {
+    on_one_thread(|| {
+        let params = test_system_params_small(3, 7, 3);
+        let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
+        let ours = WgpuEngine::<CpuTranscript>::new(params);
+        let pair = Pair { bus: 1, message: vec![Field::Constant(5), Field::Constant(9)], count: Field::Constant(3) };
+        let fixture = PairFixture(vec![PairAir { pairs: vec![pair], ..PairAir::plain(4, 16) }]);
+        let (pk, vk) = fixture.keygen(&stock);
+        let (theirs, proof) = (fixture.prove(&stock, &pk), fixture.prove(&ours, &pk));
+        stock.verify(&vk, &proof).unwrap();
+        assert!(stock.verify(&vk, &theirs).is_err(), "the stock engine's proof verifies now: the docs are to say so");
+        assert!(bytes(&theirs) != bytes(&proof));
+    });
+}
+
+/// Nothing is proven on a device that computes wrongly, and the stats of a proof say that its kernels were asked.
+#[test]
+fn a_wrong_device_proves_nothing() {
+    let params = test_system_params_small(2, 8, 3);
+    let prove = |gpu: &Gpu| {
+        let engine = WgpuEngine::<ReplayTranscript>::with_gpu(params.clone(), gpu).unwrap();
+        let fixture = SelfInteractionFixture { widths: vec![4, 7], log_height: 5, bus_index: 4 };
+        let (pk, _) = fixture.keygen(&engine);
+        let (device, context) = (engine.device(), fixture.generate_proving_ctx());
+        let key = device.transport_pk_to_device(&pk);
+        let warm_up = device.prepare(&key);
+        let context = device.transport_proving_ctx_to_device(&context);
+        engine.prove(&key, context).map(|_| (warm_up.unwrap(), engine.device().last_round0_stats().unwrap()))
+    };
+    let (warm_up, stats) = prove(&Gpu::new(GpuOptions::default()).unwrap()).unwrap();
+    assert!(warm_up.known_answers >= 2 && warm_up.known_answers == warm_up.kernels, "{warm_up:?}");
+    assert_eq!((stats.call.all_answered, stats.call.known_answers), (true, 0), "all of them when the key came");
+
+    let edit = |_, source: String| source.replace("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u");
+    let options = GpuOptions { edit_shader: Some(EditShader(std::sync::Arc::new(edit))), ..GpuOptions::default() };
+    let error = prove(&Gpu::new(options).unwrap()).err().unwrap();
+    assert!(matches!(&error, WgpuProverError::Round0 { source: logup_wgpu::Error::WrongAnswer { .. }, .. }), "{error}");
+}
+
 /// A real run of the keccak VM, its VM on our engine, proven on all threads with the proofs of work of the stock engine's proof.
 #[test]
 fn keccak_vm_proof_is_the_stock_engines() -> Result<(), Box<dyn Error>> {
@@ -109,16 +230,18 @@ fn keccak_vm_proof_is_the_stock_engines() -> Result<(), Box<dyn Error>> {
 /// What the device refuses is the proof's error, with the AIRs' names; there is no proof by other means.
 #[test]
 fn device_errors_name_the_airs() {
-    let params = test_system_params_small(2, 8, 3);
-    let gpu = support::limited_gpu(FieldForm::U32, |limits| wgpu::Limits { max_buffer_size: 1 << 16, ..limits });
-    let device = WgpuDevice::new(SC::default_from_params(params.clone()), &gpu);
+    let params = test_system_params_small(2, 10, 3);
+    // No buffer holds a column of 2^12 rows.
+    let options = GpuOptions { field_form: Some(FieldForm::U32), known_answers: false, ..GpuOptions::default() };
+    let gpu = gpu_of_my_own(options, |limits| wgpu::Limits { max_buffer_size: 1 << 13, ..limits });
+    let device = WgpuDevice::new(SC::default_from_params(params.clone()), &gpu).unwrap();
     let engine = WgpuEngine::<ReplayTranscript>::with_device(device);
     let prove = |fixture: SelfInteractionFixture| {
         let (pk, _) = fixture.keygen(&engine);
         let (device, context) = (engine.device(), fixture.generate_proving_ctx());
         engine.prove(&device.transport_pk_to_device(&pk), device.transport_proving_ctx_to_device(&context))
     };
-    let error = prove(SelfInteractionFixture { widths: vec![40, 41], log_height: 9, bus_index: 4 }).expect_err("no room");
+    let error = prove(SelfInteractionFixture { widths: vec![40, 41], log_height: 12, bus_index: 4 }).expect_err("no room");
     let WgpuProverError::Round0 { airs, source } = &error else { panic!("{error}") };
     assert_eq!(airs.len(), 2);
     assert!(matches!(source, logup_wgpu::Error::DeviceLimit { .. }), "{source}");

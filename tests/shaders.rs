@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use logup_wgpu::shaders::{FieldForm, Kernel, LAYOUTS, Variant};
+use logup_wgpu::shaders::{FieldForm, Kernel, LAYOUTS, Needs, Variant};
 use naga::{AddressSpace, Module, TypeInner};
 use support::translate;
 
@@ -45,38 +45,29 @@ fn structs_are_laid_out_as_rust_writes_them() {
     assert_eq!(seen.len(), LAYOUTS.len(), "a Rust struct that no kernel reads: {seen:?}");
 }
 
+/// What each kernel needs of a device's limits, as naga reads it out of the text. WebGPU has 256 threads, 16 KiB and, in groups of a kernel
+/// without windows, 8 storage buffers.
 #[test]
-fn workgroups_have_at_most_256_threads_and_little_memory() {
+fn kernels_need_what_they_say() {
     for variant in Variant::all() {
         let module = parse(variant);
         let [entry_point] = &module.entry_points[..] else { panic!("{variant:?}: one entry point") };
-        let threads = match variant.kernel {
-            Kernel::ColumnSums => 64,
-            Kernel::CosetPass => 128,
-            _ => 256,
+        assert_eq!((entry_point.name.as_str(), &entry_point.workgroup_size[1..]), ("main", &[1, 1][..]), "{variant:?}");
+        let variables = || module.global_variables.iter().map(|(_, variable)| variable);
+        let bindings = |group| variables().filter(|v| v.binding.as_ref().is_some_and(|binding| binding.group == group)).count() as u32;
+        let memory = variables().filter(|v| v.space == AddressSpace::WorkGroup);
+        let needs = Needs {
+            storage_buffers: variables().filter(|v| matches!(v.space, AddressSpace::Storage { .. })).count() as u32,
+            bind_groups: 1 + u32::from(bindings(1) > 0),
+            bindings: bindings(0).max(bindings(1)),
+            threads: entry_point.workgroup_size[0],
+            workgroup_bytes: memory.map(|v| module.types[v.ty].inner.size(module.to_ctx())).sum(),
         };
-        assert_eq!((entry_point.name.as_str(), entry_point.workgroup_size), ("main", [threads, 1, 1]), "{variant:?}");
-        let memory: u32 = module
-            .global_variables
-            .iter()
-            .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
-            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
-            .sum();
-        assert!(memory <= 4096, "{variant:?}: {memory} bytes of workgroup memory");
-    }
-}
-
-/// Storage buffers that a kernel binds beside its trace windows; `DeviceLimits::max_slots` counts on at most five. WebGPU has eight.
-#[test]
-fn kernels_bind_what_the_limits_count_on() {
-    for variant in Variant::all() {
-        let module = parse(variant);
-        let groups = |group| {
-            let bindings = module.global_variables.iter().filter_map(|(_, variable)| variable.binding.as_ref());
-            bindings.filter(|binding| binding.group == group).count() as u32
-        };
-        assert!(groups(0) <= if variant.kernel.reads_traces() { 5 } else { 8 }, "{variant:?}");
-        assert_eq!(groups(1), variant.slots, "{variant:?}");
+        assert_eq!(variant.needs(), needs, "{variant:?}");
+        assert_eq!(bindings(1), variant.slots, "{variant:?}");
+        // `DeviceLimits::max_slots` counts on five beside the windows.
+        assert!(bindings(0) <= if variant.kernel.reads_traces() { 5 } else { 8 }, "{variant:?}");
+        assert!(needs.threads <= 256 && needs.workgroup_bytes <= 4096, "{variant:?}");
     }
 }
 

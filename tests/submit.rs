@@ -23,7 +23,7 @@ fn waiting_gives_what_evaluating_gives() {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
         let mains = uploaded.mains();
         let instances = uploaded.instances(&mains);
-        let mut round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
+        let round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
         let expected = round0.evaluate(&instances).unwrap();
         let in_flight = round0.submit(&instances).unwrap();
         let pause = Duration::from_millis(20);
@@ -42,7 +42,7 @@ fn a_dropped_call_leaves_the_engine_usable() {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
         let mains = uploaded.mains();
         let instances = uploaded.instances(&mains);
-        let mut round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
+        let round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
         let expected = round0.evaluate(&instances).unwrap();
         let steady = round0.evaluate(&instances).unwrap().stats.allocations;
         for _ in 0..3 {
@@ -55,12 +55,32 @@ fn a_dropped_call_leaves_the_engine_usable() {
     }
 }
 
+/// A call that is forgotten, not dropped, takes its buffers along; the next ones get others.
+#[test]
+fn a_forgotten_call_leaves_the_engine_usable() {
+    let cases = cases();
+    for schedule in SCHEDULES {
+        let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
+        let mains = uploaded.mains();
+        let instances = uploaded.instances(&mains);
+        let round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
+        let expected = round0.evaluate(&instances).unwrap();
+        let steady = round0.evaluate(&instances).unwrap().stats.allocations;
+        for _ in 0..3 {
+            std::mem::forget(round0.submit(&instances).unwrap());
+            assert_eq!(round0.evaluate(&instances).unwrap().polys, expected.polys);
+        }
+        let after = round0.evaluate(&instances).unwrap().stats;
+        assert_eq!((after.allocations, after.gpu.is_some()), (steady, expected.stats.gpu.is_some()));
+    }
+}
+
 #[test]
 fn instances_are_checked_before_anything_is_submitted() {
     let cases = cases();
     let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
     let mains = uploaded.mains();
-    let mut round0 = Round0::new(gpu(FieldForm::U64));
+    let round0 = Round0::new(gpu(FieldForm::U64));
     let instances: Vec<Instance<'_>> = uploaded.instances(&mains).into_iter().map(|i| Instance { eq_3bs: &[], ..i }).collect();
     assert!(matches!(round0.submit(&instances), Err(Error::Length { what: "eq_3bs", .. })));
 }

@@ -1,14 +1,16 @@
 // For one coset g^c D: partial[chunk][p | q][z] = sum_{x in chunk} eq[x] * sum_{root r} weight_{p|q}[r] * value_r(g^c omega^z, x)
 //
 // The textbook way through an expression, as an interpreter: a program is data, so one compiled kernel runs every AIR. Temporaries are
-// in scratch. Strategy::Direct runs it; the default's non-affine part has kernels of its own (coset_pass.wgsl).
+// in scratch. Strategy::Direct runs it, and the default what is too long for a kernel of its own (coset_pass.wgsl).
 //
 // Grid, bindings: see shared/coset.wgsl. weights: [num_roots][2] EF, weight in p, weight in q.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
 
 const WORKGROUP_SIZE: u32 = 256u;
 
-const OP_LOAD: u32 = 0u;       // destination <- column a
+// An instruction is (op, destination, a, b). A segment is the header (num_loads, num_ops, -, -), its loads, its other instructions: two loops,
+// because a device that masks branches instead of jumping over them would walk through a column's loop for every instruction.
+// A load is destination <- column a; its op is not looked at.
 const OP_ADD: u32 = 1u;
 const OP_SUB: u32 = 2u;
 const OP_MUL: u32 = 3u;
@@ -41,7 +43,7 @@ fn cells4(job: CosetJob, base: u32, row: u32, row_stride: u32) -> vec4<u32> {
     );
 }
 
-// Column `column` of the job at the point. Off D 2^l_skip products; few loop iterations (see MAX_STEPS in plan/launch.rs).
+// Column `column` of the job at the point. Off D 2^l_skip products; few loop iterations (see plan/steps.rs, which counts them).
 fn load_column(job: CosetJob, at: Point, column: u32) -> u32 {
     let descriptor = job.columns_base + 3u * column;
     let base = word(descriptor);
@@ -113,28 +115,40 @@ fn main(
         at.x = x;
         var p = EXT_ZERO;
         var q = EXT_ZERO;
-        for (var i = 0u; i < job.num_instructions; i++) {
-            let instruction = job.program_base + 4u * i;
-            let op = word(instruction);
-            let destination = temp_at(job, word(instruction + 1u), lane);
-            let a = word(instruction + 2u);
-            let b = word(instruction + 3u);
-            switch op {
-                case OP_LOAD: { scratch[destination] = load_column(job, at, a); }
-                case OP_ADD: { scratch[destination] = f_add(operand(job, a, lane), operand(job, b, lane)); }
-                case OP_SUB: { scratch[destination] = f_sub(operand(job, a, lane), operand(job, b, lane)); }
-                case OP_MUL: { scratch[destination] = f_mul(operand(job, a, lane), operand(job, b, lane)); }
-                case OP_NEG: { scratch[destination] = f_sub(0u, operand(job, a, lane)); }
-                case OP_FIRST: { scratch[destination] = is_first(job, at); }
-                case OP_LAST: { scratch[destination] = is_last(job, at); }
-                case OP_TRANSITION: { scratch[destination] = is_transition(job, at); }
-                default: {
-                    let root = operand(job, a, lane);
-                    let weights = job.weights_base + 8u * b;
-                    p = ext_add(p, ext_scale(ext_word(weights), root));
-                    q = ext_add(q, ext_scale(ext_word(weights + 4u), root));
+        let first = is_first(job, at);
+        let last = is_last(job, at);
+        var next = job.program_base;
+        for (var segment = 0u; segment < job.num_segments; segment++) {
+            let header = ext_word(next);
+            let loads_end = next + 4u + 4u * header.x;
+            let ops_end = loads_end + 4u * header.y;
+            for (var i = next + 4u; i < loads_end; i += 4u) {
+                let load = ext_word(i);
+                scratch[temp_at(job, load.y, lane)] = load_column(job, at, load.z);
+            }
+            for (var i = loads_end; i < ops_end; i += 4u) {
+                let instruction = ext_word(i);
+                let a = operand(job, instruction.z, lane);
+                var result = a;
+                switch instruction.x {
+                    case OP_ADD: { result = f_add(a, operand(job, instruction.w, lane)); }
+                    case OP_SUB: { result = f_sub(a, operand(job, instruction.w, lane)); }
+                    case OP_MUL: { result = f_mul(a, operand(job, instruction.w, lane)); }
+                    case OP_NEG: { result = f_sub(0u, a); }
+                    case OP_FIRST: { result = first; }
+                    case OP_LAST: { result = last; }
+                    case OP_TRANSITION: { result = f_sub(ONE, last); }
+                    default: {
+                        let weights = job.weights_base + 8u * instruction.w;
+                        p = ext_add(p, ext_scale(ext_word(weights), a));
+                        q = ext_add(q, ext_scale(ext_word(weights + 4u), a));
+                    }
+                }
+                if instruction.x != OP_ROOT {
+                    scratch[temp_at(job, instruction.y, lane)] = result;
                 }
             }
+            next = ops_end;
         }
         let eq_x = eq[eq_at + x];
         sum_p = ext_add(sum_p, ext_mul(eq_x, p));

@@ -38,8 +38,13 @@ fn main(
     let end = begin + (1u << job.log_chunk);
     let eq_at = eq_origin(job, begin);
 
-    let plus = plus_octet(job, z, 0u);
-    let minus = minus_octet(job, z, 0u);
+    // D itself has no tables.
+    var plus: Octet;
+    var minus: Octet;
+    if job.identity == 0u {
+        plus = plus_octet(job, z, 0u);
+        minus = minus_octet(job, z, 0u);
+    }
     var at = Point(0u, z);
     var sum: Weighted;
     for (var x = begin + thread / num_z; x < end; x += WORKGROUP_SIZE / num_z) {

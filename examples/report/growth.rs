@@ -18,7 +18,7 @@ const MAX_CELLS: [usize; 2] = [1 << 30, 1 << 23];
 pub fn growth(gpu: &Gpu, software: bool, args: &Args) -> Result<Value> {
     let stock_airs = keccak_vm_airs();
     let rates = if software { Rates::LAVAPIPE_2_CORES } else { Rates::H200 };
-    let mut round0 = Round0::new(gpu);
+    let round0 = Round0::new(gpu);
     if !software {
         raise_clocks(gpu, &stock_airs[0])?;
     }
@@ -34,14 +34,14 @@ pub fn growth(gpu: &Gpu, software: bool, args: &Args) -> Result<Value> {
         for log_height in (4..=22.min(largest)).step_by(if args.quick { 2 } else { 1 }) {
             let resident = reside(gpu, &[stock], &[log_height], log_height as u64)?.pop().expect("one AIR");
             let main = resident.main();
-            let (output, stats) = repeat_calls(&mut round0, &[resident.instance(&plan, &main)], calls)?;
+            let (output, stats) = repeat_calls(&round0, &[resident.instance(&plan, &main)], calls)?;
             let mut exact = Value::Null;
             if log_height <= LOG_BLOCK {
                 let (expected, ms) = stock_ms(stock, &resident.block);
                 exact = json!(expected == output.polys[0]);
                 stock_per_row = ms / f64::from(1u32 << log_height);
             }
-            let estimate = plan.estimate(1 << log_height, &rates);
+            let estimate = plan.estimate(1 << log_height, &rates)?;
             points.push(json!({
                 "log_height": log_height,
                 "gpu_ms": gpu_ms(&stats),

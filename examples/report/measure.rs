@@ -152,7 +152,7 @@ fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
 }
 
 /// The first call, and of `calls` more after a warm-up the one with the median wall time, with the median GPU and CPU times put in.
-pub fn repeat_calls(round0: &mut Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
+pub fn repeat_calls(round0: &Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
     let first = round0.evaluate(instances)?;
     let start = Instant::now();
     while start.elapsed() < WARM_UP {
@@ -181,7 +181,7 @@ pub fn raise_clocks(gpu: &Gpu, air: &StockAir) -> Result<()> {
     let plan = Round0Plan::new(air.air(), L_SKIP, Strategy::Split)?;
     let resident = reside(gpu, &[air], &[16], 0)?.pop().expect("one AIR");
     let main = resident.main();
-    let mut round0 = Round0::new(gpu);
+    let round0 = Round0::new(gpu);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         round0.evaluate(&[resident.instance(&plan, &main)])?;
@@ -212,7 +212,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         let resident = reside(gpu, &[stock], &[height], i as u64)?.pop().expect("one AIR");
         let main = resident.main();
         let instance = resident.instance(plan, &main);
-        let (output, stats) = repeat_calls(&mut round0, &[instance], calls)?;
+        let (output, stats) = repeat_calls(&round0, &[instance], calls)?;
         // The judge, at the block's height.
         let (expected, stock_ms) = stock_ms(stock, &resident.block);
         let exact = if uses_selectors(&resident.block) && height > LOG_BLOCK {
@@ -281,7 +281,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     let mains: Vec<Vec<&Trace>> = residents.iter().map(Resident::main).collect();
     let instances: Vec<Instance<'_>> =
         residents.iter().zip(&mains).enumerate().map(|(i, (r, main))| r.instance(&plans[i % plans.len()], main)).collect();
-    let (output, stats) = repeat_calls(&mut round0, &instances, calls)?;
+    let (output, stats) = repeat_calls(&round0, &instances, calls)?;
     let small_exact = (0..small.len()).all(|i| output.polys[i] == StockInstance::new(small[i], &residents[i].block).round0());
 
     let speedups: Vec<f64> = airs.iter().filter_map(|air| air["speedup_stock"].as_f64()).collect();
@@ -324,7 +324,7 @@ fn segment_118(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], calls: usiz
         let instances: Vec<Instance<'_>> =
             residents.iter().zip(&mains).zip(&plans).map(|((resident, main), plan)| resident.instance(plan, main)).collect();
         let mut round0 = Round0::with_schedule(gpu, schedule);
-        let (output, mut stats) = repeat_calls(&mut round0, &instances, calls)?;
+        let (output, mut stats) = repeat_calls(&round0, &instances, calls)?;
         if strategy == Strategy::Split {
             round0.set_stage_times(true);
             stats.stages = round0.evaluate(&instances)?.stats.stages;

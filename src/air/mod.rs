@@ -4,7 +4,10 @@
 //! counts are nodes of one DAG over trace cells of a row and of the next one, public values, constants and the row selectors. Build it
 //! with [`AirBuilder`], or from OpenVM's own DAG with [`Air::from_openvm`] (feature `openvm`).
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use p3_field::PrimeCharacteristicRing;
 
@@ -16,13 +19,19 @@ use crate::{
 #[cfg(feature = "openvm")]
 pub(crate) mod openvm;
 
-/// A node of an [`Air`]'s DAG, by its place in topological order.
+/// The largest degree of an expression or a constraint: what OpenVM's verifying key holds in a byte.
+pub const MAX_DEGREE: usize = u8::MAX as usize;
+
+/// A node of an [`Air`]'s DAG: its place in topological order, and whose DAG it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub(crate) u32);
+pub struct NodeId {
+    place: u32,
+    builder: u32,
+}
 
 impl NodeId {
     pub(crate) fn index(self) -> usize {
-        self.0 as usize
+        self.place as usize
     }
 }
 
@@ -86,6 +95,7 @@ pub struct Interaction {
 #[derive(Clone, Debug)]
 pub struct Air {
     pub(crate) name: String,
+    builder: u32,
     pub(crate) preprocessed_width: Option<usize>,
     pub(crate) main_widths: Vec<usize>,
     pub(crate) num_public_values: usize,
@@ -121,7 +131,13 @@ impl Air {
     /// # Panics
     /// If the node is not of this AIR.
     pub fn degree(&self, node: NodeId) -> usize {
+        assert_eq!(node.builder, self.builder, "AIR {:?}: node {} belongs to another builder", self.name, node.place);
         self.degrees[node.index()]
+    }
+
+    /// The node at a place in topological order.
+    pub(crate) fn node_id(&self, place: usize) -> NodeId {
+        NodeId { place: place as u32, builder: self.builder }
     }
 
     /// The longest message's length.
@@ -151,9 +167,11 @@ impl Air {
 /// assert_eq!(air.interactions().len(), 1);
 /// # Ok::<(), logup_wgpu::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AirBuilder {
     name: String,
+    /// Tells its nodes from those of other builders.
+    id: u32,
     preprocessed_width: Option<usize>,
     main_widths: Vec<usize>,
     num_public_values: usize,
@@ -166,7 +184,18 @@ pub struct AirBuilder {
 impl AirBuilder {
     /// An AIR without traces, public values or interactions.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        static BUILDERS: AtomicU32 = AtomicU32::new(0);
+        Self {
+            name: name.into(),
+            id: BUILDERS.fetch_add(1, Ordering::Relaxed),
+            preprocessed_width: None,
+            main_widths: vec![],
+            num_public_values: 0,
+            constraint_degree: 0,
+            nodes: vec![],
+            known: HashMap::new(),
+            interactions: vec![],
+        }
     }
 
     /// Declares the preprocessed trace of `width` columns.
@@ -273,7 +302,8 @@ impl AirBuilder {
     /// The finished AIR.
     ///
     /// # Errors
-    /// [`Error::Index`] for a part, column or public value that was not declared; [`Error::Node`] for a node of another builder.
+    /// [`Error::Index`] for a part, column or public value that was not declared; [`Error::Node`] for a node of another builder;
+    /// [`Error::Degree`] for a message, a count or constraints of a degree above [`MAX_DEGREE`].
     pub fn build(self) -> Result<Air> {
         self.check()?;
         let mut degrees: Vec<usize> = Vec::with_capacity(self.nodes.len());
@@ -282,15 +312,20 @@ impl AirBuilder {
                 Node::PublicValue(_) | Node::Constant(_) => 0,
                 Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => 1,
                 Node::Add(a, b) | Node::Sub(a, b) => degrees[a.index()].max(degrees[b.index()]),
-                Node::Mul(a, b) => degrees[a.index()] + degrees[b.index()],
+                Node::Mul(a, b) => degrees[a.index()].saturating_add(degrees[b.index()]),
                 Node::Neg(a) => degrees[a.index()],
             });
         }
         let roots = self.interactions.iter().flat_map(|i| i.message.iter().chain([&i.count]));
         let interaction_degree = roots.map(|node| degrees[node.index()]).max().unwrap_or(0);
+        let constraint_degree = self.constraint_degree.max(interaction_degree).max(usize::from(!self.interactions.is_empty()));
+        if constraint_degree > MAX_DEGREE {
+            return Err(Error::Degree { air: self.name, requested: constraint_degree, limit: MAX_DEGREE });
+        }
         Ok(Air {
-            constraint_degree: self.constraint_degree.max(interaction_degree).max(usize::from(!self.interactions.is_empty())),
+            constraint_degree,
             name: self.name,
+            builder: self.id,
             preprocessed_width: self.preprocessed_width,
             main_widths: self.main_widths,
             num_public_values: self.num_public_values,
@@ -304,10 +339,11 @@ impl AirBuilder {
         let index = |what, requested, limit| {
             if requested < limit { Ok(()) } else { Err(Error::Index { air: self.name.clone(), what, requested, limit }) }
         };
-        let earlier = |node: NodeId, limit: usize| {
-            if node.index() < limit { Ok(()) } else { Err(Error::Node { air: self.name.clone(), requested: node.index(), limit }) }
+        // An own node is always an earlier one: it was made before what it is an operand of.
+        let own = |node: NodeId| {
+            if node.builder == self.id { Ok(()) } else { Err(Error::Node { air: self.name.clone(), node: node.index() }) }
         };
-        for (place, node) in self.nodes.iter().enumerate() {
+        for node in &self.nodes {
             match *node {
                 Node::Column(Column { part: Part::Preprocessed, index: column, .. }) => {
                     index("preprocessed column", column, self.preprocessed_width.unwrap_or(0))?;
@@ -318,16 +354,16 @@ impl AirBuilder {
                 }
                 Node::PublicValue(i) => index("public value", i, self.num_public_values)?,
                 Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => {
-                    earlier(a, place)?;
-                    earlier(b, place)?;
+                    own(a)?;
+                    own(b)?;
                 }
-                Node::Neg(a) => earlier(a, place)?,
+                Node::Neg(a) => own(a)?,
                 Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
             }
         }
         for interaction in &self.interactions {
             for &node in interaction.message.iter().chain([&interaction.count]) {
-                earlier(node, self.nodes.len())?;
+                own(node)?;
             }
         }
         Ok(())
@@ -335,7 +371,7 @@ impl AirBuilder {
 
     fn value(&self, node: NodeId) -> Option<F> {
         match self.nodes.get(node.index()) {
-            Some(Node::Constant(value)) => Some(*value),
+            Some(Node::Constant(value)) if node.builder == self.id => Some(*value),
             _ => None,
         }
     }
@@ -343,7 +379,7 @@ impl AirBuilder {
     fn intern(&mut self, node: Node) -> NodeId {
         *self.known.entry(node).or_insert_with(|| {
             self.nodes.push(node);
-            NodeId(self.nodes.len() as u32 - 1)
+            NodeId { place: self.nodes.len() as u32 - 1, builder: self.id }
         })
     }
 }
@@ -399,8 +435,48 @@ mod tests {
         assert_eq!(index_error(|air| air.next(Part::Main(1), 0)), ("main part", 1, 1));
         assert_eq!(index_error(|air| air.column(Part::Preprocessed, 0)), ("preprocessed column", 0, 0));
         assert_eq!(index_error(|air| air.public_value(0)), ("public value", 0, 0));
-        let mut air = AirBuilder::new("foreign node");
-        air.interaction(0, [], NodeId(5));
-        assert!(matches!(air.build(), Err(Error::Node { requested: 5, limit: 0, .. })));
+    }
+
+    #[test]
+    fn nodes_of_other_builders_are_refused() {
+        let mut other = AirBuilder::new("other");
+        let main = other.main_part(2);
+        let (foreign, foreign_constant) = (other.column(main, 1), other.constant(F::ZERO));
+        // Places 0 and 1 exist here too.
+        for (name, node) in [("column", foreign), ("constant", foreign_constant)] {
+            for operand in [false, true] {
+                let mut air = AirBuilder::new(name);
+                let main = air.main_part(2);
+                let (a, zero) = (air.column(main, 0), air.constant(F::ZERO));
+                let field = if operand { air.add(a, node) } else { node };
+                air.interaction(0, [field, zero], a);
+                assert!(matches!(air.build(), Err(Error::Node { node: place, .. }) if place == node.index()), "{name} {operand}");
+            }
+        }
+    }
+
+    /// Degrees of 2^8, of 2^63, where a usize wraps next, and of 2^64, where it has wrapped to 0.
+    #[test]
+    fn degrees_are_bounded() {
+        let squared = |times: u32| {
+            let mut air = AirBuilder::new("squares");
+            let main = air.main_part(1);
+            let count = air.column(main, 0);
+            let power = (0..times).fold(count, |x, _| air.mul(x, x));
+            air.interaction(1, [power], count);
+            air.build()
+        };
+        assert_eq!(squared(7).unwrap().constraint_degree(), 128);
+        for (times, degree) in [(8, 256), (63, 1 << 63), (64, usize::MAX), (70, usize::MAX)] {
+            let error = squared(times).unwrap_err();
+            assert!(matches!(error, Error::Degree { requested, limit: 255, .. } if requested == degree), "{error}");
+        }
+        let stated = |degree| {
+            let mut air = AirBuilder::new("stated");
+            air.constraint_degree(degree);
+            air.build()
+        };
+        assert_eq!(stated(255).unwrap().constraint_degree(), 255);
+        assert!(matches!(stated(100_000_000), Err(Error::Degree { requested: 100_000_000, .. })));
     }
 }

@@ -1,8 +1,14 @@
 //! Adapter and device.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+};
 
-use super::pipelines::Pipelines;
+use super::{
+    pipelines::{EditShader, Pipelines},
+    timestamps::Timestamps,
+};
 use crate::{
     error::{Error, Result},
     plan::DeviceLimits,
@@ -12,25 +18,63 @@ use crate::{
 /// How to choose and open the device.
 #[derive(Clone, Debug)]
 pub struct GpuOptions {
-    /// Backends to try. Metal on a Mac and Vulkan elsewhere, or what `WGPU_BACKEND` says.
-    pub backends: wgpu::Backends,
-    /// Which adapter to prefer. High performance, or what `WGPU_POWER_PREF` says.
-    pub power_preference: wgpu::PowerPreference,
+    /// Backends to try; `None` for what `WGPU_BACKEND` says, else Metal on a Mac and Vulkan elsewhere.
+    pub backends: Option<wgpu::Backends>,
+    /// Which adapter to prefer; `None` for what `WGPU_POWER_PREF` says, else high performance.
+    pub power_preference: Option<wgpu::PowerPreference>,
     /// The field arithmetic; `None` takes 64-bit products where the device has them.
     pub field_form: Option<FieldForm>,
     /// Whether to compile the kernels with wgpu's bounds checks and loop bounds. On by default.
     pub shader_checks: bool,
+    /// Whether each kernel must give a known answer before it computes anything else ([`Error::WrongAnswer`]). On by default.
+    pub known_answers: bool,
+    /// Changes kernels' text before it is compiled: how tests break kernels.
+    #[doc(hidden)]
+    pub edit_shader: Option<EditShader>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
+        Self { backends: None, power_preference: None, field_form: None, shader_checks: true, known_answers: true, edit_shader: None }
+    }
+}
+
+impl GpuOptions {
+    fn backends(&self) -> Result<wgpu::Backends> {
+        let expected = "a list of metal, vulkan, dx12, gl, webgpu, noop";
+        let from_env = || {
+            chosen_by("WGPU_BACKEND", expected, |value| {
+                let each: Vec<wgpu::Backends> = value.split(',').map(wgpu::Backends::from_comma_list).collect();
+                each.iter().all(|backend| !backend.is_empty()).then(|| each.into_iter().collect())
+            })
+        };
         let native = if cfg!(target_vendor = "apple") { wgpu::Backends::METAL } else { wgpu::Backends::VULKAN };
-        Self {
-            backends: wgpu::Backends::from_env().unwrap_or(native),
-            power_preference: wgpu::PowerPreference::from_env().unwrap_or(wgpu::PowerPreference::HighPerformance),
-            field_form: None,
-            shader_checks: true,
-        }
+        Ok(self.backends.map_or_else(from_env, |backends| Ok(Some(backends)))?.unwrap_or(native))
+    }
+
+    fn power_preference(&self) -> Result<wgpu::PowerPreference> {
+        let from_env = || {
+            chosen_by("WGPU_POWER_PREF", "low, high or none", |value| match &*value.to_lowercase() {
+                "low" => Some(wgpu::PowerPreference::LowPower),
+                "high" => Some(wgpu::PowerPreference::HighPerformance),
+                "none" => Some(wgpu::PowerPreference::None),
+                _ => None,
+            })
+        };
+        let chosen = self.power_preference.map_or_else(from_env, |preference| Ok(Some(preference)))?;
+        Ok(chosen.unwrap_or(wgpu::PowerPreference::HighPerformance))
+    }
+}
+
+/// What an environment variable chooses, `None` if it is not set.
+///
+/// # Errors
+/// [`Error::Environment`] if `parse` makes nothing of its value: a typing error must not end on another device.
+fn chosen_by<T>(variable: &'static str, expected: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>> {
+    let Some(value) = std::env::var_os(variable) else { return Ok(None) };
+    match value.to_str().and_then(parse) {
+        Some(chosen) => Ok(Some(chosen)),
+        None => Err(Error::Environment { variable, value: value.to_string_lossy().into(), expected }),
     }
 }
 
@@ -47,38 +91,42 @@ struct Inner {
     info: wgpu::AdapterInfo,
     limits: DeviceLimits,
     field_form: FieldForm,
-    shader_checks: bool,
-    lost: Arc<Mutex<Option<String>>>,
+    options: GpuOptions,
+    /// Why the device was lost.
+    lost: Arc<OnceLock<String>>,
+    /// The kernel that computed wrongly, and how that was seen.
+    wrong: OnceLock<(&'static str, String)>,
+    timestamps: OnceLock<Option<Timestamps>>,
     pipelines: Pipelines,
 }
 
 impl Gpu {
     /// Opens an adapter: Metal on a Mac, Vulkan elsewhere. `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` (a part of the name) and
-    /// `WGPU_POWER_PREF` choose otherwise. All limits of the adapter are requested.
+    /// `WGPU_POWER_PREF` (low, high, none) choose otherwise. All limits of the adapter are requested.
     ///
     /// Says once, at INFO, which adapter, backend and driver run, whether it is software, and which field arithmetic is used.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`], [`Error::NoDevice`]; [`Error::MissingFeature`] if 64-bit products are asked for and missing.
+    /// [`Error::Environment`] for a variable whose value means nothing; [`Error::NoAdapter`], [`Error::NoDevice`];
+    /// [`Error::MissingFeature`] if 64-bit products are asked for and missing.
     pub async fn request(options: GpuOptions) -> Result<Self> {
-        let no_adapter = |reason: String| Error::NoAdapter { backends: format!("{:?}", options.backends), reason };
+        let (backends, power_preference) = (options.backends()?, options.power_preference()?);
+        let no_adapter = |reason: String| Error::NoAdapter { backends: format!("{backends:?}"), reason };
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        descriptor.backends = options.backends;
+        descriptor.backends = backends;
         let instance = wgpu::Instance::new(descriptor);
-        let adapter = match std::env::var("WGPU_ADAPTER_NAME") {
-            Ok(wanted) => {
-                let adapters = instance.enumerate_adapters(options.backends).await;
+        let name = chosen_by("WGPU_ADAPTER_NAME", "a part of an adapter's name", |name| (!name.is_empty()).then(|| name.to_owned()))?;
+        let adapter = match name {
+            Some(wanted) => {
+                let adapters = instance.enumerate_adapters(backends).await;
                 let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
                 let matches = |name: &String| name.to_lowercase().contains(&wanted.to_lowercase());
                 let position = names.iter().position(matches);
                 let position = position.ok_or_else(|| no_adapter(format!("none of {names:?} is WGPU_ADAPTER_NAME={wanted:?}")))?;
                 adapters.into_iter().nth(position).expect("position of an adapter")
             }
-            Err(_) => instance
-                .request_adapter(&wgpu::RequestAdapterOptions {
-                    power_preference: options.power_preference,
-                    ..wgpu::RequestAdapterOptions::default()
-                })
+            None => instance
+                .request_adapter(&wgpu::RequestAdapterOptions { power_preference, ..wgpu::RequestAdapterOptions::default() })
                 .await
                 .map_err(|error| no_adapter(error.to_string()))?,
         };
@@ -123,10 +171,10 @@ impl Gpu {
             None if int64 => FieldForm::U64,
             None => FieldForm::U32,
         };
-        let lost = Arc::new(Mutex::new(None));
+        let lost = Arc::new(OnceLock::new());
         let on_lost = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
-            *on_lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(format!("{reason:?}: {message}"));
+            let _ = on_lost.set(format!("{reason:?}: {message}")); // the first reason stands
         });
         let software = info.device_type == wgpu::DeviceType::Cpu;
         tracing::info!(
@@ -141,10 +189,19 @@ impl Gpu {
             if software { " (software: kernels run on the CPU)" } else { "" },
         );
         let limits = DeviceLimits::of(&device.limits());
-        let shader_checks = options.shader_checks;
-        Ok(Self {
-            inner: Arc::new(Inner { device, queue, info, limits, field_form, shader_checks, lost, pipelines: Pipelines::default() }),
-        })
+        let inner = Inner {
+            device,
+            queue,
+            info,
+            limits,
+            field_form,
+            options: options.clone(),
+            lost,
+            wrong: OnceLock::new(),
+            timestamps: OnceLock::new(),
+            pipelines: Pipelines::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The wgpu device.
@@ -184,12 +241,21 @@ impl Gpu {
         &self.inner.pipelines
     }
 
-    pub(crate) fn shader_checks(&self) -> bool {
-        self.inner.shader_checks
+    pub(crate) fn options(&self) -> &GpuOptions {
+        &self.inner.options
     }
 
-    pub(crate) fn has_timestamps(&self) -> bool {
-        self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    /// Whether kernels give known answers before they are used.
+    pub fn known_answers(&self) -> bool {
+        self.inner.options.known_answers
+    }
+
+    /// A range of `num` queries that no other submission of the last few uses, and the set that it is in; `None` where the device has no
+    /// timestamps. One set for all engines, made when first asked for: Metal has 32 at a time for a process (gpuweb/gpuweb#3652), and wgpu
+    /// answers the next by losing the device.
+    pub(crate) fn timestamps(&self, num: u32) -> Option<(&wgpu::QuerySet, u32)> {
+        let timestamps = self.inner.timestamps.get_or_init(|| Timestamps::new(self).ok());
+        timestamps.as_ref()?.range(num)
     }
 
     /// Whether a trace's buffer can be written by the host and read by kernels at full speed: one memory for both.
@@ -203,12 +269,58 @@ impl Gpu {
     }
 
     /// Why the device was lost, if it was.
-    pub(crate) fn lost(&self) -> Option<String> {
-        self.inner.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.inner.lost.get().map(String::as_str)
     }
 
-    /// Runs `work` and turns wgpu's validation, memory and internal errors into [`Error::Device`].
+    /// Refuses a device that is lost or that computed wrongly.
+    pub(crate) fn usable(&self) -> Result<()> {
+        if let Some(reason) = self.lost() {
+            return Err(Error::DeviceLost { reason: reason.into() });
+        }
+        match self.inner.wrong.get() {
+            None => Ok(()),
+            Some((kernel, reason)) => Err(Error::WrongAnswer { kernel, adapter: self.adapter(), reason: reason.clone() }),
+        }
+    }
+
+    /// Remembers that a kernel computed wrongly; from now on the device is refused.
+    pub(crate) fn distrust(&self, kernel: &'static str, reason: String) -> Error {
+        let (kernel, reason) = self.inner.wrong.get_or_init(|| (kernel, reason));
+        let error = Error::WrongAnswer { kernel, adapter: self.adapter(), reason: reason.clone() };
+        tracing::error!(%error);
+        error
+    }
+
+    /// `otherwise`, unless a lost device is behind it. A loss shows in no error scope, and wgpu tells of it when it is polled.
+    pub(crate) fn lost_or(&self, otherwise: Error) -> Error {
+        let polled = self.poll(wgpu::PollType::Poll);
+        match self.lost() {
+            Some(reason) => Error::DeviceLost { reason: reason.into() },
+            None => polled.err().unwrap_or(otherwise),
+        }
+    }
+
+    /// Lets wgpu run callbacks, and waits where `poll` says so.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub(crate) fn poll(&self, poll: wgpu::PollType) -> Result<()> {
+        // wgpu 30 panics where it finds the device lost while it waits (`handle_error_fatal`), with no lock of its own held.
+        let reason = match catch_unwind(AssertUnwindSafe(|| self.device().poll(poll))) {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => self.lost().map_or_else(|| error.to_string(), str::to_owned),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map_or("the wait failed", |text| text).trim().to_owned();
+                self.inner.lost.get_or_init(|| text).clone()
+            }
+        };
+        Err(Error::DeviceLost { reason })
+    }
+
+    /// Runs `work` and turns wgpu's validation, memory and internal errors into [`Error::Device`], and a loss into [`Error::DeviceLost`].
     pub(crate) fn checked<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> Result<T> {
+        self.usable()?;
         let filters = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
         let scopes = filters.map(|filter| self.device().push_error_scope(filter));
         let result = work();
@@ -218,8 +330,8 @@ impl Gpu {
             first = pollster::block_on(scope.pop()).or(first);
         }
         match first {
-            None => Ok(result),
-            Some(error) => Err(Error::Device { what, reason: error.to_string() }),
+            None => self.lost().map_or(Ok(result), |reason| Err(Error::DeviceLost { reason: reason.into() })),
+            Some(error) => Err(self.lost_or(Error::Device { what, reason: error.to_string() })),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Gpu,
     arena::{Arena, Slot},
+    pipelines::{Compiled, Key},
     readback::{self, Mapping},
 };
 use crate::{
@@ -46,11 +47,11 @@ pub(crate) struct Submission {
     pub upload_bytes: u64,
 }
 
+/// Buffers, and what runs in them. One submission at a time.
 #[derive(Debug)]
 pub(crate) struct Executor {
     gpu: Gpu,
     arena: Arena,
-    queries: Option<wgpu::QuerySet>,
     /// Whether the upload buffer is mapped, so that the next call can write it at once.
     upload_mapped: bool,
 }
@@ -62,14 +63,7 @@ const NONCE_BYTES: u64 = 16;
 
 impl Executor {
     pub fn new(gpu: &Gpu) -> Self {
-        let queries = gpu.has_timestamps().then(|| {
-            gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("stages"),
-                ty: wgpu::QueryType::Timestamp,
-                count: 2 * MAX_TIMED_PASSES as u32,
-            })
-        });
-        Self { gpu: gpu.clone(), arena: Arena::new(gpu), queries, upload_mapped: false }
+        Self { gpu: gpu.clone(), arena: Arena::new(gpu), upload_mapped: false }
     }
 
     /// Forgets the scratch buffer, so that the next run allocates it anew.
@@ -77,11 +71,24 @@ impl Executor {
         self.arena.release(Slot::Device(Resource::Scratch));
     }
 
-    /// Submits a recording. `per_stage` puts every run of the same kernel into a pass of its own, for their times; otherwise all
+    /// The kernels of a recording's dispatches, in order.
+    pub fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<Arc<Compiled>>> {
+        recording.dispatches.iter().map(|dispatch| gpu.kernel(&Key::of(dispatch))).collect()
+    }
+
+    /// Submits a recording, with its [`kernels`](Self::kernels). `per_stage` puts every run of the same kernel into a pass of its own, for their times; otherwise all
     /// dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next submission.
-    pub fn submit(&mut self, recording: &Recording, traces: &[Arc<wgpu::Buffer>], per_stage: bool) -> Result<Submission> {
+    pub fn submit(
+        &mut self,
+        recording: &Recording,
+        kernels: &[Arc<Compiled>],
+        traces: &[Arc<wgpu::Buffer>],
+        per_stage: bool,
+    ) -> Result<Submission> {
+        let gpu = self.gpu.clone();
         let passes = passes(recording, per_stage);
-        let timed = if self.queries.is_some() && passes.len() <= MAX_TIMED_PASSES { passes.len() as u64 } else { 0 };
+        let timestamps = if passes.len() <= MAX_TIMED_PASSES { gpu.timestamps(2 * passes.len() as u32) } else { None };
+        let timed = if timestamps.is_some() { passes.len() as u64 } else { 0 };
         let timestamp_bytes = 16 * timed;
         let readback_bytes = timestamps_at(recording.result_bytes) + timestamp_bytes;
 
@@ -93,38 +100,31 @@ impl Executor {
         self.arena.ensure(Slot::Device(Resource::Results), recording.result_bytes)?;
         self.arena.ensure(Slot::Readback, readback_bytes)?;
         self.arena.ensure(Slot::Timestamps, timestamp_bytes.max(16))?;
-        let pipelines = recording
-            .dispatches
-            .iter()
-            .map(|dispatch| self.gpu.pipeline(dispatch.kernel, dispatch.traces.len() as u32, dispatch.program.as_ref(), dispatch.quads))
-            .collect::<Result<Vec<_>>>()?;
         self.write_upload(recording, upload_bytes)?;
 
-        let gpu = self.gpu.clone();
         let index = gpu.checked("a submission", || {
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
             self.encode_copies(&mut encoder, recording, inputs_bytes);
             for (i, range) in passes.iter().enumerate() {
-                let queries = self.queries.as_ref().filter(|_| timed > 0);
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(recording.dispatches[range.start].kernel.name()),
-                    timestamp_writes: queries.map(|query_set| wgpu::ComputePassTimestampWrites {
+                    timestamp_writes: timestamps.map(|(query_set, first)| wgpu::ComputePassTimestampWrites {
                         query_set,
-                        beginning_of_pass_write_index: Some(2 * i as u32),
-                        end_of_pass_write_index: Some(2 * i as u32 + 1),
+                        beginning_of_pass_write_index: Some(first + 2 * i as u32),
+                        end_of_pass_write_index: Some(first + 2 * i as u32 + 1),
                     }),
                 });
                 for i in range.clone() {
-                    self.encode_dispatch(&mut pass, &recording.dispatches[i], &pipelines[i], traces);
+                    self.encode_dispatch(&mut pass, &recording.dispatches[i], &kernels[i].pipeline, traces);
                 }
             }
             let readback = self.arena.get(Slot::Readback);
             let results = self.arena.get(Slot::Device(Resource::Results));
             encoder.copy_buffer_to_buffer(results, 0, readback, 0, recording.result_bytes);
-            if let Some(queries) = self.queries.as_ref().filter(|_| timed > 0) {
-                let timestamps = self.arena.get(Slot::Timestamps);
-                encoder.resolve_query_set(queries, 0..2 * timed as u32, timestamps, 0);
-                encoder.copy_buffer_to_buffer(timestamps, 0, readback, readback_bytes - timestamp_bytes, timestamp_bytes);
+            if let Some((queries, first)) = timestamps {
+                let ticks = self.arena.get(Slot::Timestamps);
+                encoder.resolve_query_set(queries, first..first + 2 * timed as u32, ticks, 0);
+                encoder.copy_buffer_to_buffer(ticks, 0, readback, readback_bytes - timestamp_bytes, timestamp_bytes);
             }
             gpu.queue().submit([encoder.finish()])
         })?;
@@ -186,7 +186,7 @@ impl Executor {
         let mut mapped = upload
             .slice(..bytes)
             .get_mapped_range_mut()
-            .map_err(|error| Error::Device { what: "the upload buffer's memory", reason: error.to_string() })?;
+            .map_err(|error| self.gpu.lost_or(Error::Device { what: "the upload buffer's memory", reason: error.to_string() }))?;
         let mut at = 0;
         let mut put = |words: &[u32]| {
             let bytes: &[u8] = bytemuck::cast_slice(words);

@@ -1,9 +1,10 @@
 //! The field kernels on their own, for law tests and benches.
 
-use super::{Gpu, readback};
+use super::{Gpu, pipelines::Key, readback};
 use crate::{
     error::{Error, Result},
     field::{self, EF},
+    plan::steps,
     shaders::{FieldOpsParams, Kernel},
 };
 
@@ -48,7 +49,8 @@ impl FieldOps {
     /// `out[i] = op(.. op(op(a[i], b[i]), b[i]) .., b[i])`, `rounds` times.
     ///
     /// # Errors
-    /// [`Error::Length`] if `a` and `b` differ in length, [`Error::Device`], [`Error::DeviceLost`].
+    /// [`Error::Length`] if `a` and `b` differ in length; [`Error::DeviceLimit`] for more elements than a binding or a grid holds, or more
+    /// rounds than a thread's loops may make; [`Error::Device`], [`Error::DeviceLost`].
     pub fn apply(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF]) -> Result<Vec<EF>> {
         if a.len() != b.len() {
             return Err(Error::Length { air: "field_ops".into(), what: "b", requested: b.len(), limit: a.len() });
@@ -56,8 +58,26 @@ impl FieldOps {
         if a.is_empty() {
             return Ok(vec![]);
         }
+        let limits = self.gpu.limits();
+        let bytes = 16 * a.len() as u64;
+        let num_workgroups = (a.len() as u64).div_ceil(256);
+        for (what, requested, limit) in [
+            ("bytes of operands", bytes, limits.binding_bytes.min(limits.buffer_bytes)),
+            ("workgroups", num_workgroups, limits.workgroups_per_dimension.into()),
+        ] {
+            if requested > limit {
+                return Err(Error::DeviceLimit { air: "field_ops".into(), kernel: "field_ops", what, requested, limit });
+            }
+        }
+        steps::check("field_ops", "field_ops", u64::from(rounds) * steps::FIELD_OPS_ROUND)?;
+        self.run(op, rounds, a, b, num_workgroups as u32)
+    }
+
+    /// [`apply`](Self::apply) without its checks.
+    pub(crate) fn run(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF], num_workgroups: u32) -> Result<Vec<EF>> {
         let device = self.gpu.device();
-        let pipeline = self.gpu.pipeline(Kernel::FieldOps, 0, None, false)?;
+        let kernel = self.gpu.kernel(&Key::fixed(Kernel::FieldOps, 0))?;
+        let pipeline = &kernel.pipeline;
         let bytes = 16 * a.len() as u64;
         let buffer = |label, size, usage| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
@@ -86,9 +106,9 @@ impl FieldOps {
             });
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("field_ops") });
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&pipeline);
+            pass.set_pipeline(pipeline);
             pass.set_bind_group(0, &bind_group, &[]);
-            pass.dispatch_workgroups(a.len().div_ceil(256) as u32, 1, 1);
+            pass.dispatch_workgroups(num_workgroups, 1, 1);
             drop(pass);
             encoder.copy_buffer_to_buffer(&out, 0, &buffer_out, 0, bytes);
             let submission = queue.submit([encoder.finish()]);

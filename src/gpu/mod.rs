@@ -7,11 +7,18 @@ mod field_ops;
 mod pipelines;
 mod plain_read;
 mod readback;
+mod timestamps;
 mod trace;
 
-pub(crate) use self::executor::{Executor, Submission};
+#[doc(hidden)]
+pub use self::pipelines::EditShader;
 pub use self::{
     context::{Gpu, GpuOptions},
     field_ops::{FieldOp, FieldOps},
     trace::{Layout, Matrix, Trace},
+};
+pub(crate) use self::{
+    executor::{Executor, Submission},
+    pipelines::{Compiled, Key},
+    trace::Piece,
 };

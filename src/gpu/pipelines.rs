@@ -1,69 +1,159 @@
-//! Pipelines, compiled at their first use and shared by everything that runs on a device.
+//! Kernels, compiled at their first use and shared by everything that runs on a device.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use super::Gpu;
 use crate::{
     error::Result,
+    recording::{Dispatch, ProgramText},
     shaders::{Kernel, Variant},
 };
 
-/// What a pipeline is compiled from: kernel, number of trace windows, generated program and whether that reads traces by 16-byte loads.
-type Key = (Kernel, u32, Option<Arc<str>>, bool);
+/// Generated kernels that a device keeps. Where a process meets more programs than that, those used longest ago are compiled anew.
+const MAX_GENERATED: usize = 1024;
 
-/// The same with the program's address in place of its text; a clone of the program is kept with it, so that the address stays its own.
-type AddressKey = (Kernel, u32, usize, bool);
+/// What a kernel is compiled from, on one device.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub kernel: Kernel,
+    /// Trace windows.
+    pub slots: u32,
+    /// The generated part of a coset pass.
+    pub program: Option<ProgramText>,
+    /// Whether a coset pass reads all its traces by 16-byte loads.
+    pub quads: bool,
+}
 
-/// The pipelines of one device.
+impl Key {
+    /// A kernel that is not generated.
+    pub fn fixed(kernel: Kernel, slots: u32) -> Self {
+        Self { kernel, slots, program: None, quads: false }
+    }
+
+    /// The kernel of a dispatch.
+    pub fn of(dispatch: &Dispatch) -> Self {
+        Self { kernel: dispatch.kernel, slots: dispatch.traces.len() as u32, program: dispatch.program.clone(), quads: dispatch.quads }
+    }
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub pipeline: wgpu::ComputePipeline,
+    answered: AtomicBool,
+}
+
+impl Compiled {
+    /// Whether it gave its known answer.
+    pub fn answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+
+    /// Notes that it did.
+    pub fn set_answered(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+}
+
+/// The kernels of one device.
 #[derive(Debug, Default)]
 pub(crate) struct Pipelines(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    by_text: HashMap<Key, wgpu::ComputePipeline>,
-    /// The same without hashing a text.
-    by_address: HashMap<AddressKey, (Option<Arc<str>>, wgpu::ComputePipeline)>,
+    kernels: HashMap<Key, Entry>,
+    num_generated: usize,
+    /// Counts look-ups.
+    clock: u64,
 }
 
-impl Gpu {
-    /// The pipeline of a kernel with a number of trace windows. Compiles it at its first use and says at debug how long that took.
-    pub(crate) fn pipeline(&self, kernel: Kernel, slots: u32, program: Option<&Arc<str>>, quads: bool) -> Result<wgpu::ComputePipeline> {
-        let address = (kernel, slots, program.map_or(0, |program| program.as_ptr().addr()), quads);
-        let mut pipelines = self.pipelines().0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((_, pipeline)) = pipelines.by_address.get(&address) {
-            return Ok(pipeline.clone());
-        }
-        let key = (kernel, slots, program.cloned(), quads);
-        let pipeline = match pipelines.by_text.get(&key) {
-            Some(pipeline) => pipeline.clone(),
-            None => {
-                let start = Instant::now();
-                let pipeline = compile(self, Variant { kernel, form: self.field_form(), slots }, program, quads)?;
-                let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-                tracing::debug!(kernel = kernel.name(), slots, milliseconds, "compiled a kernel");
-                pipelines.by_text.insert(key, pipeline.clone());
-                pipeline
+#[derive(Debug, Default)]
+struct Entry {
+    /// Empty until it is compiled. This lock spans the compilation, the cache's does not: who wants another kernel does not wait, and
+    /// nothing that wants this one can run on the compiling thread.
+    kernel: Arc<Mutex<Option<Arc<Compiled>>>>,
+    last_used: u64,
+}
+
+impl Known {
+    fn entry(&mut self, key: &Key) -> &mut Entry {
+        self.clock += 1;
+        if !self.kernels.contains_key(key) {
+            if key.program.is_some() {
+                self.num_generated += 1;
+                if self.num_generated > MAX_GENERATED {
+                    self.forget_oldest();
+                }
             }
-        };
-        pipelines.by_address.insert(address, (program.cloned(), pipeline.clone()));
-        Ok(pipeline)
+            self.kernels.insert(key.clone(), Entry::default());
+        }
+        let entry = self.kernels.get_mut(key).expect("just there");
+        entry.last_used = self.clock;
+        entry
+    }
+
+    fn forget_oldest(&mut self) {
+        let generated = self.kernels.iter().filter(|(key, _)| key.program.is_some());
+        if let Some(oldest) = generated.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone()) {
+            self.kernels.remove(&oldest);
+            self.num_generated -= 1;
+        }
     }
 }
 
-fn compile(gpu: &Gpu, variant: Variant, program: Option<&Arc<str>>, quads: bool) -> Result<wgpu::ComputePipeline> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner) // what is guarded is valid at all times
+}
+
+impl Gpu {
+    /// A kernel. Compiles it at its first use and says at debug how long that took.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`](crate::Error::DeviceLimit) for a kernel that the device has no room for; [`Error::Device`](crate::Error::Device)
+    /// if the driver refuses it; [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub(crate) fn kernel(&self, key: &Key) -> Result<Arc<Compiled>> {
+        let slot = Arc::clone(&lock(&self.pipelines().0).entry(key).kernel);
+        let mut kernel = lock(&slot);
+        if let Some(kernel) = &*kernel {
+            return Ok(Arc::clone(kernel));
+        }
+        let variant = Variant { kernel: key.kernel, form: self.field_form(), slots: key.slots };
+        self.limits().check_kernel(variant)?;
+        let start = Instant::now();
+        let pipeline = compile(self, variant, key)?;
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        tracing::debug!(kernel = variant.kernel.name(), slots = key.slots, milliseconds, "compiled a kernel");
+        Ok(Arc::clone(kernel.insert(Arc::new(Compiled { pipeline, answered: AtomicBool::new(false) }))))
+    }
+
+    /// Kernels that are kept.
+    #[doc(hidden)]
+    pub fn num_kernels(&self) -> usize {
+        lock(&self.pipelines().0).kernels.len()
+    }
+}
+
+fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeline> {
     let name = variant.kernel.name();
-    let source = program.map_or_else(|| variant.source(), |program| variant.source_with(program));
+    let mut source = key.program.as_ref().map_or_else(|| variant.source(), |program| variant.source_with(program));
+    if let Some(EditShader(edit)) = &gpu.options().edit_shader {
+        source = edit(variant.kernel, source);
+    }
     gpu.checked("a kernel", || {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
-        let module = if gpu.shader_checks() {
+        let module = if gpu.options().shader_checks {
             gpu.device().create_shader_module(descriptor)
         } else {
-            // SAFETY: every index is derived from tables that `round0` builds and checks against the bound ranges; the whole test
-            // suite also runs with the checks on.
+            // SAFETY: every index is derived from tables that `round0` builds and checks against the bound ranges. `tests/fence.rs` runs
+            // every kernel with each storage access compared with its binding's length, and all loops are counted in `plan::steps`.
             unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let mut constants = vec![];
@@ -71,7 +161,7 @@ fn compile(gpu: &Gpu, variant: Variant, program: Option<&Arc<str>>, quads: bool)
             constants.push(("LOG_WINDOW", f64::from(gpu.limits().log_window())));
         }
         if variant.kernel == Kernel::CosetPass {
-            constants.push(("QUADS", f64::from(u8::from(quads))));
+            constants.push(("QUADS", f64::from(u8::from(key.quads))));
         }
         gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
@@ -86,4 +176,39 @@ fn compile(gpu: &Gpu, variant: Variant, program: Option<&Arc<str>>, quads: bool)
             cache: None,
         })
     })
+}
+
+/// A change of a kernel's text.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct EditShader(pub Arc<dyn Fn(Kernel, String) -> String + Send + Sync>);
+
+impl fmt::Debug for EditShader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EditShader(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts that come again are found, whoever made them; of others, the latest are kept.
+    #[test]
+    fn the_cache_is_bounded_and_knows_texts() {
+        let mut known = Known::default();
+        let key = |i: usize| {
+            let program = Some(ProgramText::new(format!("program {i}")));
+            Key { kernel: Kernel::CosetPass, slots: 1, program, quads: false }
+        };
+        known.entry(&Key::fixed(Kernel::DualReduce, 0));
+        for i in 0..3 * MAX_GENERATED {
+            let first = Arc::clone(&known.entry(&key(i)).kernel);
+            assert!(Arc::ptr_eq(&first, &known.entry(&key(i)).kernel));
+            known.entry(&key(0));
+        }
+        assert_eq!(known.kernels.len(), 1 + MAX_GENERATED);
+        assert!(known.kernels.contains_key(&key(0)) && !known.kernels.contains_key(&key(1)));
+        assert!(known.kernels.contains_key(&Key::fixed(Kernel::DualReduce, 0)));
+    }
 }

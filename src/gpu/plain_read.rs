@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Gpu, readback};
+use super::{Gpu, pipelines::Key, readback};
 use crate::{error::Result, shaders::Kernel};
 
 /// `READ_PER_WORKGROUP` of `wgsl/plain_read.wgsl`, in bytes.
@@ -20,7 +20,8 @@ impl Gpu {
         let wanted: u64 = if software { 64 << 20 } else { 1 << 30 };
         let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).clamp(1, 65535);
         let bytes = num_workgroups * BYTES_PER_WORKGROUP;
-        let pipeline = self.pipeline(Kernel::PlainRead, 0, None, false)?;
+        let kernel = self.kernel(&Key::fixed(Kernel::PlainRead, 0))?;
+        let pipeline = &kernel.pipeline;
         let device = self.device();
         self.checked("plain_read", || {
             let buffer = |label, size, usage| {
@@ -30,10 +31,7 @@ impl Gpu {
             let out = buffer("plain_read out", 16 * num_workgroups, wgpu::BufferUsages::STORAGE);
             let times = buffer("times", 16, wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
             let times_out = buffer("times out", 16, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-            let queries = self.has_timestamps().then(|| {
-                let ty = wgpu::QueryType::Timestamp;
-                device.create_query_set(&wgpu::QuerySetDescriptor { label: Some("plain_read"), ty, count: 2 })
-            });
+            let timestamps = self.timestamps(2);
             let entries = [&input, &out]
                 .into_iter()
                 .enumerate()
@@ -46,18 +44,18 @@ impl Gpu {
                 let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some("plain_read"),
-                    timestamp_writes: queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
+                    timestamp_writes: timestamps.map(|(query_set, first)| wgpu::ComputePassTimestampWrites {
                         query_set,
-                        beginning_of_pass_write_index: Some(0),
-                        end_of_pass_write_index: Some(1),
+                        beginning_of_pass_write_index: Some(first),
+                        end_of_pass_write_index: Some(first + 1),
                     }),
                 });
-                pass.set_pipeline(&pipeline);
+                pass.set_pipeline(pipeline);
                 pass.set_bind_group(0, &bind_group, &[]);
                 pass.dispatch_workgroups(num_workgroups as u32, 1, 1);
                 drop(pass);
-                if let Some(queries) = &queries {
-                    encoder.resolve_query_set(queries, 0..2, &times, 0);
+                if let Some((queries, first)) = timestamps {
+                    encoder.resolve_query_set(queries, first..first + 2, &times, 0);
                     encoder.copy_buffer_to_buffer(&times, 0, &times_out, 0, 16);
                 }
                 let start = Instant::now();
@@ -68,7 +66,7 @@ impl Gpu {
                 let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&readback::read(self, &times_out, mapping, 16)?);
                 let period = f64::from(self.queue().get_timestamp_period());
                 let gpu = Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64);
-                best = best.min(if queries.is_some() && gpu > Duration::ZERO { gpu } else { wall });
+                best = best.min(if timestamps.is_some() && gpu > Duration::ZERO { gpu } else { wall });
             }
             Ok(bytes as f64 / best.as_secs_f64())
         })?

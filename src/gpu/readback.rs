@@ -30,8 +30,7 @@ impl Mapping {
 
 /// Blocks until a submission is done.
 pub(crate) fn wait(gpu: &Gpu, submission: wgpu::SubmissionIndex) -> Result<()> {
-    let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-    gpu.device().poll(poll).map(|_| ()).map_err(|error| lost(gpu, error.to_string()))
+    gpu.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
 }
 
 /// The first bytes of a buffer whose read mapping was asked for; unmaps it.
@@ -48,5 +47,5 @@ pub(crate) fn read(gpu: &Gpu, buffer: &wgpu::Buffer, mapping: Mapping, bytes: u6
 
 /// A lost device, with its own reason where it gave one.
 pub(crate) fn lost(gpu: &Gpu, otherwise: String) -> Error {
-    Error::DeviceLost { reason: gpu.lost().unwrap_or(otherwise) }
+    Error::DeviceLost { reason: gpu.lost().map_or(otherwise, str::to_owned) }
 }

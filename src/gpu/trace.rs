@@ -1,6 +1,6 @@
 //! Traces on the device.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use p3_matrix::dense::RowMajorMatrix;
 
@@ -8,6 +8,7 @@ use super::Gpu;
 use crate::{
     error::{Error, Result},
     field::{self, F, P},
+    plan::launch::check_height,
 };
 
 /// The order of a matrix's cells.
@@ -60,71 +61,89 @@ impl<'a> From<&'a openvm_stark_backend::prover::ColMajorMatrix<F>> for Matrix<'a
 #[derive(Clone, Debug)]
 pub struct Trace {
     gpu: Gpu,
-    buffer: Arc<wgpu::Buffer>,
-    first_word: u64,
+    /// In the order of their columns, which together are all. A row-major matrix has one at most.
+    pieces: Arc<[Piece]>,
     width: usize,
     height: usize,
     layout: Layout,
+}
+
+/// Consecutive columns that lie in one buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub buffer: Arc<wgpu::Buffer>,
+    pub first_word: u64,
+    pub columns: Range<usize>,
 }
 
 /// Matrices of one upload start at multiples of this many words, for aligned wide loads.
 const ALIGN_WORDS: u64 = 64;
 
 impl Trace {
-    /// Uploads matrices into one device buffer, as they are: no conversion, no transposition; on devices that share the host's memory one
-    /// copy, into the place where kernels read. AIRs whose traces share a buffer share
-    /// dispatches, so upload together what is evaluated together.
+    /// Uploads matrices as they are: no conversion, no transposition; on devices that share the host's memory one copy, into the place where
+    /// kernels read. They share a device buffer as far as one holds them; a column-major matrix that no buffer holds is cut between columns.
+    /// AIRs whose traces share a buffer share dispatches, so upload together what is evaluated together.
     ///
     /// # Shapes
     /// `values.len()` = `width * height`, `height` a power of two; a matrix without columns has height 1.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::Height`], [`Error::DeviceLimit`] if the buffer would be too large, [`Error::Device`].
+    /// [`Error::Length`], [`Error::Height`], [`Error::DeviceLimit`] if no buffer holds a row-major matrix or a column, [`Error::Device`],
+    /// [`Error::DeviceLost`].
     pub fn upload(gpu: &Gpu, matrices: &[Matrix<'_>]) -> Result<Vec<Self>> {
-        let mut num_words = 0u64;
-        let mut places = Vec::with_capacity(matrices.len());
-        for (i, matrix) in matrices.iter().enumerate() {
-            let air = || format!("matrix {i}");
-            let height = height(air, matrix.values.len(), matrix.width)?;
-            places.push((num_words, height));
-            num_words += (matrix.values.len() as u64).next_multiple_of(ALIGN_WORDS);
-        }
-        let bytes = 4 * num_words.max(ALIGN_WORDS);
-        if bytes > gpu.limits().buffer_bytes {
-            return Err(Error::DeviceLimit {
-                air: format!("{} matrices", matrices.len()),
-                kernel: "upload",
-                what: "bytes of one buffer",
-                requested: bytes,
-                limit: gpu.limits().buffer_bytes,
-            });
-        }
-        // A mappable buffer is filled in place; another through a staging buffer of its size, and a copy on the device.
-        let mappable = if gpu.writes_in_place() { wgpu::BufferUsages::MAP_WRITE } else { wgpu::BufferUsages::empty() };
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | mappable;
-        let buffer = gpu.checked("a trace buffer", || {
-            let buffer =
-                gpu.device().create_buffer(&wgpu::BufferDescriptor { label: Some("trace"), size: bytes, usage, mapped_at_creation: true });
-            if let Ok(mut mapped) = buffer.slice(..).get_mapped_range_mut() {
-                for (matrix, &(first_word, _)) in matrices.iter().zip(&places) {
-                    let words: &[u8] = bytemuck::cast_slice(field::words(matrix.values));
-                    let begin = 4 * first_word as usize;
-                    mapped.slice(begin..begin + words.len()).copy_from_slice(words);
+        let heights = heights(matrices)?;
+        let (places, buffer_words) = place(matrices, &heights, gpu.limits().buffer_bytes / 4)?;
+        Self::upload_to(gpu, matrices, &heights, &places, &buffer_words)
+    }
+
+    /// Uploads matrices spread over so many buffers: of a column-major one a share of its columns in each, row-major ones in turn.
+    pub(crate) fn scatter(gpu: &Gpu, matrices: &[Matrix<'_>], num_buffers: u32) -> Result<Vec<Self>> {
+        let heights = heights(matrices)?;
+        let num_buffers = num_buffers as usize;
+        let (mut places, mut used) = (Vec::new(), vec![0u64; num_buffers]);
+        for (i, (matrix, &height)) in matrices.iter().zip(&heights).enumerate() {
+            for (buffer, used) in used.iter_mut().enumerate() {
+                let columns = match matrix.layout {
+                    Layout::ColMajor => matrix.width * buffer / num_buffers..matrix.width * (buffer + 1) / num_buffers,
+                    Layout::RowMajor if i % num_buffers == buffer => 0..matrix.width,
+                    Layout::RowMajor => continue,
+                };
+                let num_words = (columns.len() * height) as u64;
+                if num_words > 0 {
+                    places.push(Place { matrix: i, columns, buffer, first_word: *used });
+                    *used += num_words.next_multiple_of(ALIGN_WORDS);
                 }
             }
-            buffer.unmap();
-            buffer
-        })?;
-        let buffer = Arc::new(buffer);
-        let trace = |(matrix, &(first_word, height)): (&Matrix<'_>, &(u64, usize))| Self {
-            gpu: gpu.clone(),
-            buffer: Arc::clone(&buffer),
-            first_word,
-            width: matrix.width,
-            height,
-            layout: matrix.layout,
+        }
+        let buffer_words: Vec<u64> = used.into_iter().map(|used| used.max(ALIGN_WORDS)).collect();
+        let (requested, limit) = (4 * buffer_words.iter().max().copied().unwrap_or(0), gpu.limits().buffer_bytes);
+        if requested > limit {
+            let (air, what) = (format!("{} matrices", matrices.len()), "bytes of one buffer");
+            return Err(Error::DeviceLimit { air, kernel: "upload", what, requested, limit });
+        }
+        Self::upload_to(gpu, matrices, &heights, &places, &buffer_words)
+    }
+
+    fn upload_to(gpu: &Gpu, matrices: &[Matrix<'_>], heights: &[usize], places: &[Place], buffer_words: &[u64]) -> Result<Vec<Self>> {
+        let buffers = buffer_words.iter().enumerate().map(|(i, &num_words)| {
+            let content = places.iter().filter(|place| place.buffer == i).map(|place| {
+                let height = heights[place.matrix];
+                let cells = place.columns.start * height..place.columns.end * height;
+                (place.first_word, field::words(&matrices[place.matrix].values[cells]))
+            });
+            filled_buffer(gpu, num_words, content).map(Arc::new)
+        });
+        let buffers: Vec<Arc<wgpu::Buffer>> = buffers.collect::<Result<_>>()?;
+        let mut pieces: Vec<Vec<Piece>> = vec![Vec::new(); matrices.len()];
+        for place in places {
+            let buffer = Arc::clone(&buffers[place.buffer]);
+            pieces[place.matrix].push(Piece { buffer, first_word: place.first_word, columns: place.columns.clone() });
+        }
+        let trace = |((matrix, &height), pieces): ((&Matrix<'_>, &usize), Vec<Piece>)| {
+            let (gpu, pieces) = (gpu.clone(), pieces.into());
+            Self { gpu, pieces, width: matrix.width, height, layout: matrix.layout }
         };
-        Ok(matrices.iter().zip(&places).map(trace).collect())
+        Ok(matrices.iter().zip(heights).zip(pieces).map(trace).collect())
     }
 
     /// Uploads one matrix. See [`Trace::upload`].
@@ -153,20 +172,21 @@ impl Trace {
     ///
     /// # Errors
     /// [`Error::Height`]; [`Error::TooFew`] if the buffer, down to a multiple of 16 bytes, ends before the matrix;
-    /// [`Error::Unsupported`] without `STORAGE` usage.
+    /// [`Error::DeviceLimit`] for more than `2^32 - 1` columns; [`Error::Unsupported`] without `STORAGE` usage.
     pub fn from_buffer(gpu: &Gpu, buffer: Arc<wgpu::Buffer>, first_word: u64, width: usize, height: usize, layout: Layout) -> Result<Self> {
-        let name = || "caller's buffer".to_owned();
-        if !height.is_power_of_two() {
-            return Err(Error::Height { air: name(), requested: height });
-        }
-        let (needed, there) = (first_word as usize + width * height, (buffer.size() / 16 * 4) as usize);
+        let name = "caller's buffer";
+        check_shape(name, width, height)?;
+        // Sizes come from outside: what does not fit 128 bits cannot be asked for.
+        let (needed, there) = (u128::from(first_word) + width as u128 * height as u128, u128::from(buffer.size() / 16 * 4));
         if needed > there {
-            return Err(Error::TooFew { air: name(), what: "words", requested: there, limit: needed });
+            let limit = needed.try_into().unwrap_or(usize::MAX);
+            return Err(Error::TooFew { air: name.into(), what: "words", requested: there as usize, limit });
         }
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(Error::Unsupported { air: name(), what: "the buffer has no STORAGE usage".into() });
+            return Err(Error::Unsupported { air: name.into(), what: "the buffer has no STORAGE usage".into() });
         }
-        Ok(Self { gpu: gpu.clone(), buffer, first_word, width, height, layout })
+        let pieces = Arc::new([Piece { buffer, first_word, columns: 0..width }]);
+        Ok(Self { gpu: gpu.clone(), pieces, width, height, layout })
     }
 
     /// Columns.
@@ -184,22 +204,36 @@ impl Trace {
         self.layout
     }
 
-    /// The device buffer that holds a column-major matrix's column, and the word at which the column starts.
+    /// The device buffer that holds a column, and the word at which the column starts.
+    ///
+    /// # Panics
+    /// If there is no such column.
     pub fn location(&self, column: usize) -> (&wgpu::Buffer, u64) {
-        let offset = if self.layout == Layout::ColMajor { column * self.height } else { column };
-        (&self.buffer, self.first_word + offset as u64)
+        let piece = self.piece(self.piece_of(column));
+        (&piece.buffer, self.origin(piece).wrapping_add(column as u64 * u64::from(self.strides().1)))
     }
 
     pub(crate) fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    pub(crate) fn buffer(&self) -> &Arc<wgpu::Buffer> {
-        &self.buffer
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
-    pub(crate) fn first_word(&self) -> u64 {
-        self.first_word
+    pub(crate) fn piece(&self, piece_idx: usize) -> &Piece {
+        &self.pieces[piece_idx]
+    }
+
+    /// Which piece holds a column.
+    pub(crate) fn piece_of(&self, column: usize) -> usize {
+        self.pieces.partition_point(|piece| piece.columns.end <= column)
+    }
+
+    /// The word of the piece's buffer at which the matrix's cell (0, 0) would be. Wraps below zero for a later piece of a matrix: only sums
+    /// with a cell of the piece are used.
+    pub(crate) fn origin(&self, piece: &Piece) -> u64 {
+        piece.first_word.wrapping_sub(piece.columns.start as u64 * self.height as u64)
     }
 
     /// Words between a cell and the one below it, and the one right of it.
@@ -211,18 +245,132 @@ impl Trace {
     }
 }
 
-fn height(air: impl Fn() -> String, len: usize, width: usize) -> Result<usize> {
+/// Where an upload puts consecutive columns of a matrix.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    matrix: usize,
+    columns: Range<usize>,
+    buffer: usize,
+    first_word: u64,
+}
+
+/// Places matrices one behind another in as few buffers of `buffer_words` as keep a matrix whole where one buffer holds it. The result is
+/// each piece's place, and the words of each buffer.
+fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Result<(Vec<Place>, Vec<u64>)> {
+    let mut places = Vec::new();
+    let mut used = vec![0u64];
+    for (i, (matrix, &height)) in matrices.iter().zip(heights).enumerate() {
+        if *used.last().expect("one at least") + matrix.values.len() as u64 > buffer_words {
+            used.push(0);
+        }
+        let mut begin = 0;
+        while begin < matrix.width {
+            let first_word = *used.last().expect("one at least");
+            let free = buffer_words.saturating_sub(first_word);
+            let that_fit = match matrix.layout {
+                Layout::ColMajor => (free / height as u64).min((matrix.width - begin) as u64) as usize,
+                Layout::RowMajor if matrix.values.len() as u64 <= free => matrix.width,
+                Layout::RowMajor => 0,
+            };
+            if that_fit == 0 {
+                if first_word == 0 {
+                    let words = if matrix.layout == Layout::ColMajor { height } else { matrix.values.len() };
+                    let (air, what) = (format!("matrix {i}"), "bytes of one buffer");
+                    return Err(Error::DeviceLimit { air, kernel: "upload", what, requested: 4 * words as u64, limit: 4 * buffer_words });
+                }
+                used.push(0);
+                continue;
+            }
+            let columns = begin..begin + that_fit;
+            begin = columns.end;
+            let num_words = (columns.len() * height) as u64;
+            places.push(Place { matrix: i, columns, buffer: used.len() - 1, first_word });
+            *used.last_mut().expect("one at least") += num_words.next_multiple_of(ALIGN_WORDS);
+        }
+    }
+    // The last matrix need not be followed by an aligned one.
+    let words = used.into_iter().map(|used| used.clamp(ALIGN_WORDS.min(buffer_words), buffer_words)).collect();
+    Ok((places, words))
+}
+
+/// A buffer with these words at these places. A mappable buffer is filled in place; another through a staging buffer of its size, and a
+/// copy on the device.
+fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u64, &'a [u32])>) -> Result<wgpu::Buffer> {
+    let mappable = if gpu.writes_in_place() { wgpu::BufferUsages::MAP_WRITE } else { wgpu::BufferUsages::empty() };
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | mappable;
+    let size = 4 * num_words;
+    gpu.checked("a trace buffer", || {
+        let descriptor = wgpu::BufferDescriptor { label: Some("trace"), size, usage, mapped_at_creation: true };
+        let buffer = gpu.device().create_buffer(&descriptor);
+        let mut mapped = (buffer.slice(..).get_mapped_range_mut())
+            .map_err(|error| gpu.lost_or(Error::Device { what: "a trace buffer's memory", reason: error.to_string() }))?;
+        for (first_word, words) in content {
+            let bytes: &[u8] = bytemuck::cast_slice(words);
+            let begin = 4 * first_word as usize;
+            mapped.slice(begin..begin + bytes.len()).copy_from_slice(bytes);
+        }
+        drop(mapped);
+        buffer.unmap();
+        Ok(buffer)
+    })?
+}
+
+/// The matrices' heights.
+fn heights(matrices: &[Matrix<'_>]) -> Result<Vec<usize>> {
+    matrices.iter().enumerate().map(|(i, matrix)| height(&format!("matrix {i}"), matrix.values.len(), matrix.width)).collect()
+}
+
+/// A matrix's height from its number of cells.
+fn height(air: &str, len: usize, width: usize) -> Result<usize> {
+    let length = |what, limit| Error::Length { air: air.into(), what, requested: len, limit };
     if width == 0 {
-        return if len == 0 {
-            Ok(1)
-        } else {
-            Err(Error::Length { air: air(), what: "a matrix without columns", requested: len, limit: 0 })
-        };
+        return if len == 0 { Ok(1) } else { Err(length("a matrix without columns", 0)) };
     }
     if !len.is_multiple_of(width) {
-        let limit = len.next_multiple_of(width);
-        return Err(Error::Length { air: air(), what: "a matrix", requested: len, limit });
+        return Err(length("a matrix", len.checked_next_multiple_of(width).unwrap_or(usize::MAX)));
     }
-    let height = len / width;
-    if height.is_power_of_two() { Ok(height) } else { Err(Error::Height { air: air(), requested: height }) }
+    check_shape(air, width, len / width)?;
+    Ok(len / width)
+}
+
+/// Refuses what has no 32-bit indices of rows and columns.
+fn check_shape(air: &str, width: usize, height: usize) -> Result<()> {
+    check_height(air, height)?;
+    if u32::try_from(width).is_ok() {
+        return Ok(());
+    }
+    let (air, what, limit) = (air.into(), "columns", u32::MAX.into());
+    Err(Error::DeviceLimit { air, kernel: "upload", what, requested: width as u64, limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use p3_field::PrimeCharacteristicRing;
+
+    use super::*;
+
+    #[test]
+    fn matrices_share_buffers_and_are_cut_only_where_they_must() {
+        let cells = vec![F::ZERO; 1 << 12];
+        let matrix = |width: usize, height: usize| Matrix::col_major(&cells[..width * height], width);
+        let place_all = |matrices: &[Matrix<'_>], buffer_words| {
+            let heights: Vec<usize> = matrices.iter().map(|m| height("m", m.values.len(), m.width).unwrap()).collect();
+            let (places, words) = place(matrices, &heights, buffer_words).unwrap();
+            (places.into_iter().map(|p| (p.matrix, p.columns, p.buffer, p.first_word)).collect::<Vec<_>>(), words)
+        };
+        let (places, words) = place_all(&[matrix(3, 8), matrix(0, 1), matrix(2, 32)], 1 << 12);
+        assert_eq!((places, words), (vec![(0, 0..3, 0, 0), (2, 0..2, 0, 64)], vec![128]));
+        // The second fits a buffer of its own; the third fits none, and the fourth goes behind its end.
+        let (places, words) = place_all(&[matrix(2, 64), matrix(4, 64), matrix(9, 64), matrix(1, 2)], 256);
+        assert_eq!(places, [(0, 0..2, 0, 0), (1, 0..4, 1, 0), (2, 0..4, 2, 0), (2, 4..8, 3, 0), (2, 8..9, 4, 0), (3, 0..1, 4, 64)]);
+        assert_eq!(words, [128, 256, 256, 256, 128]);
+        assert_eq!(place_all(&[], 256).1, [64]);
+
+        let row_major = Matrix::row_major(&cells[..512], 8);
+        for (matrix, requested) in [(row_major, 4 * 512), (matrix(2, 512), 4 * 512)] {
+            let height = matrix.values.len() / matrix.width;
+            let error = place(&[matrix], &[height], 256).unwrap_err();
+            assert!(matches!(error, Error::DeviceLimit { requested: r, limit: 1024, .. } if r == requested), "{error}");
+        }
+    }
 }

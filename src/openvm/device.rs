@@ -1,13 +1,10 @@
 //! The prover's device: OpenVM's CPU device, with LogUp round 0 on a [`Gpu`].
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
-    FiatShamirTranscript,
+    FiatShamirTranscript, StarkProtocolConfig,
     keygen::types::MultiStarkProvingKey,
     proof::{BatchConstraintProof, GkrProof, StackingProof, WhirProof},
     prover::{
@@ -16,11 +13,11 @@ use openvm_stark_backend::{
     },
 };
 use p3_matrix::dense::RowMajorMatrix;
-use tracing::{info_span, warn};
+use tracing::{debug, info_span, warn};
 
 use super::{Digest, SC, WgpuProverError, key_plan::KeyPlan, lock, logup::LogupRound0Stats, rap};
 use crate::{
-    Gpu, Layout, Round0, Round0Options,
+    Error, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, WarmUp,
     field::{EF, F},
 };
 
@@ -30,7 +27,8 @@ type PcsData = <Backend as ProverBackend>::PcsData;
 /// A prover device for OpenVM's row-major CPU backend: LogUp round 0 of all AIRs is one call on a [`Gpu`], the rest of the constraint
 /// stage runs here on the CPU, commitments and openings are the stock CPU device's.
 ///
-/// Clones share the GPU, the plans and the statistics. Proofs on clones wait for each other only in LogUp round 0.
+/// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
+/// pool: no lock is held while a proof computes or waits. Each has the columns that its interactions read on the device.
 #[derive(Clone)]
 pub struct WgpuDevice {
     cpu: CpuDevice<SC>,
@@ -38,23 +36,43 @@ pub struct WgpuDevice {
 }
 
 struct Shared {
-    engine: Mutex<Round0>,
-    /// By the hash of the verifying key, which has all that a plan depends on.
-    plans: Mutex<HashMap<Digest, Arc<KeyPlan>>>,
+    engine: Round0,
+    /// The latest keys' plans, those used last first.
+    plans: Mutex<Vec<Arc<Planned>>>,
     last_stats: Mutex<Option<LogupRound0Stats>>,
 }
 
+/// A key's plan, and what making it ready did.
+struct Planned {
+    key_plan: KeyPlan,
+    warm_up: WarmUp,
+}
+
+/// Keys whose plans a device keeps.
+const MAX_KEYS: usize = 8;
+
 impl WgpuDevice {
     /// A device for this configuration on this GPU.
-    pub fn new(config: SC, gpu: &Gpu) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::SkipDomain`] for a configuration whose `l_skip` is above [`MAX_L_SKIP`]; [`Error::DeviceLost`] and [`Error::WrongAnswer`] for
+    /// a GPU that cannot be used any more.
+    pub fn new(config: SC, gpu: &Gpu) -> crate::Result<Self> {
         Self::with_options(config, gpu, Round0Options::default())
     }
 
     /// A device with chosen options for round 0.
-    pub fn with_options(config: SC, gpu: &Gpu, options: Round0Options) -> Self {
-        let engine = Mutex::new(Round0::with_options(gpu, options));
-        let shared = Shared { engine, plans: Mutex::default(), last_stats: Mutex::default() };
-        Self { cpu: CpuDevice::new(config), shared: Arc::new(shared) }
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(config: SC, gpu: &Gpu, options: Round0Options) -> crate::Result<Self> {
+        let l_skip = config.params().l_skip;
+        if l_skip > MAX_L_SKIP {
+            return Err(Error::SkipDomain { air: "(every AIR)".into(), requested: l_skip, limit: MAX_L_SKIP });
+        }
+        gpu.usable()?;
+        let shared = Shared { engine: Round0::with_options(gpu, options), plans: Mutex::default(), last_stats: Mutex::default() };
+        Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared) })
     }
 
     /// The protocol's configuration.
@@ -62,34 +80,51 @@ impl WgpuDevice {
         self.cpu.config()
     }
 
+    /// The GPU.
+    pub fn gpu(&self) -> &Gpu {
+        self.shared.engine.gpu()
+    }
+
     /// What LogUp round 0 of the latest proof did; `None` before the first.
     pub fn last_round0_stats(&self) -> Option<LogupRound0Stats> {
         lock(&self.shared.last_stats).clone()
     }
 
-    /// Plans a proving key's AIRs and compiles their kernels, so that the first proof does not. Done once per key, whoever asks first:
-    /// [`DeviceDataTransporter::transport_pk_to_device`] calls this, and a proof does for a key that came another way.
+    /// Plans a proving key's AIRs, compiles their kernels and has them give known answers ([`Round0::warm_up`]), so that the first proof does
+    /// not. Done once per key, whoever asks first: [`DeviceDataTransporter::transport_pk_to_device`] calls this, and a proof does for a key
+    /// that came another way. The result is what was done when the key was planned.
     ///
     /// # Errors
-    /// [`WgpuProverError::Air`] for an AIR that has no plan, [`WgpuProverError::Round0`] if the driver refuses a kernel.
-    pub fn prepare(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<(), WgpuProverError> {
-        self.plan(key).map(|_| ())
+    /// [`WgpuProverError::Air`] for an AIR that has no plan; [`WgpuProverError::Round0`] if the driver refuses a kernel, or if one computes
+    /// wrongly.
+    pub fn prepare(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<WarmUp, WgpuProverError> {
+        self.plan(key).map(|planned| planned.warm_up)
     }
 
-    fn plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Arc<KeyPlan>, WgpuProverError> {
+    /// The key's plan. Threads that ask for a new key at the same time each make it, rather than wait: planning is rayon's work, and a
+    /// thread that holds a lock over such work can be handed a task that wants the lock.
+    fn plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Arc<Planned>, WgpuProverError> {
+        let known = lock(&self.shared.plans).clone();
+        let planned = match known.into_iter().find(|planned| planned.key_plan.is_of(key)) {
+            Some(planned) => planned,
+            None => Arc::new(self.new_plan(key)?),
+        };
         let mut plans = lock(&self.shared.plans);
-        if let Some(plan) = plans.get(&key.vk_pre_hash) {
-            return Ok(Arc::clone(plan));
-        }
+        plans.retain(|other| !Arc::ptr_eq(other, &planned));
+        plans.insert(0, Arc::clone(&planned));
+        plans.truncate(MAX_KEYS);
+        Ok(planned)
+    }
+
+    fn new_plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Planned, WgpuProverError> {
         let _span = info_span!("plan_logup_round0").entered();
-        let plan = Arc::new(KeyPlan::new(key)?);
-        let round0_plans = plan.round0_plans();
+        let key_plan = KeyPlan::new(key)?;
+        let round0_plans = key_plan.round0_plans();
         let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();
-        lock(&self.shared.engine)
-            .warm_up(&round0_plans, Layout::ColMajor)
+        let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
-        plans.insert(key.vk_pre_hash, Arc::clone(&plan));
-        Ok(plan)
+        debug!(?warm_up);
+        Ok(Planned { key_plan, warm_up })
     }
 }
 
@@ -124,7 +159,7 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
     ) -> Result<(Self::PartialProof, Vec<EF>), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints", phase = "prover").entered();
         let plan = self.plan(mpk)?;
-        let (proof, stats) = rap::prove(transcript, &plan, mpk, ctx, &self.shared.engine)?;
+        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &self.shared.engine)?;
         *lock(&self.shared.last_stats) = Some(stats);
         Ok(proof)
     }

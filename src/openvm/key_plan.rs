@@ -2,7 +2,8 @@
 
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
-    keygen::types::StarkVerifyingKey,
+    air_builders::symbolic::SymbolicConstraintsDag,
+    keygen::types::{StarkVerifyingKey, StarkVerifyingParams},
     prover::{DeviceMultiStarkProvingKey, DeviceStarkProvingKey},
 };
 use p3_field::PrimeCharacteristicRing;
@@ -17,10 +18,46 @@ use crate::{
     plan::{Round0Plan, Strategy},
 };
 
-/// The plans of all AIRs of a proving key, in its order.
+/// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
 pub(super) struct KeyPlan {
     pub airs: Vec<AirPlan>,
+    l_skip: usize,
+    made_of: Vec<AirContent>,
+}
+
+/// What an [`AirPlan`] is made of. A key's stored hash does not tell: a caller may carry it along to a key whose AIRs have changed.
+#[derive(Debug)]
+struct AirContent {
+    name: String,
+    params: StarkVerifyingParams,
+    dag: SymbolicConstraintsDag<F>,
+    max_constraint_degree: u8,
+}
+
+impl AirContent {
+    fn of(key: &DeviceStarkProvingKey<CpuBackend<SC>>) -> Self {
+        let vk = &key.vk;
+        Self {
+            name: key.air_name.clone(),
+            params: vk.params.clone(),
+            dag: vk.symbolic_constraints.clone(),
+            max_constraint_degree: vk.max_constraint_degree,
+        }
+    }
+
+    fn is_of(&self, key: &DeviceStarkProvingKey<CpuBackend<SC>>) -> bool {
+        let params = |params: &StarkVerifyingParams| {
+            let width = &params.width;
+            (width.preprocessed, width.cached_mains.clone(), width.common_main, params.num_public_values, params.need_rot)
+        };
+        let (vk, dag) = (&key.vk, &key.vk.symbolic_constraints);
+        self.name == key.air_name
+            && self.max_constraint_degree == vk.max_constraint_degree
+            && params(&self.params) == params(&vk.params)
+            && self.dag.interactions == dag.interactions
+            && self.dag.constraints == dag.constraints
+    }
 }
 
 /// One AIR's plan.
@@ -74,8 +111,15 @@ impl KeyPlan {
     /// # Errors
     /// As [`Air::from_openvm`] and [`Round0Plan::new`], for the first AIR that has no plan.
     pub fn new(key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<Self> {
-        let airs = key.per_air.par_iter().map(|air| AirPlan::new(air, key.params.l_skip)).collect::<Result<_>>()?;
-        Ok(Self { airs })
+        let l_skip = key.params.l_skip;
+        let airs = key.per_air.par_iter().map(|air| AirPlan::new(air, l_skip)).collect::<Result<_>>()?;
+        Ok(Self { airs, l_skip, made_of: key.per_air.iter().map(AirContent::of).collect() })
+    }
+
+    /// Whether this is the plan of such a key: a comparison of all that it was made of, a millisecond for a VM's key.
+    pub fn is_of(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> bool {
+        let same_airs = || self.made_of.iter().zip(&key.per_air).all(|(content, air)| content.is_of(air));
+        self.l_skip == key.params.l_skip && self.made_of.len() == key.per_air.len() && same_airs()
     }
 
     /// The plans for round 0.

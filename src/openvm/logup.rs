@@ -1,13 +1,10 @@
 //! LogUp's half of round 0, on the device.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tracing::info_span;
 
-use super::{WgpuProverError, key_plan::LogupPlan, lock, rows::Rows};
+use super::{WgpuProverError, key_plan::LogupPlan, rows::Rows};
 use crate::{
     Eq, Instance, Matrix, Round0, Round0Stats, Trace,
     error::Error,
@@ -44,11 +41,10 @@ pub(super) type LogupPolys = [Vec<EF>; 2];
 
 /// The polynomials of all inputs, in their order: one upload of all traces, one call.
 pub(super) fn round0(
-    engine: &Mutex<Round0>,
+    engine: &Round0,
     inputs: &[LogupInput<'_>],
     beta_pows: &[EF],
 ) -> Result<(Vec<LogupPolys>, LogupRound0Stats), WgpuProverError> {
-    let mut engine = lock(engine);
     let start = Instant::now();
     let _span = info_span!("prover.rap_constraints.round0.logup", phase = "prover").entered();
     let failed = |source: Error| WgpuProverError::Round0 { airs: inputs.iter().map(|input| input.name.to_owned()).collect(), source };

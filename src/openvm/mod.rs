@@ -57,8 +57,11 @@ pub struct WgpuEngine<TS = CpuTranscript> {
 
 impl<TS> WgpuEngine<TS> {
     /// An engine on this GPU.
-    pub fn with_gpu(params: SystemParams, gpu: &Gpu) -> Self {
-        Self::with_device(WgpuDevice::new(BabyBearPoseidon2Config::default_from_params(params), gpu))
+    ///
+    /// # Errors
+    /// As [`WgpuDevice::new`].
+    pub fn with_gpu(params: SystemParams, gpu: &Gpu) -> Result<Self> {
+        Ok(Self::with_device(WgpuDevice::new(BabyBearPoseidon2Config::default_from_params(params), gpu)?))
     }
 
     /// An engine on this device.
@@ -66,12 +69,12 @@ impl<TS> WgpuEngine<TS> {
         Self { device, transcript: PhantomData }
     }
 
-    /// An engine on the process's default GPU, which the first engine opens and all share.
+    /// An engine on the process's default GPU, which the first engine opens and all share. After it was lost, the next engine opens another.
     ///
     /// # Errors
-    /// As [`Gpu::new`].
+    /// As [`Gpu::new`] and [`WgpuDevice::new`].
     pub fn try_new(params: SystemParams) -> Result<Self> {
-        Ok(Self::with_gpu(params, &default_gpu()?))
+        Self::with_gpu(params, &default_gpu()?)
     }
 }
 
@@ -80,13 +83,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The process's default GPU.
+/// The process's default GPU: the one that was opened last, unless it is lost.
 fn default_gpu() -> Result<Gpu> {
     static GPU: Mutex<Option<Gpu>> = Mutex::new(None);
     let mut gpu = lock(&GPU);
     match &*gpu {
-        Some(gpu) => Ok(gpu.clone()),
-        None => Ok(gpu.insert(Gpu::new(GpuOptions::default())?).clone()),
+        Some(gpu) if gpu.lost().is_none() => Ok(gpu.clone()),
+        _ => Ok(gpu.insert(Gpu::new(GpuOptions::default())?).clone()),
     }
 }
 

@@ -10,7 +10,7 @@
 //! in which each trace's polynomials run over its own cube (the head) until it is used up; then they are a number times the challenges
 //! that are left (the tail).
 
-use std::{collections::HashMap, iter::zip, sync::Mutex};
+use std::{collections::HashMap, iter::zip};
 
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
@@ -57,7 +57,7 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
     plan: &KeyPlan,
     key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
     context: &ProvingContext<CpuBackend<SC>>,
-    engine: &Mutex<Round0>,
+    engine: &Round0,
 ) -> Result<(RapProof, LogupRound0Stats), WgpuProverError> {
     let _cpu_span = info_span!("prove_zerocheck_and_logup").entered();
     let stage = Stage::new(plan, key, context)?;
@@ -238,7 +238,7 @@ impl<'a> Stage<'a> {
         &self,
         transcript: &mut TS,
         challenges: &LogupChallenges,
-        engine: &Mutex<Round0>,
+        engine: &Round0,
     ) -> Result<Round0Outcome, WgpuProverError> {
         let span = info_span!("prover.rap_constraints.round0", phase = "prover").entered();
         let polys_span = info_span!("prover.rap_constraints.ple_round0", phase = "prover").entered();
@@ -274,11 +274,7 @@ impl<'a> Stage<'a> {
     }
 
     /// LogUp's `s'_0` per trace; nothing for a trace without interactions.
-    fn logup_polys(
-        &self,
-        challenges: &LogupChallenges,
-        engine: &Mutex<Round0>,
-    ) -> Result<(Vec<LogupPolys>, LogupRound0Stats), WgpuProverError> {
+    fn logup_polys(&self, challenges: &LogupChallenges, engine: &Round0) -> Result<(Vec<LogupPolys>, LogupRound0Stats), WgpuProverError> {
         let mut inputs = Vec::new();
         let mut polys: Vec<LogupPolys> = vec![LogupPolys::default(); self.traces.len()];
         let mut owners = Vec::new();

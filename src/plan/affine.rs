@@ -80,9 +80,9 @@ impl AffineSplit {
                 *node = [node[0] | by[0], node[1] | by[1]];
             };
             match *node {
-                Node::Column(column) => columns.push((column, NodeId(i as u32))),
+                Node::Column(column) => columns.push((column, air.node_id(i))),
                 Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0 => {
-                    split.roots.push((NodeId(i as u32), by));
+                    split.roots.push((air.node_id(i), by));
                     continue;
                 }
                 Node::Mul(a, b) => reach(if air.degree(a) == 0 { b } else { a }),

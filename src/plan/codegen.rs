@@ -1,15 +1,18 @@
 //! A coset program as WGSL: `fn program` of `wgsl/coset_pass.wgsl`.
 
-use std::{fmt::Write, sync::Arc};
+use std::fmt::Write;
 
 use super::program::{OPERAND_VALUE, Op, Program};
-use crate::air::{Column, NodeId};
+use crate::{
+    air::{Column, NodeId},
+    recording::ProgramText,
+};
 
 /// The function's text, and the weights in the order in which it adds them.
 #[derive(Clone, Debug)]
 pub(crate) struct Generated {
     /// Equal programs have equal texts: the key of their pipeline.
-    pub source: Arc<str>,
+    pub source: ProgramText,
     /// Root and part (0 numerator, 1 denominator); `None` pads a group of four.
     pub weights: Vec<Option<(NodeId, usize)>>,
 }
@@ -69,7 +72,7 @@ impl Generated {
             flush(&mut source, &mut weights, part, pending);
         }
         source.push_str("    return sum;\n}\n");
-        Self { source: source.into(), weights }
+        Self { source: ProgramText::new(source), weights }
     }
 }
 

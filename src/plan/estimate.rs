@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{PlannedProgram, Round0Plan, program::Op};
+use super::{PlannedProgram, Round0Plan, launch::check_height, program::Op};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 
 /// How fast a device and a host are, for [`Round0Plan::estimate`]. The constants were fitted to the project's own records; for another
 /// device start from the nearest and put in `Gpu::plain_read_rate`.
@@ -64,23 +67,31 @@ impl Round0Plan {
     /// # let cells: Vec<_> = (0..10).map(|i| air.column(main, i)).collect();
     /// # air.interaction(0, cells.iter().copied(), cells[0]);
     /// # let plan = Round0Plan::new(air.build()?, 4, Strategy::Split)?;
-    /// let estimate = plan.estimate(1 << 20, &Rates::H200);
+    /// let estimate = plan.estimate(1 << 20, &Rates::H200)?;
     /// assert_eq!(estimate.read_bytes, 40 << 20);
     /// assert!(estimate.device_wins());
     /// # Ok::<(), logup_wgpu::Error>(())
     /// ```
-    pub fn estimate(&self, height: usize, rates: &Rates) -> Estimate {
+    ///
+    /// A rate of zero, or one that is no number, makes what it is the rate of take for ever: [`Duration::MAX`].
+    ///
+    /// # Errors
+    /// [`Error::Height`] if `height` is no power of two up to `2^31`.
+    pub fn estimate(&self, height: usize, rates: &Rates) -> Result<Estimate> {
+        check_height(&self.air.name, height)?;
         let rows = height.max(1 << self.l_skip) as u64;
         let read_bytes = if self.air.interactions.is_empty() { 0 } else { 4 * self.num_columns_used() as u64 * height as u64 };
         let products = rows * self.programs.iter().map(|planned| self.products_per_row(planned)).sum::<u64>();
         let width: usize = self.air.parts().map(|(_, width)| width).sum();
-        let stock_cells = (height * width * self.air.constraint_degree) as f64;
-        Estimate {
+        let stock_cells = height as f64 * width as f64 * self.air.constraint_degree as f64;
+        let time = |amount: f64, rate: f64| if amount == 0.0 { Duration::ZERO } else { seconds(amount / rate) };
+        let device = time(read_bytes as f64, rates.read).saturating_add(time(products as f64, rates.products));
+        Ok(Estimate {
             read_bytes,
             products,
-            device: rates.call + Duration::from_secs_f64(read_bytes as f64 / rates.read + products as f64 / rates.products),
-            stock: rates.stock_call + Duration::from_secs_f64(stock_cells / rates.stock_cells),
-        }
+            device: rates.call.saturating_add(device),
+            stock: rates.stock_call.saturating_add(time(stock_cells, rates.stock_cells)),
+        })
     }
 
     /// Over all cosets: a multiplication node takes two products with its reduction, a root four for each part that it reaches, and each
@@ -94,6 +105,11 @@ impl Round0Plan {
         let num_cosets = self.num_cosets() as u64;
         num_cosets * point + num_cosets.saturating_sub(1) * column * program.columns.len() as u64
     }
+}
+
+/// So many seconds, or all the time there is.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
@@ -111,7 +127,7 @@ mod tests {
         let plan = Round0Plan::new(air.build().unwrap(), 4, Strategy::Split).unwrap();
         let rates =
             Rates { call: Duration::from_secs(1), read: 12.0, products: 1e3, stock_call: Duration::from_secs(3), stock_cells: 10.0 };
-        let estimate = plan.estimate(32, &rates);
+        let estimate = plan.estimate(32, &rates).unwrap();
         assert_eq!(estimate.read_bytes, 3 * 4 * 32);
         // Two cosets of one multiplication, one root in the denominator and eq; one coset of two columns, eight products each.
         assert_eq!(estimate.products, 32 * (2 * (2 + 4 + 16) + 2 * 8));
@@ -119,6 +135,13 @@ mod tests {
         assert_eq!(estimate.stock, Duration::from_secs(3 + 32 * 5 * 2 / 10));
         assert!(estimate.device_wins() == (estimate.device < estimate.stock));
         let empty = Round0Plan::new(AirBuilder::new("empty").build().unwrap(), 4, Strategy::Split).unwrap();
-        assert_eq!((empty.estimate(32, &rates).read_bytes, empty.estimate(32, &rates).products), (0, 0));
+        let nothing = empty.estimate(32, &rates).unwrap();
+        assert_eq!((nothing.read_bytes, nothing.products), (0, 0));
+        for rate in [0.0, -1.0, f64::NAN, f64::MIN_POSITIVE] {
+            let rates = Rates { read: rate, stock_cells: rate, ..rates };
+            let estimate = plan.estimate(32, &rates).unwrap();
+            assert_eq!((estimate.device, estimate.stock), (Duration::MAX, Duration::MAX), "{rate}");
+            assert_eq!(empty.estimate(32, &rates).unwrap().device, rates.call, "nothing to read");
+        }
     }
 }

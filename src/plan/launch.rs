@@ -1,5 +1,11 @@
 //! Launch geometry and binding windows: how much work a workgroup gets and which ranges a dispatch binds. Arithmetic only.
 
+use super::steps;
+use crate::{
+    error::{Error, Result},
+    shaders::Variant,
+};
+
 /// Threads per workgroup of every kernel but the two below. 256 is what WebGPU guarantees; not tuned further.
 pub(crate) const WORKGROUP_SIZE: u32 = 256;
 /// Threads per workgroup of `coset_pass`. 64, 128 and 256 were measured on an H200 (2026-11-22).
@@ -27,20 +33,39 @@ const MAX_INTERPRETED_TILES: u64 = 1024;
 const LOG_INTERPRETED_ROWS: u32 = 3;
 /// log2 of the rows per thread of a generated coset pass. 2, 4, 8 and 16 rows were measured on an H200 (2026-11-22); 4 and 8 are best.
 const LOG_GENERATED_ROWS: u32 = 2;
-/// Loop iterations of one thread of a coset pass, over all its loops. lavapipe (seen with Mesa 22.3) leaves every loop of a thread after
-/// 65,535 iterations in all and goes on with wrong values, so rows per thread and program length stay well below; and no thread runs for
-/// long elsewhere either.
-pub(crate) const MAX_STEPS: u64 = 1 << 14;
+/// Words of temporaries that an interpreted coset job is kept below, where its tiles can be fewer: 96 MiB.
+const MAX_TEMP_WORDS: u64 = 24 << 20;
+
+/// log2 of the largest trace height: a row's index and the one after it are words.
+const MAX_LOG_HEIGHT: u32 = 31;
+
+/// Refuses a height that is no power of two or has no 32-bit row indices.
+pub(crate) fn check_height(air: &str, height: usize) -> Result<()> {
+    if height.is_power_of_two() && height.ilog2() <= MAX_LOG_HEIGHT {
+        Ok(())
+    } else {
+        Err(Error::Height { air: air.into(), requested: height })
+    }
+}
 
 /// What a plan needs to know of a device. All of it comes from `wgpu::Limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceLimits {
-    /// Bytes of one storage binding.
+    /// Bytes of one storage binding, at most 4 GiB less 16: naga's buffer sizes are words, and bounds checks clamp to them in silence.
     pub binding_bytes: u64,
-    /// Bytes of one buffer.
+    /// Bytes of one buffer, a multiple of 16.
     pub buffer_bytes: u64,
     /// Storage buffers that one kernel may bind.
     pub storage_buffers: u32,
+    /// Bind groups of one kernel.
+    pub bind_groups: u32,
+    /// Bindings of one group.
+    pub bindings_per_group: u32,
+    /// Threads of one workgroup.
+    pub workgroup_threads: u32,
+    /// Bytes of one workgroup's memory.
+    pub workgroup_bytes: u32,
     /// Workgroups in one dimension of a grid.
     pub workgroups_per_dimension: u32,
     /// Alignment of a storage binding's offset in bytes.
@@ -50,13 +75,37 @@ pub struct DeviceLimits {
 impl DeviceLimits {
     /// The limits that matter, out of a device's.
     pub fn of(limits: &wgpu::Limits) -> Self {
+        let whole = |bytes: u64| bytes / 16 * 16;
         Self {
-            binding_bytes: limits.max_storage_buffer_binding_size,
-            buffer_bytes: limits.max_buffer_size,
+            binding_bytes: whole(limits.max_storage_buffer_binding_size.min(u64::from(u32::MAX))),
+            buffer_bytes: whole(limits.max_buffer_size),
             storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            bind_groups: limits.max_bind_groups,
+            bindings_per_group: limits.max_bindings_per_bind_group,
+            workgroup_threads: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
             workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
             binding_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
         }
+    }
+
+    /// Refuses a kernel that needs more than the device gives any kernel.
+    pub(crate) fn check_kernel(&self, variant: Variant) -> Result<()> {
+        let needs = variant.needs();
+        let pairs = [
+            ("storage buffers", needs.storage_buffers, self.storage_buffers),
+            ("bind groups", needs.bind_groups, self.bind_groups),
+            ("bindings in one group", needs.bindings, self.bindings_per_group),
+            ("threads in one workgroup", needs.threads, self.workgroup_threads),
+            ("bytes of workgroup memory", needs.workgroup_bytes, self.workgroup_bytes),
+        ];
+        for (what, requested, limit) in pairs {
+            if requested > limit {
+                let (air, kernel) = ("(every AIR)".into(), variant.kernel.name());
+                return Err(Error::DeviceLimit { air, kernel, what, requested: requested.into(), limit: limit.into() });
+            }
+        }
+        Ok(())
     }
 
     /// log2 of the words of a trace window: the largest power of two that one binding holds, at most `2^29`, so that eight windows
@@ -72,8 +121,11 @@ impl DeviceLimits {
     }
 
     /// `num_tiles` workgroups as a two-dimensional grid, or the number of tiles that fit.
-    pub(crate) fn grid(&self, num_tiles: u64) -> Result<[u32; 2], u64> {
+    pub(crate) fn grid(&self, num_tiles: u64) -> std::result::Result<[u32; 2], u64> {
         let row = u64::from(self.workgroups_per_dimension).min(32768);
+        if row == 0 {
+            return Err(0);
+        }
         let rows = num_tiles.div_ceil(row);
         if rows > u64::from(self.workgroups_per_dimension) {
             return Err(row * u64::from(self.workgroups_per_dimension));
@@ -103,7 +155,7 @@ impl ColumnGeometry {
         let log_c = LOG_QUAD_THREADS - log_z - log_x;
         let num_groups = num_columns.div_ceil(1 << log_c);
         let num_z_blocks = 1 << (log_quads - log_z);
-        let log_chunk = log_chunk(num_x, num_groups * num_z_blocks, log_x + LOG_QUAD_ROWS, MAX_TILES);
+        let log_chunk = log_chunk(num_x, u64::from(num_groups) * u64::from(num_z_blocks), log_x + LOG_QUAD_ROWS, MAX_TILES);
         Self { log_c, log_z, log_chunk, num_chunks: num_x >> log_chunk, num_groups, num_z_blocks }
     }
 
@@ -115,7 +167,7 @@ impl ColumnGeometry {
         let num_groups = num_columns.div_ceil(COLUMNS_PER_THREAD << log_c);
         let num_z_blocks = num_z >> log_z;
         let log_x = log_workgroup - log_c - log_z;
-        let log_chunk = log_chunk(num_x, num_groups * num_z_blocks, log_x + LOG_SCALAR_ROWS, MAX_TILES);
+        let log_chunk = log_chunk(num_x, u64::from(num_groups) * u64::from(num_z_blocks), log_x + LOG_SCALAR_ROWS, MAX_TILES);
         Self { log_c, log_z, log_chunk, num_chunks: num_x >> log_chunk, num_groups, num_z_blocks }
     }
 }
@@ -129,24 +181,25 @@ pub(crate) struct CosetGeometry {
 }
 
 impl CosetGeometry {
-    /// For the interpreter; `steps` are its loop iterations for one row.
-    pub fn interpreted(num_z: u32, num_x: u32, steps: u64) -> Self {
-        Self::new(WORKGROUP_SIZE, num_z, num_x, steps, LOG_INTERPRETED_ROWS, MAX_INTERPRETED_TILES)
+    /// For the interpreter: `row_steps` are its loop iterations for one row, `num_temps` its words of scratch per thread.
+    pub fn interpreted(num_z: u32, num_x: u32, row_steps: u64, num_temps: u64) -> Self {
+        let by_temps = MAX_TEMP_WORDS / (u64::from(WORKGROUP_SIZE) * num_temps.max(1));
+        let max_tiles = by_temps.clamp(1, MAX_INTERPRETED_TILES);
+        Self::new(WORKGROUP_SIZE, num_z, num_x, row_steps, LOG_INTERPRETED_ROWS, max_tiles)
     }
 
-    /// For a kernel of its own: two points per thread, loops over rows, and over half of `D` eight points at a time.
-    pub fn generated(num_z: u32, num_x: u32) -> Self {
-        let half = (num_z / 2).max(1);
-        Self::new(PROGRAM_THREADS, half, num_x, 1 + u64::from(half.div_ceil(8)), LOG_GENERATED_ROWS, MAX_PROGRAM_TILES)
+    /// For a kernel of its own: two points per thread.
+    pub fn generated(num_z: u32, num_x: u32, row_steps: u64) -> Self {
+        Self::new(PROGRAM_THREADS, (num_z / 2).max(1), num_x, row_steps, LOG_GENERATED_ROWS, MAX_PROGRAM_TILES)
     }
 
     /// For `num_z` threads at each `x`, in workgroups of `threads`.
-    fn new(threads: u32, num_z: u32, num_x: u32, steps: u64, log_rows: u32, max_tiles: u64) -> Self {
+    fn new(threads: u32, num_z: u32, num_x: u32, row_steps: u64, log_rows: u32, max_tiles: u64) -> Self {
         let z_lanes = num_z.min(threads);
         let num_z_blocks = num_z / z_lanes;
         let log_x = (threads / z_lanes).ilog2();
-        let by_steps = log_x + (MAX_STEPS / steps).max(1).ilog2();
-        let log_chunk = log_chunk(num_x, num_z_blocks, log_x + log_rows, max_tiles).min(by_steps);
+        let by_steps = log_x + steps::log_rows(row_steps);
+        let log_chunk = log_chunk(num_x, num_z_blocks.into(), log_x + log_rows, max_tiles).min(by_steps);
         Self { log_chunk, num_chunks: num_x >> log_chunk, num_z_blocks }
     }
 
@@ -157,8 +210,8 @@ impl CosetGeometry {
 
 /// log2 of the `x` per chunk: at least `wanted`, more where `num_x` (a power of two) times `tiles_per_x_chunk` would be more than
 /// `max_tiles` tiles, and never more than one run of `eq`'s low table.
-fn log_chunk(num_x: u32, tiles_per_x_chunk: u32, wanted: u32, max_tiles: u64) -> u32 {
-    let by_tiles = (u64::from(num_x) * u64::from(tiles_per_x_chunk) / max_tiles).max(1).ilog2();
+fn log_chunk(num_x: u32, tiles_per_x_chunk: u64, wanted: u32, max_tiles: u64) -> u32 {
+    let by_tiles = (u64::from(num_x) * tiles_per_x_chunk / max_tiles).max(1).ilog2();
     wanted.max(by_tiles).min(LOG_EQ_LOW).min(num_x.ilog2())
 }
 
@@ -233,11 +286,16 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::MAX_L_SKIP;
 
     const LIMITS: DeviceLimits = DeviceLimits {
         binding_bytes: 128 << 20,
         buffer_bytes: 1 << 31,
         storage_buffers: 32,
+        bind_groups: 4,
+        bindings_per_group: 1000,
+        workgroup_threads: 256,
+        workgroup_bytes: 16384,
         workgroups_per_dimension: 65535,
         binding_alignment: 256,
     };
@@ -256,12 +314,38 @@ mod tests {
         assert_eq!(LIMITS.grid(5), Ok([5, 1]));
         assert_eq!(LIMITS.grid(32769), Ok([32768, 2]));
         assert_eq!(LIMITS.grid(1 << 40), Err(32768 * 65535));
+        assert_eq!(DeviceLimits { workgroups_per_dimension: 0, ..LIMITS }.grid(5), Err(0));
+    }
+
+    /// What a device says is taken down to what kernels can address: 4 GiB of a binding, whole 16 bytes of anything.
+    #[test]
+    fn limits_are_those_that_hold() {
+        let limits = DeviceLimits::of(&wgpu::Limits {
+            max_storage_buffer_binding_size: u64::MAX,
+            max_buffer_size: (1 << 31) - 1,
+            max_compute_invocations_per_workgroup: 512,
+            max_compute_workgroup_size_x: 128,
+            ..wgpu::Limits::default()
+        });
+        assert_eq!((limits.binding_bytes, limits.log_window()), ((1 << 32) - 16, 29));
+        assert_eq!(limits.buffer_bytes, (1 << 31) - 16);
+        assert_eq!(limits.workgroup_threads, 128);
+    }
+
+    #[test]
+    fn heights_are_powers_of_two_up_to_2_to_31() {
+        for height in [1, 2, 1 << 31] {
+            check_height("air", height).unwrap();
+        }
+        for height in [0, 3, 1 << 32, 1 << 40, usize::MAX] {
+            assert!(matches!(check_height("air", height), Err(Error::Height { requested, .. }) if requested == height));
+        }
     }
 
     /// Every (column, z, x) belongs to exactly one thread: lanes times blocks cover the domain, and chunks tile `num_x`.
     #[test]
     fn geometry_covers_everything_once() {
-        for log_z in 0..=9 {
+        for log_z in 0..=MAX_L_SKIP as u32 {
             for num_x in [1, 2, 64, 1 << 20] {
                 for num_columns in [1, 3, 9, 64, 913, 1025] {
                     let scalar = [false, true].map(|row_major| (ColumnGeometry::scalar(row_major, 1 << log_z, num_x, num_columns), 0, 2));
@@ -276,12 +360,12 @@ mod tests {
                         assert!(g.log_chunk <= LOG_EQ_LOW);
                     }
                     let steps = u64::from(num_columns);
-                    let c = CosetGeometry::interpreted(1 << log_z, num_x, steps);
+                    let c = CosetGeometry::interpreted(1 << log_z, num_x, steps, 1);
                     assert_eq!(c.num_z_blocks * (1 << log_z).min(WORKGROUP_SIZE), 1 << log_z);
                     assert_eq!(c.num_chunks << c.log_chunk, num_x);
                     assert!(c.log_chunk <= LOG_EQ_LOW);
                     let x_lanes = WORKGROUP_SIZE / (1 << log_z).min(WORKGROUP_SIZE);
-                    assert!(u64::from((1u32 << c.log_chunk).div_ceil(x_lanes)) * steps <= MAX_STEPS);
+                    assert!(u64::from((1u32 << c.log_chunk).div_ceil(x_lanes)) * steps <= steps::MAX_STEPS);
                 }
             }
         }

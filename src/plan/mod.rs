@@ -8,6 +8,7 @@ pub(crate) mod codegen;
 mod estimate;
 pub(crate) mod launch;
 pub(crate) mod program;
+pub(crate) mod steps;
 
 use std::fmt;
 
@@ -17,8 +18,8 @@ pub use launch::DeviceLimits;
 use self::{
     affine::AffineSplit,
     codegen::Generated,
-    launch::{ColumnGeometry, CosetGeometry},
-    program::Program,
+    launch::{ColumnGeometry, CosetGeometry, check_height},
+    program::{Program, Root},
 };
 use crate::{
     air::{Air, NodeId},
@@ -27,11 +28,15 @@ use crate::{
     shaders::{FieldForm, Kernel, Variant},
 };
 
-/// The largest supported `l_skip`: skip domains of up to 512 points.
-pub const MAX_L_SKIP: usize = 9;
+/// The largest supported `l_skip`: skip domains of up to 4,096 points.
+pub const MAX_L_SKIP: usize = 12;
 
-/// Nodes of one generated kernel. Apple's compiler has miscompiled large generated kernels (risc0/risc0#3756).
+/// Nodes of one generated kernel. Apple's compiler has miscompiled large generated kernels (risc0/risc0#3756), and all compilers take
+/// longer than linear.
 const MAX_KERNEL_NODES: usize = 128;
+/// Columns of one generated kernel: a column is 16 loads or more, and takes a compiler as long as many nodes. On lavapipe (Mesa 22.3 on two
+/// cores, 2026-11-25) 126 nodes took 1.5 s, 32 columns 3.6 s, 48 columns 7.4 s, 64 columns 15.5 s.
+const MAX_KERNEL_COLUMNS: usize = 40;
 
 /// How an AIR's expressions are evaluated. Both give the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,29 +83,41 @@ impl Round0Plan {
     /// Plans an AIR for a skip domain of `2^l_skip` points.
     ///
     /// # Errors
-    /// [`Error::SkipDomain`] if `l_skip` is outside `0..=9`.
+    /// [`Error::SkipDomain`] if `l_skip` is above [`MAX_L_SKIP`]; [`Error::DeviceLimit`] for an expression so long that one thread cannot
+    /// evaluate it at one point within the loop iterations that it has: about 30,000 operations.
     pub fn new(air: Air, l_skip: usize, strategy: Strategy) -> Result<Self> {
         if l_skip > MAX_L_SKIP {
             return Err(Error::SkipDomain { air: air.name, requested: l_skip, limit: MAX_L_SKIP });
         }
-        let (affine, programs, num_cosets): (_, Vec<PlannedProgram>, _) = match strategy {
+        let (affine, programs, num_cosets) = match strategy {
             Strategy::Split => {
                 let split = AffineSplit::new(&air);
                 let degree = split.roots.iter().map(|&(root, _)| air.degree(root)).max().unwrap_or(0);
-                let fits = |program: &Program| program.num_nodes <= MAX_KERNEL_NODES;
-                let programs = Program::split(&air, split.roots.clone(), &fits);
+                let fits = |program: &Program| program.num_nodes <= MAX_KERNEL_NODES && program.columns.len() <= MAX_KERNEL_COLUMNS;
+                let (small, beyond) = Program::split(&air, &split.roots, &fits);
                 let generated = |program| PlannedProgram { generated: Some(Generated::new(&program, l_skip)), program };
-                (split, programs.into_iter().map(generated).collect(), degree)
+                let mut programs: Vec<PlannedProgram> = small.into_iter().map(generated).collect();
+                // A root that is too long for a kernel of its own takes a compiler minutes; the interpreter's is compiled already.
+                programs.extend(interpreted(&air, &beyond, l_skip)?);
+                for planned in &programs {
+                    planned.check_steps(&air.name, l_skip)?;
+                }
+                (split, programs, degree)
             }
             Strategy::Direct => {
-                let roots = interaction_nodes(&air).into_iter().map(|node| (node, [true; 2])).collect();
-                let fits = |program: &Program| program.interpreted_steps(l_skip) <= launch::MAX_STEPS;
-                let programs = Program::split(&air, roots, &fits);
-                let interpreted = |program| PlannedProgram { program, generated: None };
-                (AffineSplit::default(), programs.into_iter().map(interpreted).collect(), air.constraint_degree)
+                let roots: Vec<Root> = interaction_nodes(&air).into_iter().map(|node| (node, [true; 2])).collect();
+                (AffineSplit::default(), interpreted(&air, &roots, l_skip)?, air.constraint_degree)
             }
         };
         Ok(Self { air, l_skip, strategy, affine, programs, num_cosets })
+    }
+
+    /// A plan that is to run this program in the interpreter, whatever its length.
+    #[cfg(test)]
+    pub(crate) fn of_program(air: Air, l_skip: usize, program: Program) -> Self {
+        let (affine, programs) = (AffineSplit::default(), vec![PlannedProgram { program, generated: None }]);
+        let num_cosets = air.constraint_degree;
+        Self { air, l_skip, strategy: Strategy::Direct, affine, programs, num_cosets }
     }
 
     /// The planned AIR.
@@ -150,7 +167,11 @@ impl Round0Plan {
 
     /// Device scratch in bytes for a trace of `height` rows when the AIR is alone in a call: partial sums and temporaries. A call of
     /// several AIRs needs the sum of their partial sums and the largest of its passes' temporaries.
-    pub fn scratch_bytes(&self, height: usize) -> u64 {
+    ///
+    /// # Errors
+    /// [`Error::Height`] if `height` is no power of two up to `2^31`.
+    pub fn scratch_bytes(&self, height: usize) -> Result<u64> {
+        check_height(&self.air.name, height)?;
         let num_z = 1u32 << self.l_skip;
         let num_x = self.num_x(height);
         // The kernels and layouts differ in their tiles; the largest count bounds all.
@@ -175,7 +196,7 @@ impl Round0Plan {
             ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * self.num_cosets as u64;
             temp_words += geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * planned.num_temps();
         }
-        4 * (ext_elements * EXT_WORDS as u64 + temp_words)
+        Ok(4 * (ext_elements * EXT_WORDS as u64 + temp_words))
     }
 
     /// The columns that the programs load, as (position in `Air::parts`, column); with repetitions.
@@ -183,7 +204,7 @@ impl Round0Plan {
         self.programs.iter().flat_map(|planned| planned.program.columns.iter().map(|(part_idx, column)| (*part_idx, column.index)))
     }
 
-    /// Points of the cube `H_n`.
+    /// Points of the cube `H_n`, for a height that was checked.
     pub(crate) fn num_x(&self, height: usize) -> u32 {
         (height >> self.l_skip).max(1) as u32
     }
@@ -200,9 +221,21 @@ pub(crate) struct PlannedProgram {
 impl PlannedProgram {
     pub fn geometry(&self, l_skip: usize, num_x: u32) -> CosetGeometry {
         match self.generated {
-            Some(_) => CosetGeometry::generated(1 << l_skip, num_x),
-            None => CosetGeometry::interpreted(1 << l_skip, num_x, self.program.interpreted_steps(l_skip)),
+            Some(_) => CosetGeometry::generated(1 << l_skip, num_x, steps::generated_row(&self.program, l_skip)),
+            None => {
+                let row_steps = steps::interpreted_row(&self.program, l_skip);
+                CosetGeometry::interpreted(1 << l_skip, num_x, row_steps, self.num_temps())
+            }
         }
+    }
+
+    /// Refuses a program that is too long for one thread and row.
+    fn check_steps(&self, air: &str, l_skip: usize) -> Result<()> {
+        let (kernel, thread) = match self.generated {
+            Some(_) => (Kernel::CosetPass, steps::generated_thread(&self.program, l_skip)),
+            None => (Kernel::CosetInterpret, steps::interpreted_thread(&self.program, l_skip)),
+        };
+        steps::check(air, kernel.name(), thread)
     }
 
     /// Which parts a root can have weight in: bit 0 the numerator, bit 1 the denominator. The interpreter stores both.
@@ -215,6 +248,17 @@ impl PlannedProgram {
     pub fn num_temps(&self) -> u64 {
         if self.generated.is_some() { 0 } else { self.program.num_temps as u64 }
     }
+}
+
+/// Programs for the interpreter.
+fn interpreted(air: &Air, roots: &[Root], l_skip: usize) -> Result<Vec<PlannedProgram>> {
+    let fits = |program: &Program| steps::interpreted_thread(program, l_skip) <= steps::MAX_STEPS;
+    let (programs, beyond) = Program::split(air, roots, &fits);
+    let planned = |program| PlannedProgram { program, generated: None };
+    if let Some(&root) = beyond.first() {
+        planned(Program::new(air, &[root])).check_steps(&air.name, l_skip)?;
+    }
+    Ok(programs.into_iter().map(planned).collect())
 }
 
 /// The different nodes that interactions name, in the order of their first use.
@@ -254,10 +298,8 @@ impl fmt::Display for Round0Plan {
         }
         write!(f, "; reads {} bytes a row", 4 * self.num_columns_used())?;
         // column sums with their wrap-around, a kernel per program or an interpreted pass per coset, the reduction
-        let coset_kernels = match self.strategy {
-            Strategy::Split => self.programs.len(),
-            Strategy::Direct => self.num_cosets(),
-        };
+        let num_generated = self.programs.iter().filter(|planned| planned.generated.is_some()).count();
+        let coset_kernels = num_generated + if num_generated < self.programs.len() { self.num_cosets() } else { 0 };
         let kernels = if self.air.interactions.is_empty() { 0 } else { 1 + usize::from(affine_columns > 0) + coset_kernels };
         write!(f, "; {} at most", count(kernels, "kernel"))
     }
@@ -265,8 +307,10 @@ impl fmt::Display for Round0Plan {
 
 #[cfg(test)]
 mod tests {
+    use p3_field::PrimeCharacteristicRing;
+
     use super::*;
-    use crate::air::AirBuilder;
+    use crate::{air::AirBuilder, field::F};
 
     #[test]
     fn the_non_affine_part_sets_the_number_of_cosets() {
@@ -289,8 +333,48 @@ mod tests {
     fn skip_domains_are_bounded() {
         let air = AirBuilder::new("empty").build().unwrap();
         let plan = Round0Plan::new(air.clone(), MAX_L_SKIP, Strategy::Split).unwrap();
-        assert_eq!((plan.num_cosets(), plan.num_coeffs(), plan.scratch_bytes(1 << 20)), (0, 0, 0));
+        assert_eq!((plan.num_cosets(), plan.num_coeffs(), plan.scratch_bytes(1 << 20).unwrap()), (0, 0, 0));
         let error = Round0Plan::new(air, MAX_L_SKIP + 1, Strategy::Split).unwrap_err();
-        assert!(matches!(error, Error::SkipDomain { requested: 10, limit: 9, .. }));
+        assert!(matches!(error, Error::SkipDomain { requested: 13, limit: 12, .. }));
+    }
+
+    #[test]
+    fn heights_are_checked_before_anything_is_computed_from_them() {
+        let plan = Round0Plan::new(AirBuilder::new("empty").build().unwrap(), 4, Strategy::Split).unwrap();
+        for height in [0, 3, 1 << 32, 1 << 40, usize::MAX] {
+            assert!(matches!(plan.scratch_bytes(height), Err(Error::Height { .. })));
+            assert!(matches!(plan.estimate(height, &Rates::H200), Err(Error::Height { .. })));
+        }
+        plan.scratch_bytes(1 << 31).unwrap();
+    }
+
+    /// `is_real * sum_i (i + 2) bit_i`: 2 nodes for each term, over `width` columns.
+    fn long_field(terms: usize, width: usize) -> Air {
+        let mut air = AirBuilder::new("one long field");
+        let main = air.main_part(width);
+        let is_real = air.column(main, 0);
+        let mut sum = air.constant(F::ZERO);
+        for i in 0..terms {
+            let (bit, weight) = (air.column(main, i % width), air.constant(F::from_usize(i + 2)));
+            let term = air.mul(bit, weight);
+            sum = air.add(sum, term);
+        }
+        let field = air.mul(is_real, sum);
+        air.interaction(1, [field], is_real);
+        air.build().unwrap()
+    }
+
+    /// No generated kernel is larger than its bound: what one root alone exceeds is interpreted, and refused where that would be too long.
+    #[test]
+    fn kernels_are_bounded_whatever_a_root_is() {
+        for (terms, width, generated, interpreted) in [(63, 39, 1, 0), (64, 64, 0, 1), (400, 400, 0, 1), (11_000, 40, 0, 1)] {
+            let plan = Round0Plan::new(long_field(terms, width), 4, Strategy::Split).unwrap();
+            let count = |with: bool| plan.programs.iter().filter(|planned| planned.generated.is_some() == with).count();
+            assert_eq!((count(true), count(false)), (generated, interpreted), "{terms} terms over {width} columns");
+        }
+        for strategy in [Strategy::Split, Strategy::Direct] {
+            let error = Round0Plan::new(long_field(20_000, 40), 4, strategy).unwrap_err();
+            assert!(matches!(error, Error::DeviceLimit { kernel: "coset_interpret", limit: 32768, requested: 40_000.., .. }), "{error}");
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! The one public operation: check, record, submit, wait, interpolate.
 
 mod instance;
+mod known_answers;
 mod polys;
 mod record;
+#[cfg(test)]
+mod steps_edge;
 
 use std::{
-    collections::HashMap,
-    sync::Arc,
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,8 +20,9 @@ use rayon::prelude::*;
 
 use self::{
     instance::Prepared,
+    known_answers::Asked,
     polys::Interpolation,
-    record::{Block, COSET_QUAD_ROWS, Call, EqMode, Recorded, Work},
+    record::{Block, COLUMN_QUAD_ROWS, COSET_QUAD_ROWS, Call, EqMode, Recorded, Work},
 };
 pub use self::{
     instance::{Eq, Instance},
@@ -26,7 +33,7 @@ use crate::error::Error;
 use crate::{
     error::Result,
     field::{self, EXT_WORDS},
-    gpu::{Executor, Gpu, Layout, Submission},
+    gpu::{Executor, Gpu, Key, Layout, Submission},
     plan::Round0Plan,
     recording::Recording,
     shaders::Kernel,
@@ -64,18 +71,41 @@ pub struct Round0Output {
     pub stats: Round0Stats,
 }
 
+/// What [`Round0::warm_up`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WarmUp {
+    /// Kernels that calls with the plans need.
+    pub kernels: usize,
+    /// Of them, those that gave their known answer now; the others had given it before, or [`GpuOptions`](crate::GpuOptions) switch it off.
+    pub known_answers: usize,
+    /// Time of compiling.
+    pub compile: Duration,
+    /// Time of the known answers.
+    pub answer: Duration,
+}
+
 /// The engine: runs round 0 for any number of AIRs, and keeps its scratch from call to call.
+///
+/// Threads can share it: a call takes buffers that no other call is using, or makes new ones, and no lock is held while a call prepares,
+/// waits or interpolates.
 ///
 /// See the [crate docs](crate) for an example.
 #[derive(Debug)]
 pub struct Round0 {
     gpu: Gpu,
     options: Round0Options,
-    executor: Executor,
-    num_runs: u32,
+    /// Buffers that no call is using.
+    idle: Mutex<Vec<Executor>>,
+    num_runs: AtomicU32,
     /// By `l_skip` and number of cosets.
-    interpolations: HashMap<(usize, usize), Interpolation>,
+    interpolations: Mutex<HashMap<(usize, usize), Arc<Interpolation>>>,
+    /// Set while kernels give known answers.
+    asked: Option<Asked>,
 }
+
+/// Sets of buffers that an engine keeps for calls to come. More are made where more calls are in flight, and dropped after them.
+const MAX_IDLE: usize = 4;
 
 impl Round0 {
     /// An engine with the default options: everything in one submission.
@@ -85,7 +115,14 @@ impl Round0 {
 
     /// An engine with chosen options.
     pub fn with_options(gpu: &Gpu, options: Round0Options) -> Self {
-        Self { gpu: gpu.clone(), options, executor: Executor::new(gpu), num_runs: 0, interpolations: HashMap::new() }
+        Self {
+            gpu: gpu.clone(),
+            options,
+            idle: Mutex::default(),
+            num_runs: AtomicU32::new(0),
+            interpolations: Mutex::default(),
+            asked: None,
+        }
     }
 
     /// An engine with a chosen schedule.
@@ -108,28 +145,47 @@ impl Round0 {
         self.options.stage_times = stage_times;
     }
 
-    /// Compiles the kernels that calls with these plans need when their traces have this layout and share a buffer, so that the first
-    /// call does not. Kernels for traces spread over several buffers are compiled at their first use. Compiled kernels belong to the [`Gpu`].
+    /// Compiles the kernels that calls with these plans need when their traces have this layout and share a buffer, and has each give a
+    /// known answer, so that the first call does not. Kernels for traces spread over several buffers are compiled at their first use.
+    /// Compiled kernels belong to the [`Gpu`].
+    ///
+    /// Known answers: the fixed kernels evaluate an AIR of this crate, the generated ones the plans, on random traces of two points `x`; the
+    /// result is compared at a random point with [`reference`](mod@crate::reference). Drivers' compilers make mistakes, and a device that
+    /// makes one is caught here.
     ///
     /// # Errors
-    /// [`Error::Device`] if the driver refuses a kernel.
-    pub fn warm_up(&self, plans: &[&Round0Plan], layout: Layout) -> Result<()> {
-        let col_major = layout == Layout::ColMajor;
-        let columns = if col_major { Kernel::ColumnSums } else { Kernel::ColumnSumsScalar };
-        for (kernel, slots) in [(columns, 1), (Kernel::DualReduce, 0)] {
-            self.gpu.pipeline(kernel, slots, None, false)?;
+    /// [`Error::Device`] if the driver refuses a kernel, [`Error::DeviceLimit`] if the device has no room for one;
+    /// [`Error::WrongAnswer`]; [`Error::DeviceLost`].
+    pub fn warm_up(&self, plans: &[&Round0Plan], layout: Layout) -> Result<WarmUp> {
+        self.gpu.usable()?;
+        let start = Instant::now();
+        let mut keys = Vec::new();
+        for plan in plans {
+            let has_quads = |rows: u32| layout == Layout::ColMajor && (1 << plan.l_skip()) >= rows;
+            if !plan.affine.matrices.is_empty() {
+                let kernel = if has_quads(COLUMN_QUAD_ROWS) { Kernel::ColumnSums } else { Kernel::ColumnSumsScalar };
+                keys.push(Key::fixed(kernel, 1));
+            }
+            for planned in &plan.programs {
+                let slots = u32::from(!planned.program.columns.is_empty());
+                keys.push(match &planned.generated {
+                    Some(generated) => {
+                        let (program, quads) = (Some(generated.source.clone()), slots > 0 && has_quads(COSET_QUAD_ROWS));
+                        Key { kernel: Kernel::CosetPass, slots, program, quads }
+                    }
+                    None => Key::fixed(Kernel::CosetInterpret, slots),
+                });
+            }
         }
-        for (plan, planned) in plans.iter().flat_map(|plan| plan.programs.iter().map(move |planned| (plan, planned))) {
-            let slots = u32::from(!planned.program.columns.is_empty());
-            match &planned.generated {
-                Some(generated) => {
-                    let quads = col_major && (1 << plan.l_skip()) >= COSET_QUAD_ROWS;
-                    self.gpu.pipeline(Kernel::CosetPass, slots, Some(&generated.source), quads)?
-                }
-                None => self.gpu.pipeline(Kernel::CosetInterpret, slots, None, false)?,
-            };
+        if !keys.is_empty() {
+            keys.push(Key::fixed(Kernel::DualReduce, 0));
         }
-        Ok(())
+        let mut known = HashSet::new();
+        keys.retain(|key| known.insert(key.clone()));
+        let kernels = keys.iter().map(|key| self.gpu.kernel(key)).collect::<Result<Vec<_>>>()?;
+        let compile = start.elapsed();
+        let known_answers = known_answers::ensure(&self.gpu, plans, &keys, &kernels)?;
+        Ok(WarmUp { kernels: keys.len(), known_answers, compile, answer: start.elapsed() - compile })
     }
 
     /// The numerator and denominator polynomial of round 0 for every instance.
@@ -144,15 +200,16 @@ impl Round0 {
     /// # Errors
     /// [`Error::Length`], [`Error::TooFew`], [`Error::Height`] and [`Error::OtherDevice`] for instances that do not fit their plan,
     /// before the device is touched; [`Error::DeviceLimit`] for work that the device has no room for; [`Error::Device`],
-    /// [`Error::DeviceLost`] for what the device reports.
-    pub fn evaluate(&mut self, instances: &[Instance<'_>]) -> Result<Round0Output> {
+    /// [`Error::DeviceLost`] for what the device reports; [`Error::WrongAnswer`] if a kernel, at its first use, does not give its known
+    /// answer.
+    pub fn evaluate(&self, instances: &[Instance<'_>]) -> Result<Round0Output> {
         self.submit(instances)?.wait()
     }
 
     /// A call whose results are still to come: the device works while the caller does something else, until [`InFlight::wait`].
     ///
-    /// The engine is busy until then. A call that is dropped instead is finished by the device and forgotten; the engine then needs new
-    /// upload and readback buffers. Under `Schedule::PerCoset` only the last submission is left in flight.
+    /// The engine can be used meanwhile: other calls take other buffers. A call that is dropped instead is finished by the device and
+    /// forgotten; its upload and readback buffers are then made anew. Under `Schedule::PerCoset` only the last submission is left in flight.
     ///
     /// ```
     /// # use logup_wgpu::{AirBuilder, EF, Eq, F, Gpu, GpuOptions, Instance, Matrix, Round0, Round0Plan, Strategy, Trace};
@@ -166,7 +223,7 @@ impl Round0 {
     /// # let trace = Trace::new(&gpu, Matrix::col_major(&[F::TWO; 4], 1))?;
     /// # let instances = [Instance { plan: &plan, preprocessed: None, main: &[&trace], public_values: &[], eq: Eq::Challenges(&[]),
     /// #     beta_pows: &[EF::ONE, EF::TWO], eq_3bs: &[EF::ONE] }];
-    /// let mut round0 = Round0::new(&gpu);
+    /// let round0 = Round0::new(&gpu);
     /// let in_flight = round0.submit(&instances)?;
     /// let meanwhile: u64 = (0..1000).sum(); // other work of the prover
     /// let output = in_flight.wait()?;
@@ -176,16 +233,23 @@ impl Round0 {
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate), but for what the device reports of the last submission.
-    pub fn submit<'a>(&'a mut self, instances: &'a [Instance<'a>]) -> Result<InFlight<'a>> {
+    pub fn submit<'a>(&'a self, instances: &'a [Instance<'a>]) -> Result<InFlight<'a>> {
+        self.gpu.usable()?;
         let start = Instant::now();
         let span = tracing::debug_span!("logup_round0", airs = instances.len(), schedule = ?self.options.schedule);
         let entered = span.enter();
         let prepared = prepare(instances, &self.gpu)?;
         let calls = calls(&prepared, self.options.schedule);
-        let stats = Round0Stats { airs: instances.len(), adapter: self.gpu.adapter(), ..Round0Stats::default() };
+        let stats = Round0Stats {
+            airs: instances.len(),
+            adapter: self.gpu.adapter(),
+            all_answered: self.gpu.known_answers(),
+            ..Round0Stats::default()
+        };
         drop(entered);
         let mut in_flight = InFlight {
             engine: self,
+            executor: Some(lock(&self.idle).pop().unwrap_or_else(|| Executor::new(&self.gpu))),
             prepared,
             done: Vec::new(),
             running: None,
@@ -216,9 +280,24 @@ impl Round0 {
     }
 
     /// Differs from one submission to the next and is never a word that the results hold beforehand.
-    fn next_nonce(&mut self) -> u32 {
-        self.num_runs = (self.num_runs + 1) % field::P;
-        self.num_runs
+    fn next_nonce(&self) -> u32 {
+        1 + self.num_runs.fetch_add(1, Ordering::Relaxed) % (field::P - 1)
+    }
+
+    /// Keeps buffers for a later call.
+    fn give_back(&self, executor: Executor) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < MAX_IDLE {
+            idle.push(executor);
+        }
+    }
+
+    fn interpolation(&self, l_skip: usize, num_cosets: usize) -> Arc<Interpolation> {
+        let known = lock(&self.interpolations).get(&(l_skip, num_cosets)).cloned();
+        known.unwrap_or_else(|| {
+            let new = Arc::new(Interpolation::new(l_skip, num_cosets));
+            Arc::clone(lock(&self.interpolations).entry((l_skip, num_cosets)).or_insert(new))
+        })
     }
 
     /// One event per stage; the wait counts for the reduction, which is what the others were batched towards.
@@ -246,7 +325,9 @@ impl Round0 {
 #[derive(Debug)]
 #[must_use = "the results come from `wait`"]
 pub struct InFlight<'a> {
-    engine: &'a mut Round0,
+    engine: &'a Round0,
+    /// The call's buffers, until nothing of it runs any more.
+    executor: Option<Executor>,
     prepared: Vec<Prepared<'a>>,
     /// Finished submissions: their work, where each work's result starts in EF elements, and the result words.
     done: Vec<(Vec<Work>, Vec<usize>, Vec<u32>)>,
@@ -269,6 +350,9 @@ impl InFlight<'_> {
         let resumed = Instant::now();
         let wait_before = self.wait;
         self.finish_running()?;
+        if let Some(executor) = self.executor.take() {
+            self.engine.give_back(executor);
+        }
         let span = self.span.clone();
         let _entered = span.enter();
         let mut blocks: Vec<Vec<(Block, &[u32])>> = vec![Vec::new(); self.prepared.len()];
@@ -278,15 +362,13 @@ impl InFlight<'_> {
                 blocks[work.instance].push((work.block, &words[base * EXT_WORDS..][..num_words]));
             }
         }
-        let interpolations = &mut self.engine.interpolations;
-        let sizes = |prepared: &Prepared<'_>| (prepared.plan.l_skip(), prepared.plan.num_cosets());
-        for prepared in &self.prepared {
-            let (l_skip, num_cosets) = sizes(prepared);
-            interpolations.entry((l_skip, num_cosets)).or_insert_with(|| Interpolation::new(l_skip, num_cosets));
-        }
-        let interpolations = &*interpolations;
+        let interpolations: HashMap<(usize, usize), Arc<Interpolation>> = (self.prepared.iter())
+            .map(|prepared| (prepared.plan.l_skip(), prepared.plan.num_cosets()))
+            .map(|sizes| (sizes, self.engine.interpolation(sizes.0, sizes.1)))
+            .collect();
+        let interpolation = |prepared: &Prepared<'_>| &*interpolations[&(prepared.plan.l_skip(), prepared.plan.num_cosets())];
         let polys = (self.prepared.par_iter().zip(&blocks))
-            .map(|(prepared, blocks)| polys::interpolate(prepared, blocks, &interpolations[&sizes(prepared)]))
+            .map(|(prepared, blocks)| polys::interpolate(prepared, blocks, interpolation(prepared)))
             .collect::<Result<_>>()?;
         let mut stats = std::mem::take(&mut self.stats);
         stats.wall = self.start.elapsed();
@@ -298,13 +380,27 @@ impl InFlight<'_> {
     /// Records and submits.
     fn run(&mut self, call: Call) -> Result<()> {
         let _entered = self.span.enter();
-        let engine = &mut *self.engine;
+        let engine = self.engine;
+        let executor = self.executor.as_mut().expect("taken only after the last run");
         if call.fresh_scratch {
-            engine.executor.release_scratch();
+            executor.release_scratch();
         }
         let nonce = engine.next_nonce();
-        let Recorded { recording, traces, result_bases } = record::record(&self.prepared, &call, &engine.gpu.limits(), nonce)?;
-        let submission = engine.executor.submit(&recording, &traces, engine.options.stage_times)?;
+        let Recorded { mut recording, traces, result_bases } = record::record(&self.prepared, &call, &engine.gpu.limits(), nonce)?;
+        if let Some(asked) = &engine.asked {
+            asked.widen(&mut recording);
+        }
+        let kernels = Executor::kernels(&engine.gpu, &recording)?;
+        let start = Instant::now();
+        let known_answers = match &engine.asked {
+            Some(asked) => asked.fixed_first(&engine.gpu, &recording, &kernels).map(|()| 0)?,
+            None => known_answers::ensure_for(&engine.gpu, &self.prepared, &recording, &kernels)?,
+        };
+        if known_answers > 0 {
+            self.stats.known_answers += known_answers;
+            self.stats.answer += start.elapsed();
+        }
+        let submission = executor.submit(&recording, &kernels, &traces, engine.options.stage_times)?;
         self.stats.count(&recording);
         self.stats.allocations += submission.allocations;
         self.stats.upload_bytes += submission.upload_bytes;
@@ -316,7 +412,7 @@ impl InFlight<'_> {
     /// Waits for the submission that is running, if one is.
     fn finish_running(&mut self) -> Result<()> {
         let Some((work, bases, submission)) = self.running.take() else { return Ok(()) };
-        let report = self.engine.executor.wait(submission)?;
+        let report = self.executor.as_mut().expect("taken only after the last run").wait(submission)?;
         self.wait += report.wait;
         if !report.passes.is_empty() {
             *self.stats.gpu.get_or_insert_default() += report.passes.iter().map(|pass| pass.gpu).sum::<Duration>();
@@ -331,10 +427,18 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if self.running.is_some() {
-            self.engine.executor.abandon();
+        if let Some(mut executor) = self.executor.take() {
+            if self.running.is_some() {
+                executor.abandon();
+            }
+            self.engine.give_back(executor);
         }
     }
+}
+
+/// What the engine's mutexes guard is valid at all times: a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn prepare<'a>(instances: &'a [Instance<'a>], gpu: &Gpu) -> Result<Vec<Prepared<'a>>> {

@@ -14,17 +14,19 @@ use super::{
     polys::lagrange,
 };
 use crate::{
+    air::Column,
     error::{Error, Result},
     field::{self, EF, EXT_WORDS, F},
-    gpu::{Layout, Trace},
+    gpu::{Layout, Piece, Trace},
     plan::{
         DeviceLimits, PlannedProgram,
         affine::{AffineColumn, AffineMatrix},
         launch::{ColumnGeometry, LOG_EQ_LOW, Slots, WORKGROUP_SIZE, WindowRun, reduce_log_z},
         program::Program,
+        steps,
     },
-    recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
-    shaders::{ColumnJob, CosetJob, Kernel, ReduceJob, ReduceRun, Tile},
+    recording::{Binding, Dispatch, ProgramText, Recording, Resource, TraceWindow},
+    shaders::{ColumnJob, CosetJob, FieldForm, Kernel, ReduceJob, ReduceRun, Tile, Variant},
 };
 
 /// One polynomial pair on one coset.
@@ -137,7 +139,7 @@ fn words_bound(prepared: &[Prepared<'_>]) -> usize {
 /// A dispatch whose tables are placed, but whose word table and scratch are not.
 struct Launch {
     kernel: Kernel,
-    program: Option<Arc<str>>,
+    program: Option<ProgramText>,
     quads: bool,
     /// Table sections, in binding order.
     tables: Vec<usize>,
@@ -177,7 +179,7 @@ struct Group<J> {
 /// Coset jobs that share a kernel.
 struct CosetGroup {
     /// The generated kernel's program; `None` for the interpreter.
-    program: Option<Arc<str>>,
+    program: Option<ProgramText>,
     quads: bool,
     cosets: Range<u32>,
     /// Each job with its words of temporaries.
@@ -244,19 +246,14 @@ impl Recorder<'_> {
         for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Affine) {
             let instance = &prepared[work.instance];
             for (matrix_idx, matrix) in instance.plan.affine.matrices.iter().enumerate() {
-                let whole = ColumnSums {
-                    instance,
-                    matrix_idx,
-                    columns: 0..matrix.columns.len(),
-                    x: 0..instance.num_x,
-                    wrap: false,
-                    eq: eqs[work.instance],
-                };
-                let group = &mut groups[usize::from(!has_quads(whole.trace(), instance, COLUMN_QUAD_ROWS, COLUMN_QUAD_ROWS))];
-                self.column_job(group, &whole, work_idx)?;
-                if matrix.num_next > 0 {
-                    let wrap = ColumnSums { columns: 0..matrix.num_next, wrap: true, ..whole };
-                    self.column_job(group, &wrap, work_idx)?;
+                let trace = instance.traces[matrix.part_idx];
+                let group = &mut groups[usize::from(!has_quads(trace, instance, COLUMN_QUAD_ROWS, COLUMN_QUAD_ROWS))];
+                for (columns, wrap) in [(0..matrix.columns.len(), false), (0..matrix.num_next, true)] {
+                    for (columns, piece_idx) in runs_in_pieces(trace, &matrix.columns, columns) {
+                        let x = 0..instance.num_x;
+                        let sums = ColumnSums { instance, matrix_idx, piece_idx, columns, x, wrap, eq: eqs[work.instance] };
+                        self.column_job(group, &sums, work_idx)?;
+                    }
                 }
             }
         }
@@ -267,7 +264,7 @@ impl Recorder<'_> {
     fn column_job(&mut self, to: &mut ColumnGroup, sums: &ColumnSums<'_>, work_idx: usize) -> Result<()> {
         let (kernel, group) = (to.kernel, &mut to.group);
         let trace = sums.trace();
-        let buffer = self.trace_buffer(trace);
+        let buffer = self.trace_buffer(sums.piece());
         let words = sums.words_touched();
         let run = WindowRun::of_words(buffer, words.start, words.end, self.limits.log_window());
         let max_slots = self.limits.max_slots();
@@ -302,7 +299,7 @@ impl Recorder<'_> {
         let x_rows = sums.instance.num_z();
         let partial_base = self.partials(u64::from(geometry.num_chunks) * u64::from(num_columns) * u64::from(num_z));
         let job = ColumnJob {
-            trace_base: flat_word(trace.first_word(), first_slot[0], run.first, self.limits),
+            trace_base: flat_word(trace.origin(sums.piece()), first_slot[0], run.first, self.limits),
             row_stride,
             col_stride,
             row_mask: sums.instance.height as u32 - 1,
@@ -388,7 +385,7 @@ impl Recorder<'_> {
                         _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
                     };
                     let found = groups.iter().position(|group| match (&group.program, kernel) {
-                        (Some(one), Some(other)) => group.quads == quads && (Arc::ptr_eq(one, other) || one == other),
+                        (Some(one), Some(other)) => group.quads == quads && one == other,
                         (None, None) => group.cosets.start == coset as u32,
                         _ => false,
                     });
@@ -444,14 +441,14 @@ impl Recorder<'_> {
         let columns_base = self.program_columns(to, instance, program)?;
         let group = &mut to.group;
         let geometry = planned.geometry(l_skip, instance.num_x);
-        let num_threads = geometry.num_tiles() as u32 * WORKGROUP_SIZE;
+        let num_threads = geometry.num_tiles() * u64::from(WORKGROUP_SIZE);
         let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
         let temps_base: u64 = group.jobs.iter().map(|(_, temps)| temps).sum();
-        let temps = u64::from(num_threads) * planned.num_temps();
+        let temps = num_threads * planned.num_temps();
         self.temp_words = self.temp_words.max(temps_base + temps);
         let job = CosetJob {
             program_base: tables.program_base,
-            num_instructions: program.instructions.len() as u32,
+            num_segments: program.segments.len() as u32,
             columns_base,
             values_base: tables.values_base,
             weights_base: tables.weights_base,
@@ -466,7 +463,7 @@ impl Recorder<'_> {
             log_low: place.eq.log_low,
             partial_base: 4 * partial_base,
             temps_base: temps_base as u32, // from the temporaries' start, which `finish` adds
-            num_threads,
+            num_threads: num_threads as u32,
             first_tile: group.tiles.len() as u32,
         };
         let job_idx = group.jobs.len() as u32;
@@ -499,9 +496,15 @@ impl Recorder<'_> {
 
     /// The words of a program that do not depend on the coset.
     fn program_tables(&mut self, planned: &PlannedProgram, inputs: &ProgramInputs) -> ProgramTables {
+        self.align_words();
         let program_base = self.words.len() as u32;
         if planned.generated.is_none() {
-            self.words.extend(planned.program.instructions.iter().flatten());
+            let mut rest = &planned.program.instructions[..];
+            for segment in &planned.program.segments {
+                let instructions = rest.split_off(..segment.num_loads + segment.num_ops).expect("segments are all instructions");
+                self.words.extend([segment.num_loads as u32, segment.num_ops as u32, 0, 0]);
+                self.words.extend(instructions.iter().flatten());
+            }
         }
         let values_base = self.words.len() as u32;
         self.words.extend_from_slice(&inputs.values);
@@ -511,13 +514,17 @@ impl Recorder<'_> {
     /// Places the windows of a program's matrices, in a new dispatch if need be, and writes its column descriptors.
     fn program_columns(&mut self, to: &mut CosetGroup, instance: &Prepared<'_>, program: &Program) -> Result<u32> {
         let log_window = self.limits.log_window();
-        let mut part_runs: Vec<Option<usize>> = vec![None; instance.traces.len()];
+        // For each piece of each part that the program reads, its run of windows.
+        let mut piece_runs: HashMap<(usize, usize), usize> = HashMap::new();
         let mut runs = Vec::new();
         for (part_idx, trace) in instance.traces.iter().enumerate() {
-            let used = program.columns.iter().filter(|(part, _)| *part == part_idx).map(|(_, column)| column.index);
-            let Some(words) = words_of_columns(trace, used.clone().min(), used.max()) else { continue };
-            part_runs[part_idx] = Some(runs.len());
-            runs.push(WindowRun::of_words(self.trace_buffer(trace), words.start, words.end, log_window));
+            for (piece_idx, piece) in trace.pieces().iter().enumerate() {
+                let in_piece = |(part, column): &&(usize, Column)| *part == part_idx && piece.columns.contains(&column.index);
+                let used = program.columns.iter().filter(in_piece).map(|(_, column)| column.index);
+                let Some(words) = words_of_columns(trace, piece, used.clone().min(), used.max()) else { continue };
+                piece_runs.insert((part_idx, piece_idx), runs.len());
+                runs.push(WindowRun::of_words(self.trace_buffer(piece), words.start, words.end, log_window));
+            }
         }
         let max_slots = self.limits.max_slots();
         let mut first_slots = to.group.slots.place(&runs, max_slots);
@@ -537,9 +544,10 @@ impl Recorder<'_> {
         let columns_base = self.words.len() as u32;
         for (part_idx, column) in &program.columns {
             let trace = instance.traces[*part_idx];
-            let run_idx = part_runs[*part_idx].expect("a used part has windows");
+            let piece_idx = trace.piece_of(column.index);
+            let run_idx = piece_runs[&(*part_idx, piece_idx)];
             let (row_stride, col_stride) = trace.strides();
-            let base = flat_word(trace.first_word(), first_slots[run_idx], runs[run_idx].first, self.limits);
+            let base = flat_word(trace.origin(trace.piece(piece_idx)), first_slots[run_idx], runs[run_idx].first, self.limits);
             let column_base = base.wrapping_add((column.index as u32).wrapping_mul(col_stride));
             self.words.extend([column_base, row_stride, u32::from(column.next)]);
         }
@@ -558,6 +566,9 @@ impl Recorder<'_> {
             bases.push(elements as usize);
             let num_partials = work_runs.iter().map(|run| u64::from(run.num_chunks) * u64::from(run.num_columns)).sum();
             let log_z = reduce_log_z(num_z, num_partials);
+            let run_steps = |run: &ReduceRun| steps::reduce_run(run.num_chunks, run.num_columns, WORKGROUP_SIZE >> log_z);
+            let thread_steps = steps::reduce_thread(work_runs.iter().map(run_steps).sum());
+            steps::check(self.prepared[work.instance].plan.air().name(), Kernel::DualReduce.name(), thread_steps)?;
             let job = jobs.len() as u32;
             tiles.extend((0..num_z >> log_z).map(|z_block| Tile { job, z_block, ..Tile::default() }));
             jobs.push(ReduceJob {
@@ -572,6 +583,7 @@ impl Recorder<'_> {
             runs.extend(work_runs);
             elements += 2 * u64::from(num_z);
         }
+        self.limits.check_kernel(Variant { kernel: Kernel::DualReduce, form: FieldForm::U64, slots: 0 })?;
         let grid = self.grid(Kernel::DualReduce, tiles.len())?;
         let (tile_table, run_table) = (self.section(&tiles), self.section(&runs));
         for &parts in call.reductions {
@@ -610,7 +622,8 @@ impl Recorder<'_> {
         ] {
             let limit = self.limits.binding_bytes;
             if requested > limit {
-                let largest = call.work.iter().map(|work| &self.prepared[work.instance]).max_by_key(|p| p.plan.scratch_bytes(p.height));
+                let largest =
+                    call.work.iter().map(|work| &self.prepared[work.instance]).max_by_key(|p| p.plan.scratch_bytes(p.height).unwrap_or(0));
                 let air = largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned());
                 return Err(Error::DeviceLimit { air, kernel, what, requested, limit });
             }
@@ -672,6 +685,8 @@ impl Recorder<'_> {
         if group.jobs.is_empty() {
             return Ok(());
         }
+        // The forms bind the same.
+        self.limits.check_kernel(Variant { kernel, form: FieldForm::U64, slots: group.slots.bound().len() as u32 })?;
         let grid = self.grid(kernel, group.tiles.len())?;
         let tables = vec![self.section(&group.tiles), self.section(&group.jobs)];
         self.launches.push(Launch { kernel, program: None, quads: false, tables, slots: group.slots, grid, cosets });
@@ -714,10 +729,10 @@ impl Recorder<'_> {
         base
     }
 
-    fn trace_buffer(&mut self, trace: &Trace) -> usize {
-        let known = self.traces.iter().position(|buffer| Arc::ptr_eq(buffer, trace.buffer()));
+    fn trace_buffer(&mut self, piece: &Piece) -> usize {
+        let known = self.traces.iter().position(|buffer| Arc::ptr_eq(buffer, &piece.buffer));
         known.unwrap_or_else(|| {
-            self.traces.push(Arc::clone(trace.buffer()));
+            self.traces.push(Arc::clone(&piece.buffer));
             self.traces.len() - 1
         })
     }
@@ -738,12 +753,12 @@ struct EqTables {
 }
 
 /// Rows at each `x` that `column_sums` and that `coset_pass` with 16-byte loads need.
-const COLUMN_QUAD_ROWS: u32 = 4;
+pub(super) const COLUMN_QUAD_ROWS: u32 = 4;
 pub(super) const COSET_QUAD_ROWS: u32 = 16;
 
 /// Whether a trace can be read by 16-byte loads, for a kernel that needs so many rows at each `x` and in the whole trace.
 fn has_quads(trace: &Trace, instance: &Prepared<'_>, min_rows: u32, min_height: u32) -> bool {
-    let aligned = trace.layout() == Layout::ColMajor && trace.first_word().is_multiple_of(4);
+    let aligned = trace.layout() == Layout::ColMajor && trace.pieces().iter().all(|piece| piece.first_word.is_multiple_of(4));
     aligned && instance.num_z() >= min_rows && instance.height >= min_height as usize
 }
 
@@ -780,6 +795,8 @@ struct ColumnSums<'a> {
     instance: &'a Prepared<'a>,
     /// Which of the plan's affine matrices.
     matrix_idx: usize,
+    /// Which of the trace's pieces has the columns.
+    piece_idx: usize,
     columns: Range<usize>,
     x: Range<u32>,
     /// The sums of the rows after each `x`'s last, for rotated columns.
@@ -790,6 +807,10 @@ struct ColumnSums<'a> {
 impl<'a> ColumnSums<'a> {
     fn trace(&self) -> &'a Trace {
         self.instance.traces[self.matrix().part_idx]
+    }
+
+    fn piece(&self) -> &'a Piece {
+        self.trace().piece(self.piece_idx)
     }
 
     fn matrix(&self) -> &'a AffineMatrix {
@@ -819,7 +840,8 @@ impl<'a> ColumnSums<'a> {
             Layout::ColMajor => min * height + rows.start..max * height + rows.end,
             Layout::RowMajor => rows.start * trace.width() as u64..rows.end * trace.width() as u64,
         };
-        trace.first_word() + words.start..trace.first_word() + words.end
+        let origin = trace.origin(self.piece());
+        origin.wrapping_add(words.start)..origin.wrapping_add(words.end)
     }
 
     /// The two halves of a job whose windows do not fit one dispatch. Column-major, other columns lie farther apart than other rows.
@@ -836,15 +858,31 @@ impl<'a> ColumnSums<'a> {
     }
 }
 
-/// The words of a trace's buffer from its column `min` to its column `max`; for row-major traces, all of the trace's.
-fn words_of_columns(trace: &Trace, min: Option<usize>, max: Option<usize>) -> Option<Range<u64>> {
+/// Runs of neighbours among the columns of an affine matrix, each within one of the trace's pieces: with the piece's index.
+fn runs_in_pieces<'a>(
+    trace: &'a Trace,
+    columns: &'a [AffineColumn],
+    range: Range<usize>,
+) -> impl Iterator<Item = (Range<usize>, usize)> + 'a {
+    let piece_of = |at: usize| trace.piece_of(columns[at].index);
+    let mut begin = range.start;
+    std::iter::from_fn(move || {
+        let piece_idx = (begin < range.end).then(|| piece_of(begin))?;
+        let end = (begin..range.end).find(|&at| piece_of(at) != piece_idx).unwrap_or(range.end);
+        Some((std::mem::replace(&mut begin, end)..end, piece_idx))
+    })
+}
+
+/// The words of a piece's buffer from column `min` to column `max`; for row-major traces, all of the trace's.
+fn words_of_columns(trace: &Trace, piece: &Piece, min: Option<usize>, max: Option<usize>) -> Option<Range<u64>> {
     let (min, max) = (min? as u64, max? as u64);
     let (height, width) = (trace.height() as u64, trace.width() as u64);
     let words = match trace.layout() {
         Layout::ColMajor => min * height..(max + 1) * height,
         Layout::RowMajor => 0..width * height,
     };
-    Some(trace.first_word() + words.start..trace.first_word() + words.end)
+    let origin = trace.origin(piece);
+    Some(origin.wrapping_add(words.start)..origin.wrapping_add(words.end))
 }
 
 /// Where word `first_word` of a buffer is in the flat array of a dispatch's windows, when the buffer's window `first_window` is in slot

@@ -7,12 +7,15 @@ pub mod awkward_air;
 pub mod keccak_vm;
 #[cfg(feature = "openvm")]
 pub mod keccakf;
+#[cfg(feature = "openvm")]
+pub mod pair_air;
 pub mod random_air;
 #[cfg(feature = "openvm")]
 pub mod replay;
 #[cfg(feature = "openvm")]
 pub mod stock;
 pub mod translate;
+pub mod watchdog;
 
 use std::sync::LazyLock;
 
@@ -44,19 +47,26 @@ fn open(form: FieldForm) -> Gpu {
 
 /// A device of its own with changed limits, opened as a caller would who brings their own. It has 64-bit integers only if the form asks.
 pub fn limited_gpu(form: FieldForm, limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits) -> Gpu {
+    gpu_of_my_own(GpuOptions { field_form: Some(form), ..GpuOptions::default() }, limits)
+}
+
+/// The same with chosen options.
+pub fn gpu_of_my_own(options: GpuOptions, limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits) -> Gpu {
     static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        descriptor.backends = GpuOptions::default().backends;
+        descriptor.backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::METAL | wgpu::Backends::VULKAN);
         wgpu::Instance::new(descriptor)
     });
     let adapter = pollster::block_on(INSTANCE.request_adapter(&wgpu::RequestAdapterOptions::default())).expect("a GPU adapter");
     let descriptor = wgpu::DeviceDescriptor {
-        required_features: if form == FieldForm::U64 { wgpu::Features::SHADER_INT64 } else { wgpu::Features::empty() },
+        required_features: match options.field_form {
+            Some(FieldForm::U32) => wgpu::Features::empty(),
+            _ => wgpu::Features::SHADER_INT64,
+        },
         required_limits: limits(adapter.limits()),
         ..wgpu::DeviceDescriptor::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
-    let options = GpuOptions { field_form: Some(form), ..GpuOptions::default() };
     Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap()
 }
 
@@ -138,8 +148,17 @@ impl Case {
     }
 
     pub fn reference(&self) -> Round0Polys {
+        self.with_reference(reference::round0)
+    }
+
+    /// The reference's values at one point: for cases whose polynomials take it long.
+    pub fn reference_at(&self, point: EF) -> [EF; 2] {
+        self.with_reference(|instance| reference::round0_at(instance, point))
+    }
+
+    fn with_reference<T>(&self, work: impl FnOnce(&ReferenceInstance<'_>) -> T) -> T {
         let main: Vec<_> = self.main.iter().map(|matrix| self.matrix(matrix)).collect();
-        reference::round0(&ReferenceInstance {
+        work(&ReferenceInstance {
             air: &self.air,
             l_skip: self.l_skip,
             preprocessed: self.preprocessed.as_ref().map(|matrix| self.matrix(matrix)),
@@ -202,7 +221,7 @@ impl<'a> Uploaded<'a> {
             .collect()
     }
 
-    pub fn evaluate(&self, round0: &mut Round0) -> logup_wgpu::Round0Output {
+    pub fn evaluate(&self, round0: &Round0) -> logup_wgpu::Round0Output {
         round0.evaluate(&self.instances(&self.mains())).unwrap()
     }
 }
@@ -219,7 +238,7 @@ pub fn check_form(form: FieldForm, cases: &[Case], expected: &[Round0Polys]) {
     for strategy in STRATEGIES {
         let uploaded = Uploaded::together(gpu(form), cases, strategy);
         for schedule in SCHEDULES {
-            let output = uploaded.evaluate(&mut Round0::with_schedule(gpu(form), schedule));
+            let output = uploaded.evaluate(&Round0::with_schedule(gpu(form), schedule));
             for ((case, got), expected) in cases.iter().zip(&output.polys).zip(expected) {
                 let how = format!("{}, height {}, l_skip {}", case.air.name(), case.height, case.l_skip);
                 assert_same(got, expected, &format!("{how}, {form:?}, {strategy:?}, {schedule:?}, {:?}", case.layout));

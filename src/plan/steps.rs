@@ -1,0 +1,86 @@
+//! Loop iterations of one thread: how they are counted, and how many there may be.
+//!
+//! lavapipe (seen with Mesa 22.3) counts every iteration of every loop of a thread, and when 65,535 are used up it leaves all loops and goes
+//! on, with wrong values and without an error. It counts a loop once more than it iterates, and once where it lies in a branch that is not
+//! taken, because it masks branches instead of jumping over them. Everything here counts in that way. On other devices the bound only
+//! keeps a thread from running for long.
+
+use super::program::{Op, Program};
+use crate::error::{Error, Result};
+
+/// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `edge` in `round0/steps_edge.rs` finds
+/// that number for the device at hand, and the margin of the count below it.
+pub(crate) const MAX_STEPS: u64 = 1 << 15;
+
+/// What a kernel's lane sums take beside its loops over rows: at most four sums in two rounds of sixteen.
+const LANE_SUMS: u64 = 4 * 2 * 17;
+
+/// A loop that iterates so often.
+const fn loop_of(iterations: u64) -> u64 {
+    iterations + 1
+}
+
+/// Refuses a thread that would take too long.
+pub(crate) fn check(air: &str, kernel: &'static str, requested: u64) -> Result<()> {
+    if requested <= MAX_STEPS {
+        return Ok(());
+    }
+    Err(Error::DeviceLimit { air: air.into(), kernel, what: "loop iterations of one thread", requested, limit: MAX_STEPS })
+}
+
+/// A selector's loop over the repetitions of a lifted trace of one row, which has one `x`.
+fn lifted_selectors(num: u64, l_skip: usize) -> u64 {
+    num * loop_of(1 << l_skip)
+}
+
+/// One row in `coset_interpret`.
+pub(crate) fn interpreted_row(program: &Program, l_skip: usize) -> u64 {
+    let size = 1u64 << l_skip;
+    let load = if size < 16 { loop_of(size) + 1 } else { 1 + loop_of(size / 16) };
+    let selectors = 2 * loop_of(1);
+    let segments: u64 = program.segments.iter().map(|s| 1 + loop_of(s.num_loads as u64) + loop_of(s.num_ops as u64)).sum();
+    1 + selectors + loop_of(0) + segments + load * program.columns.len() as u64
+}
+
+/// The longest that a thread of `coset_interpret` takes with one row.
+pub(crate) fn interpreted_thread(program: &Program, l_skip: usize) -> u64 {
+    LANE_SUMS + interpreted_row(program, l_skip) + lifted_selectors(2, l_skip)
+}
+
+/// One row in `coset_pass`: a loop over half of `D` eight points at a time, and a selector's loop for each of two points.
+pub(crate) fn generated_row(program: &Program, l_skip: usize) -> u64 {
+    let half = (1u64 << l_skip) / 2;
+    1 + loop_of(half / 8) + num_selectors(program) * 2 * loop_of(1)
+}
+
+/// The longest that a thread of `coset_pass` takes with one row.
+pub(crate) fn generated_thread(program: &Program, l_skip: usize) -> u64 {
+    LANE_SUMS + generated_row(program, l_skip) + lifted_selectors(2 * num_selectors(program), l_skip)
+}
+
+fn num_selectors(program: &Program) -> u64 {
+    let is_selector = |op: u32| [Op::First, Op::Last, Op::Transition].iter().any(|&selector| op == selector as u32);
+    program.instructions.iter().filter(|instruction| is_selector(instruction[0])).count() as u64
+}
+
+/// log2 of the rows that a thread can take, one at least, when each takes so many steps.
+pub(crate) fn log_rows(row_steps: u64) -> u32 {
+    ((MAX_STEPS - LANE_SUMS) / row_steps).max(1).ilog2()
+}
+
+/// What a run of `num_chunks` partial sums of `num_columns` columns takes of a thread of `dual_reduce` with `num_lanes` lanes for each `z`.
+pub(crate) fn reduce_run(num_chunks: u32, num_columns: u32, num_lanes: u32) -> u64 {
+    let (num_chunks, num_columns, num_lanes) = (u64::from(num_chunks), u64::from(num_columns), u64::from(num_lanes));
+    let column_lanes = num_columns.next_power_of_two().min(num_lanes);
+    let chunks = num_chunks.div_ceil(num_lanes / column_lanes);
+    let column = loop_of(chunks / 8) + loop_of(8);
+    1 + loop_of(num_chunks.div_ceil(num_lanes)) + loop_of(num_columns.div_ceil(column_lanes) * column)
+}
+
+/// A job of `dual_reduce` whose runs take so many.
+pub(crate) fn reduce_thread(runs: u64) -> u64 {
+    LANE_SUMS + loop_of(runs)
+}
+
+/// A round of `field_ops`, whose switch has a loop of three.
+pub(crate) const FIELD_OPS_ROUND: u64 = 1 + loop_of(3);

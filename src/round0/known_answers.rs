@@ -1,0 +1,353 @@
+//! Known answers: what a kernel computes before it computes for a caller.
+//!
+//! Drivers' compilers make mistakes. So a compiled kernel first evaluates something whose result is known: a fixed kernel AIRs of this file, a
+//! generated one a plan that it was generated for, on random traces, in the number of trace windows that it was compiled for. The result is
+//! compared at a random point with [`reference::round0_at`]. A device that gives a wrong one is not used any more.
+
+use std::{borrow::Cow, sync::Arc};
+
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rayon::prelude::*;
+
+use super::{
+    Eq, Instance, Round0, Round0Options,
+    instance::{Prepared, eq_evals},
+    record::COSET_QUAD_ROWS,
+};
+use crate::{
+    air::{Air, AirBuilder, NodeId, Part},
+    error::{Error, Result},
+    field::{EF, F},
+    gpu::{Compiled, Gpu, Key, Layout, Matrix, Trace},
+    plan::{Round0Plan, Strategy},
+    recording::{Dispatch, Recording},
+    reference::{self, ReferenceInstance},
+    shaders::Kernel,
+};
+
+/// What an engine is asked while it gives known answers.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The kernels: their dispatches bind as many windows as the key says.
+    keys: Vec<Key>,
+    /// Whether the fixed kernels that come with them are to be asked first.
+    fixed_first: bool,
+}
+
+impl Asked {
+    /// Binds windows once more until there are as many as the kernel's variant has.
+    pub fn widen(&self, recording: &mut Recording) {
+        for dispatch in &mut recording.dispatches {
+            let key = self.keys.iter().find(|key| is_of(dispatch, key) && key.slots as usize > dispatch.traces.len());
+            if let (Some(key), Some(last)) = (key, dispatch.traces.last().cloned()) {
+                dispatch.traces.resize(key.slots as usize, last);
+            }
+        }
+    }
+
+    /// Asks the fixed kernels of the recording, if they are to be asked first.
+    pub fn fixed_first(&self, gpu: &Gpu, recording: &Recording, kernels: &[Arc<Compiled>]) -> Result<()> {
+        if !self.fixed_first {
+            return Ok(());
+        }
+        let fixed = recording.dispatches.iter().map(Key::of).zip(kernels).filter(|(key, _)| key.program.is_none());
+        let (keys, kernels): (Vec<Key>, Vec<Arc<Compiled>>) = fixed.map(|(key, kernel)| (key, Arc::clone(kernel))).unzip();
+        ensure(gpu, &[], &keys, &kernels).map(|_| ())
+    }
+}
+
+fn is_of(dispatch: &Dispatch, key: &Key) -> bool {
+    dispatch.kernel == key.kernel && dispatch.quads == key.quads && dispatch.program == key.program
+}
+
+/// Has every kernel of a recording that has not done so give its known answer. How many did.
+///
+/// # Errors
+/// [`Error::WrongAnswer`], and what a call can fail with.
+pub(super) fn ensure_for(gpu: &Gpu, prepared: &[Prepared<'_>], recording: &Recording, kernels: &[Arc<Compiled>]) -> Result<usize> {
+    if !gpu.known_answers() || kernels.iter().all(|kernel| kernel.answered()) {
+        return Ok(0);
+    }
+    let keys: Vec<Key> = recording.dispatches.iter().map(Key::of).collect();
+    let plans: Vec<&Round0Plan> = prepared.iter().map(|prepared| prepared.plan).collect();
+    ensure(gpu, &plans, &keys, kernels)
+}
+
+/// The same of the kernels with these keys; the generated ones' programs are in `plans`.
+pub(super) fn ensure(gpu: &Gpu, plans: &[&Round0Plan], keys: &[Key], kernels: &[Arc<Compiled>]) -> Result<usize> {
+    if !gpu.known_answers() {
+        return Ok(0);
+    }
+    let mut open: Vec<(&Key, &Arc<Compiled>)> = Vec::new();
+    for (key, kernel) in keys.iter().zip(kernels) {
+        if !kernel.answered() && open.iter().all(|(known, _)| *known != key) {
+            open.push((key, kernel));
+        }
+    }
+    let (generated, mut fixed): (Vec<_>, Vec<_>) = open.iter().copied().partition(|(key, _)| key.program.is_some());
+    // Every answer goes through dual_reduce, and its own through other kernels: these first.
+    fixed.sort_by_key(|(key, _)| key.kernel == Kernel::DualReduce);
+    for (key, kernel) in fixed {
+        if !ask_fixed(gpu, key)? {
+            return Err(gpu.distrust(blame(gpu, key.kernel)?.name(), "the known answer of an AIR of this crate".into()));
+        }
+        kernel.set_answered();
+    }
+    // Programs that read the same way and bind as many windows are asked together.
+    let mut rest = generated;
+    while let Some(&(first, _)) = rest.first() {
+        let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| (key.slots, key.quads) == (first.slots, first.quads));
+        rest = later;
+        let keys: Vec<Key> = now.iter().map(|&(key, _)| key.clone()).collect();
+        ask_plans(gpu, plans, keys)?;
+        now.iter().for_each(|(_, kernel)| kernel.set_answered());
+    }
+    Ok(open.len())
+}
+
+/// Asks generated kernels that bind as many windows and read the same way.
+fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], mut keys: Vec<Key>) -> Result<()> {
+    let (quads, slots) = (keys[0].quads, keys[0].slots);
+    let mut questions: Vec<Question<'_>> = Vec::new();
+    for &plan in plans {
+        let programs = || plan.programs.iter().filter_map(|planned| planned.generated.as_ref()).map(|generated| &generated.source);
+        // A trace that is not read by 16-byte loads although it could be is row-major.
+        let layout = if quads || (1 << plan.l_skip()) < COSET_QUAD_ROWS { Layout::ColMajor } else { Layout::RowMajor };
+        let is_new = |key: &Key| programs().any(|program| key.program.as_ref() == Some(program));
+        if keys.iter().any(is_new) {
+            questions.push(Question { plan: Cow::Borrowed(plan), layout, num_x: 2 });
+        }
+    }
+    keys.dedup();
+    let right = ask(gpu, &questions, slots, Asked { keys, fixed_first: true })?;
+    match right.iter().position(|right| !right) {
+        None => Ok(()),
+        Some(wrong) => {
+            let air = questions[wrong].plan.air().name();
+            Err(gpu.distrust(blame(gpu, Kernel::CosetPass)?.name(), format!("the known answer of AIR {air:?}")))
+        }
+    }
+}
+
+/// Asks a fixed kernel: whether its answer is right.
+fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
+    let question = |air: Air, l_skip, strategy, layout, num_x| -> Result<Question<'static>> {
+        Ok(Question { plan: Cow::Owned(Round0Plan::new(air, l_skip, strategy)?), layout, num_x })
+    };
+    // Several chunks of x and runs of eq's low table; one x; several blocks of z: every loop and every index of the kernel.
+    let questions = match (key.kernel, key.slots) {
+        (Kernel::DualReduce, _) => vec![question(product()?, 2, Strategy::Split, Layout::ColMajor, 1024)?],
+        (Kernel::CosetInterpret, 0) => vec![question(selectors()?, 2, Strategy::Direct, Layout::ColMajor, 1)?],
+        (Kernel::CosetInterpret, _) => [(2, 1024), (4, 1), (9, 2)]
+            .into_iter()
+            .map(|(l_skip, num_x)| question(products()?, l_skip, Strategy::Direct, Layout::ColMajor, num_x))
+            .collect::<Result<_>>()?,
+        (kernel, _) => {
+            let layout = if kernel == Kernel::ColumnSumsScalar { Layout::RowMajor } else { Layout::ColMajor };
+            [(2, 4096), (4, 1), (9, 2)]
+                .into_iter()
+                .map(|(l_skip, num_x)| question(sums()?, l_skip, Strategy::Split, layout, num_x))
+                .collect::<Result<_>>()?
+        }
+    };
+    let right = ask(gpu, &questions, key.slots, Asked { keys: vec![key.clone()], fixed_first: false })?;
+    Ok(right.iter().all(|&right| right))
+}
+
+/// Which kernel's answer was wrong where `asked` and dual_reduce gave one together: dual_reduce, if another kernel whose partial sums it adds
+/// up in the same way is wrong with it too.
+fn blame(gpu: &Gpu, asked: Kernel) -> Result<Kernel> {
+    let (suspect, witness) = match asked {
+        Kernel::ColumnSums => (asked, Kernel::ColumnSumsScalar),
+        Kernel::ColumnSumsScalar => (asked, Kernel::ColumnSums),
+        Kernel::CosetInterpret => (asked, Kernel::DualReduce),
+        // dual_reduce is asked through a generated kernel.
+        _ => (Kernel::CosetPass, Kernel::CosetInterpret),
+    };
+    let slots = u32::from(witness != Kernel::DualReduce);
+    Ok(if ask_fixed(gpu, &Key::fixed(witness, slots))? { suspect } else { Kernel::DualReduce })
+}
+
+/// A plan to be evaluated on a random trace.
+struct Question<'a> {
+    plan: Cow<'a, Round0Plan>,
+    layout: Layout,
+    num_x: usize,
+}
+
+/// The inputs of a question.
+struct Inputs {
+    matrices: Vec<(Vec<F>, usize)>,
+    public_values: Vec<F>,
+    xi: Vec<EF>,
+    beta_pows: Vec<EF>,
+    eq_3bs: Vec<EF>,
+    point: EF,
+}
+
+impl Inputs {
+    /// The same for the same question, so that a wrong answer can be had again.
+    fn new(question: &Question<'_>, seed: u64) -> Self {
+        let (plan, mut rng) = (&question.plan, SmallRng::seed_from_u64(seed));
+        let air = plan.air();
+        let height = question.num_x << plan.l_skip();
+        let element = |rng: &mut SmallRng| -> F { rng.random() };
+        let ext = |rng: &mut SmallRng| EF::from_basis_coefficients_fn(|_| element(rng));
+        let elements = |rng: &mut SmallRng, num: usize| (0..num).map(|_| element(rng)).collect::<Vec<F>>();
+        let exts = |rng: &mut SmallRng, num: usize| (0..num).map(|_| ext(rng)).collect::<Vec<EF>>();
+        // An AIR without columns has height 1, and so one x.
+        let num_x = if air.parts().any(|(_, width)| width > 0) { question.num_x } else { 1 };
+        let beta = ext(&mut rng);
+        Self {
+            matrices: air.parts().map(|(_, width)| (elements(&mut rng, width * height), width)).collect(),
+            public_values: elements(&mut rng, air.num_public_values),
+            xi: exts(&mut rng, num_x.ilog2() as usize),
+            beta_pows: beta.powers().take(air.max_message_len() + 1).collect(),
+            eq_3bs: exts(&mut rng, air.interactions().len()),
+            point: ext(&mut rng),
+        }
+    }
+
+    fn matrices(&self, layout: Layout) -> Vec<Matrix<'_>> {
+        self.matrices.iter().map(|(values, width)| Matrix { values, width: *width, layout }).collect()
+    }
+
+    /// `s_p` and `s_q` at the inputs' point, by the reference.
+    fn expected(&self, question: &Question<'_>) -> [EF; 2] {
+        let matrices = self.matrices(question.layout);
+        let (preprocessed, main) = matrices.split_at(num_preprocessed(&question.plan));
+        reference::round0_at(
+            &ReferenceInstance {
+                air: question.plan.air(),
+                l_skip: question.plan.l_skip(),
+                preprocessed: preprocessed.first().copied(),
+                main,
+                public_values: &self.public_values,
+                eq: &eq_evals(&self.xi),
+                beta_pows: &self.beta_pows,
+                eq_3bs: &self.eq_3bs,
+            },
+            self.point,
+        )
+    }
+}
+
+fn num_preprocessed(plan: &Round0Plan) -> usize {
+    plan.air().parts().filter(|(part, _)| *part == Part::Preprocessed).count()
+}
+
+/// Cells of random traces on the device at a time.
+const MAX_CELLS: usize = 1 << 22;
+
+/// Evaluates the questions, their traces dealt out to so many buffers: whether each answer is right.
+fn ask(gpu: &Gpu, questions: &[Question<'_>], num_buffers: u32, asked: Asked) -> Result<Vec<bool>> {
+    let engine = Round0 { asked: Some(asked), ..Round0::with_options(gpu, Round0Options::default()) };
+    let mut right = Vec::with_capacity(questions.len());
+    let mut rest = questions;
+    while !rest.is_empty() {
+        let cells = |question: &Question<'_>| {
+            let width: usize = question.plan.air().parts().map(|(_, width)| width).sum();
+            width * (question.num_x << question.plan.l_skip())
+        };
+        let mut total = 0;
+        let num = rest.iter().take_while(|question| { total += cells(question); total } <= MAX_CELLS).count().max(1);
+        let now = rest.split_off(..num).expect("at most all");
+        right.extend(ask_together(gpu, &engine, now, num_buffers.max(1))?);
+    }
+    Ok(right)
+}
+
+fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buffers: u32) -> Result<Vec<bool>> {
+    let inputs: Vec<Inputs> = questions.par_iter().enumerate().map(|(i, question)| Inputs::new(question, i as u64)).collect();
+    let matrices: Vec<Matrix<'_>> = questions.iter().zip(&inputs).flat_map(|(question, inputs)| inputs.matrices(question.layout)).collect();
+    let traces = Trace::scatter(gpu, &matrices, num_buffers)?;
+    let mut rest = &traces.iter().collect::<Vec<&Trace>>()[..];
+    let instances: Vec<Instance<'_>> = questions
+        .iter()
+        .zip(&inputs)
+        .map(|(question, inputs)| {
+            let traces = rest.split_off(..inputs.matrices.len()).expect("a trace for each matrix");
+            let (preprocessed, main) = traces.split_at(num_preprocessed(&question.plan));
+            Instance {
+                plan: &question.plan,
+                preprocessed: preprocessed.first().copied(),
+                main,
+                public_values: &inputs.public_values,
+                eq: Eq::Challenges(&inputs.xi),
+                beta_pows: &inputs.beta_pows,
+                eq_3bs: &inputs.eq_3bs,
+            }
+        })
+        .collect();
+    let output = match engine.evaluate(&instances) {
+        Ok(output) => output,
+        // Results that are no field elements, or not there, are wrong ones unless the device is gone.
+        Err(Error::DeviceLost { .. }) if gpu.lost().is_none() => return Ok(vec![false; questions.len()]),
+        Err(error) => return Err(error),
+    };
+    let is_right = |((question, inputs), polys): ((&Question<'_>, &Inputs), &super::Round0Polys)| {
+        let at_point = |coeffs: &[EF]| coeffs.iter().rev().fold(EF::ZERO, |sum, &coeff| sum * inputs.point + coeff);
+        [at_point(&polys.numerator), at_point(&polys.denominator)] == inputs.expected(question)
+    };
+    Ok(questions.par_iter().zip(&inputs).zip(&output.polys).map(is_right).collect())
+}
+
+/// Affine messages over 19 columns, seven of them rotated, with constants and selectors.
+fn sums() -> Result<Air> {
+    let mut air = AirBuilder::new("known answer: sums");
+    let main = air.main_part(19);
+    let mut fields: Vec<NodeId> = (0..19).map(|i| air.column(main, i)).collect();
+    for i in 0..7 {
+        let next = air.next(main, 2 * i + 3);
+        let scale = air.constant(F::from_usize(i + 2));
+        let scaled = air.mul(scale, next);
+        fields[i] = air.sub(fields[i], scaled);
+    }
+    let (first, transition) = (air.is_first_row(), air.is_transition());
+    fields[17] = air.add(fields[17], first);
+    air.interaction(5, fields.iter().copied(), transition);
+    air.interaction(0, fields[..3].iter().copied(), fields[18]);
+    air.build()
+}
+
+/// One product, for a generated kernel that is compiled soon.
+fn product() -> Result<Air> {
+    let mut air = AirBuilder::new("known answer: product");
+    let main = air.main_part(2);
+    let (a, b) = (air.column(main, 0), air.next(main, 1));
+    let product = air.mul(a, b);
+    air.interaction(1, [product], product);
+    air.build()
+}
+
+/// Every operation of a program, degree 3.
+fn products() -> Result<Air> {
+    let mut air = AirBuilder::new("known answer: products");
+    let main = air.main_part(18);
+    air.public_values(1);
+    let cells: Vec<NodeId> = (0..18).map(|i| if i % 5 == 4 { air.next(main, i) } else { air.column(main, i) }).collect();
+    let (public, first) = (air.public_value(0), air.is_first_row());
+    let (last, transition) = (air.is_last_row(), air.is_transition());
+    let mut sum = air.mul(first, public);
+    for pair in cells.chunks_exact(2) {
+        let product = air.mul(pair[0], pair[1]);
+        let negated = air.neg(product);
+        let gated = air.mul(negated, transition);
+        sum = air.sub(sum, gated);
+    }
+    let difference = air.sub(cells[3], last);
+    air.interaction(7, [sum, difference, public], cells[0]);
+    air.build()
+}
+
+/// Selectors and constants alone.
+fn selectors() -> Result<Air> {
+    let mut air = AirBuilder::new("known answer: selectors");
+    let (first, last, transition) = (air.is_first_row(), air.is_last_row(), air.is_transition());
+    let three = air.constant(F::from_u32(3));
+    let scaled = air.mul(three, last);
+    let product = air.mul(scaled, transition);
+    air.interaction(2, [first, product], transition);
+    air.build()
+}

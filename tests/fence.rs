@@ -1,0 +1,121 @@
+//! Every storage access of every kernel lies within its binding: what `shader_checks: false` relies on.
+//!
+//! Kernels are compiled with each index of a storage array compared with the array's length. A thread that was outside once stores words
+//! that are no field elements from then on, and the result is not right any more. (With the checks of wgpu on, an index outside would be
+//! clamped, and the result be right by luck.)
+
+mod support;
+
+use std::sync::Arc;
+
+use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, shaders::FieldForm};
+use support::{
+    Case, SCHEDULES, STRATEGIES, Uploaded,
+    random_air::{Size, random_case},
+    rng,
+};
+
+/// The text with a fence around every index of a storage array.
+fn fenced(source: &str) -> String {
+    let mut text = source.to_owned();
+    let mut fences = String::from("var<private> outside: bool;\n");
+    let declarations: Vec<(String, String)> = source
+        .lines()
+        .filter_map(|line| line.split_once("var<storage")?.1.split_once("> "))
+        .map(|(_, rest)| rest.trim_end_matches(';').split_once(": ").expect("name and type"))
+        .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
+        .collect();
+    assert!(declarations.len() >= 2, "storage arrays are found: {declarations:?}");
+    for (name, ty) in &declarations {
+        assert!(ty.starts_with("array<"), "{name}: {ty}");
+        fences.push_str(&format!("fn inside_{name}(i: u32) -> u32 {{ if i >= arrayLength(&{name}) {{ outside = true; }} return i; }}\n"));
+        text = fence_array(&text, name);
+    }
+    text + &fences
+}
+
+/// `name[index]` becomes `name[inside_name(index)]`, and what is stored there is spoilt if the thread was outside.
+fn fence_array(text: &str, name: &str) -> String {
+    let mut fenced = String::new();
+    let mut rest = text;
+    let opening = format!("{name}[");
+    while let Some(at) = rest.find(&opening) {
+        let is_name = rest[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() && before != '_');
+        let (before, after) = rest.split_at(at + opening.len());
+        fenced.push_str(before);
+        rest = after;
+        if !is_name {
+            continue;
+        }
+        let mut depth = 1;
+        let closing = rest.find(|c| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            depth == 0
+        });
+        let (index, after) = rest.split_at(closing.expect("the bracket closes"));
+        fenced.push_str(&format!("inside_{name}({index})]"));
+        rest = &after[1..];
+        if let Some(value) = rest.strip_prefix(" = ") {
+            let (value, after) = value.split_once(';').expect("a statement");
+            let spoilt = if name == "scratch" { "0xffffffffu" } else { "vec4<u32>(0xffffffffu)" };
+            fenced.push_str(&format!(" = select({value}, {spoilt}, outside);"));
+            rest = after;
+        }
+    }
+    fenced + rest
+}
+
+/// A device whose kernels are fenced, and changed before by `edit`.
+fn fenced_gpu(form: FieldForm, edit: fn(String) -> String) -> Gpu {
+    let edit_shader = Some(EditShader(Arc::new(move |_, source| fenced(&edit(source)))));
+    Gpu::new(GpuOptions { field_form: Some(form), known_answers: false, edit_shader, ..GpuOptions::default() }).unwrap()
+}
+
+/// Skip domains around those that kernels treat apart, heights below and above, one matrix in a buffer and several.
+fn cases() -> Vec<Case> {
+    let size = Size { max_degree: 3, num_ops: 25, num_interactions: 4, max_message_len: 4 };
+    let shapes = [(0, 8), (1, 2), (2, 64), (3, 1), (4, 2), (4, 1 << 11), (5, 64), (8, 1 << 10), (10, 1 << 11)];
+    shapes
+        .iter()
+        .enumerate()
+        .flat_map(|(seed, &(l_skip, height))| {
+            let case = random_case(&mut rng(seed as u64), size, l_skip, height);
+            [Layout::ColMajor, Layout::RowMajor].map(|layout| Case { layout, ..case.clone() })
+        })
+        .collect()
+}
+
+fn results(gpu: &Gpu, cases: &[Case], schedule: Schedule, apart: bool) -> Vec<Result<Vec<Round0Polys>, Error>> {
+    let results = STRATEGIES.map(|strategy| {
+        let uploaded = if apart { Uploaded::apart(gpu, cases, strategy) } else { Uploaded::together(gpu, cases, strategy) };
+        let mains = uploaded.mains();
+        Round0::with_schedule(gpu, schedule).evaluate(&uploaded.instances(&mains)).map(|output| output.polys)
+    });
+    results.into()
+}
+
+#[test]
+fn no_kernel_reaches_outside_its_bindings() {
+    let cases = cases();
+    let expected: Vec<Round0Polys> = cases.iter().map(Case::reference).collect();
+    for form in FieldForm::ALL {
+        let gpu = fenced_gpu(form, |source| source);
+        for schedule in SCHEDULES {
+            for apart in [false, true] {
+                for result in results(&gpu, &cases, schedule, apart) {
+                    assert!(result.unwrap() == expected, "{form:?}, {schedule:?}, apart: {apart}");
+                }
+            }
+        }
+    }
+}
+
+/// The fence sees what was wrong once: tables of another coset read on `D`, where under `PerCoset` none are bound.
+#[test]
+fn the_fence_sees_an_index_outside() {
+    let gpu = fenced_gpu(FieldForm::U64, |source| source.replace("if job.identity == 0u {\n        plus", "if true {\n        plus"));
+    let cases = cases();
+    let expected: Vec<Round0Polys> = cases.iter().map(Case::reference).collect();
+    let split = results(&gpu, &cases, Schedule::PerCoset, false).swap_remove(0);
+    assert!(split.is_err() || split.unwrap() != expected);
+}

@@ -1,0 +1,171 @@
+//! A device that computes wrongly is caught before it computes for anyone: kernels' texts are broken on purpose, one mistake at a time.
+
+mod support;
+
+use std::sync::Arc;
+
+use logup_wgpu::{
+    EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy,
+    shaders::{FieldForm, Kernel},
+};
+use support::{
+    Case, Uploaded, assert_same,
+    random_air::{Size, random_case},
+    rng,
+};
+
+/// A kernel whose text says `to` where it said `from`; in every kernel if none is named.
+#[derive(Clone, Copy, Debug)]
+struct Mutant {
+    kernel: Option<Kernel>,
+    from: &'static str,
+    to: &'static str,
+}
+
+fn mutant(kernel: Kernel, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { kernel: Some(kernel), from, to }
+}
+
+fn broken(mutant: Mutant, form: FieldForm, known_answers: bool) -> Gpu {
+    let edit = move |kernel: Kernel, source: String| {
+        if mutant.kernel.is_some_and(|mutated| mutated != kernel) {
+            return source;
+        }
+        assert!(mutant.kernel.is_none() || source.contains(mutant.from), "{mutant:?} changes nothing");
+        source.replacen(mutant.from, mutant.to, 1)
+    };
+    let edit_shader = Some(EditShader(Arc::new(edit)));
+    Gpu::new(GpuOptions { field_form: Some(form), known_answers, edit_shader, ..GpuOptions::default() }).unwrap()
+}
+
+/// A case with an affine and a non-affine part that reads all its columns.
+fn case(layout: Layout) -> Case {
+    let mut air = logup_wgpu::AirBuilder::new("judged");
+    let main = air.main_part(6);
+    let cells: Vec<_> = (0..6).map(|i| if i == 4 { air.next(main, i) } else { air.column(main, i) }).collect();
+    let (ab, cd) = (air.mul(cells[0], cells[1]), air.mul(cells[2], cells[4]));
+    let (difference, transition) = (air.sub(ab, cd), air.is_transition());
+    let gated = air.mul(cells[5], transition);
+    air.interaction(3, [difference, cells[3], gated], cells[0]);
+    Case { layout, ..Case::random(air.build().unwrap(), 4, 64, (None, &[6]), 0, &mut rng(8)) }
+}
+
+fn evaluate(gpu: &Gpu, strategy: Strategy, layout: Layout) -> Result<logup_wgpu::Round0Output, Error> {
+    let case = case(layout);
+    let uploaded = Uploaded::together(gpu, std::slice::from_ref(&case), strategy);
+    let mains = uploaded.mains();
+    Round0::new(gpu).evaluate(&uploaded.instances(&mains))
+}
+
+/// Each mistake ends in `WrongAnswer` that names the kernel, at the first call and at every later one, and ahead of it in `warm_up`.
+#[test]
+fn mutated_kernels_are_caught() {
+    let split = |mutant| (mutant, Strategy::Split, Layout::ColMajor);
+    let mutants = [
+        split(mutant(Kernel::ColumnSums, "select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a")),
+        split(mutant(Kernel::ColumnSums, "job.first_x + (tile.chunk << job.log_chunk)", "job.first_x + tile.chunk")),
+        split(mutant(Kernel::ColumnSums, "ext_mul(sum, high)", "sum")),
+        split(mutant(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows")),
+        (
+            mutant(Kernel::ColumnSumsScalar, "const MONTY_R2: u32 = 0x45dddde3u", "const MONTY_R2: u32 = 0x45dddde1u"),
+            Strategy::Split,
+            Layout::RowMajor,
+        ),
+        (mutant(Kernel::ColumnSumsScalar, "acc.high + (sum >> 32u)", "acc.high"), Strategy::Split, Layout::RowMajor),
+        split(mutant(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low")),
+        split(mutant(Kernel::CosetPass, "let lower = row + 1u;", "let lower = row;")),
+        split(mutant(Kernel::CosetPass, "return f_sub2(vec2<u32>(ONE), is_last2(job, at));", "return vec2<u32>(ONE);")),
+        split(mutant(Kernel::DualReduce, "run.partial_base + 2u * chunk * job.num_z + z", "run.partial_base + chunk * job.num_z + z")),
+        split(mutant(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)")),
+        split(mutant(Kernel::DualReduce, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)")),
+        (
+            mutant(Kernel::CosetInterpret, "case OP_NEG: { result = f_sub(0u, a); }", "case OP_NEG: { result = a; }"),
+            Strategy::Direct,
+            Layout::ColMajor,
+        ),
+        (mutant(Kernel::CosetInterpret, "z += 16u", "z += 32u"), Strategy::Direct, Layout::ColMajor),
+    ];
+    for (mutant, strategy, layout) in mutants {
+        let gpu = broken(mutant, FieldForm::U64, true);
+        let error = evaluate(&gpu, strategy, layout).map(|_| ()).expect_err(&format!("{mutant:?}"));
+        let Error::WrongAnswer { kernel, adapter, .. } = &error else { panic!("{mutant:?}: {error}") };
+        assert_eq!((*kernel, adapter), (mutant.kernel.unwrap().name(), &gpu.adapter()), "{mutant:?}: {error}");
+        // Nothing is computed any more: not with another kernel, and traces are not taken.
+        let case = case(layout);
+        let plan = case.plan(strategy);
+        let again = Round0::new(&gpu).warm_up(&[&plan], layout).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+        assert!(matches!(logup_wgpu::Trace::new(&gpu, case.matrices()[0]), Err(Error::WrongAnswer { .. })));
+
+        let gpu = broken(mutant, FieldForm::U64, true);
+        let ahead = Round0::new(&gpu).warm_up(&[&plan], layout).unwrap_err();
+        assert_eq!(ahead.to_string(), error.to_string(), "{mutant:?}");
+    }
+}
+
+/// The field's own text is in every kernel: mistakes in it are caught in both forms.
+#[test]
+fn mutated_field_arithmetic_is_caught() {
+    let everywhere = |from, to| Mutant { kernel: None, from, to };
+    let both = [
+        everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
+        everywhere("return min(diff, diff + P);", "return diff;"),
+        everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
+        everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
+    ];
+    let u64_form = [
+        everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
+        everywhere("return f_sub(min(high, high - P), t);", "return f_sub(high, t);"),
+    ];
+    let u32_form = [everywhere("(low >> 16u) + (cross_0 & 0xffffu)", "(cross_0 & 0xffffu)")];
+    let mutants = both.iter().flat_map(|&m| FieldForm::ALL.map(|form| (m, form)));
+    let mutants = mutants.chain(u64_form.map(|m| (m, FieldForm::U64))).chain(u32_form.map(|m| (m, FieldForm::U32)));
+    for (mutant, form) in mutants {
+        let result = evaluate(&broken(mutant, form, true), Strategy::Split, Layout::ColMajor);
+        let error = result.map(|_| ()).expect_err(&format!("{mutant:?}, {form:?}"));
+        assert!(matches!(error, Error::WrongAnswer { .. }), "{mutant:?}, {form:?}: {error}");
+    }
+}
+
+/// Without known answers the same device gives a wrong result without an error; the stats say that nobody asked.
+#[test]
+fn known_answers_can_be_switched_off() {
+    let wrong = mutant(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low");
+    let output = evaluate(&broken(wrong, FieldForm::U64, false), Strategy::Split, Layout::ColMajor).unwrap();
+    assert_ne!(output.polys[0], case(Layout::ColMajor).reference());
+    assert_eq!((output.stats.known_answers, output.stats.all_answered), (0, false));
+}
+
+/// Each kernel once, at its first use or ahead of it; whatever the layout and the number of trace windows.
+#[test]
+fn each_kernel_is_asked_once() {
+    let gpu = Gpu::new(GpuOptions::default()).unwrap();
+    let round0 = Round0::new(&gpu);
+    let case = case(Layout::ColMajor);
+    let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
+    let first = uploaded.evaluate(&round0);
+    assert_eq!((first.stats.known_answers, first.stats.all_answered), (3, true), "column_sums, coset_pass, dual_reduce");
+    assert_eq!((first.stats.submissions, first.stats.waits, first.stats.kernels()), (1, 1, 3), "the call itself");
+    assert!(first.stats.answer > std::time::Duration::ZERO && first.stats.answer <= first.stats.cpu);
+    let second = uploaded.evaluate(&round0);
+    assert_eq!((second.stats.known_answers, second.stats.all_answered, second.stats.answer), (0, true, std::time::Duration::ZERO));
+    assert_same(&second.polys[0], &case.reference(), "after the known answers");
+    let warm = round0.warm_up(&[&uploaded.plans[0]], Layout::ColMajor).unwrap();
+    assert_eq!((warm.kernels, warm.known_answers), (3, 0));
+
+    // Several buffers: kernels with more windows, asked anew. Two and four parts of random AIRs, both layouts, both strategies.
+    let size = Size { max_degree: 3, num_ops: 20, num_interactions: 3, max_message_len: 3 };
+    let mut asked = 0;
+    for seed in 0..6 {
+        let case = random_case(&mut rng(seed), size, 4, 64);
+        for strategy in support::STRATEGIES {
+            let uploaded = Uploaded::apart(&gpu, std::slice::from_ref(&case), strategy);
+            let output = uploaded.evaluate(&round0);
+            assert_same(&output.polys[0], &case.reference(), &format!("seed {seed}, {strategy:?}, {:?}", case.layout));
+            assert!(output.stats.all_answered);
+            asked += output.stats.known_answers;
+            assert_eq!(uploaded.evaluate(&round0).stats.known_answers, 0);
+        }
+    }
+    assert!(asked > 6, "{asked}");
+}

@@ -297,7 +297,8 @@ impl Recorder<'_> {
         };
         let (row_stride, col_stride) = trace.strides();
         let x_rows = sums.instance.num_z();
-        let partial_base = self.partials(u64::from(geometry.num_chunks) * u64::from(num_columns) * u64::from(num_z));
+        let num_partials = u64::from(geometry.num_chunks) * u64::from(num_columns) * u64::from(num_z);
+        let partial_base = self.partials(sums.instance.plan.air().name(), num_partials)?;
         let job = ColumnJob {
             trace_base: flat_word(trace.origin(sums.piece()), first_slot[0], run.first, self.limits),
             row_stride,
@@ -442,10 +443,12 @@ impl Recorder<'_> {
         let group = &mut to.group;
         let geometry = planned.geometry(l_skip, instance.num_x);
         let num_threads = geometry.num_tiles() * u64::from(WORKGROUP_SIZE);
-        let partial_base = self.partials(2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z()));
+        let num_partials = 2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z());
+        let partial_base = self.partials(instance.plan.air().name(), num_partials)?;
         let temps_base: u64 = group.jobs.iter().map(|(_, temps)| temps).sum();
         let temps = num_threads * planned.num_temps();
         self.temp_words = self.temp_words.max(temps_base + temps);
+        self.check_scratch(|| instance.plan.air().name().to_owned(), 4 * self.temp_words)?;
         let job = CosetJob {
             program_base: tables.program_base,
             num_segments: program.segments.len() as u32,
@@ -615,17 +618,16 @@ impl Recorder<'_> {
         let words_at = (self.inputs.len() as u64).next_multiple_of(align_words);
         let inputs_words = words_at + self.words.len() as u64;
 
-        for (kernel, what, requested) in [
-            ("scratch", "bytes of partial sums and temporaries", scratch_bytes),
-            ("eq", "bytes of eq", eq_bytes),
-            ("inputs", "bytes of tables", 4 * inputs_words),
-        ] {
+        let largest = || {
+            let prepared = call.work.iter().map(|work| &self.prepared[work.instance]);
+            let largest = prepared.max_by_key(|prepared| prepared.plan.scratch_bytes(prepared.height).unwrap_or(0));
+            largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned())
+        };
+        self.check_scratch(largest, scratch_bytes)?;
+        for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs_words)] {
             let limit = self.limits.binding_bytes;
             if requested > limit {
-                let largest =
-                    call.work.iter().map(|work| &self.prepared[work.instance]).max_by_key(|p| p.plan.scratch_bytes(p.height).unwrap_or(0));
-                let air = largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned());
-                return Err(Error::DeviceLimit { air, kernel, what, requested, limit });
+                return Err(Error::DeviceLimit { air: largest(), kernel, what, requested, limit });
             }
         }
 
@@ -723,10 +725,21 @@ impl Recorder<'_> {
         base
     }
 
-    fn partials(&mut self, elements: u64) -> u32 {
-        let base = self.partial_elements as u32;
+    /// Makes room for partial sums of an AIR: their first EF element. Bindings are below 4 GiB, so the words have 32-bit indices.
+    fn partials(&mut self, air: &str, elements: u64) -> Result<u32> {
+        let base = self.partial_elements;
         self.partial_elements += elements;
-        base
+        self.check_scratch(|| air.to_owned(), 16 * self.partial_elements)?;
+        Ok(base as u32)
+    }
+
+    fn check_scratch(&self, air: impl FnOnce() -> String, requested: u64) -> Result<()> {
+        let limit = self.limits.binding_bytes;
+        if requested <= limit {
+            return Ok(());
+        }
+        let what = "bytes of partial sums and temporaries";
+        Err(Error::DeviceLimit { air: air(), kernel: "scratch", what, requested, limit })
     }
 
     fn trace_buffer(&mut self, piece: &Piece) -> usize {

@@ -153,6 +153,19 @@ fn each_kernel_is_asked_once() {
     let warm = round0.warm_up(&[&uploaded.plans[0]], Layout::ColMajor).unwrap();
     assert_eq!((warm.kernels, warm.known_answers), (3, 0));
 
+    // A program that reads no column is the same kernel ahead and in the call.
+    let mut air = logup_wgpu::AirBuilder::new("selectors");
+    let main = air.main_part(1);
+    let (first, last, column) = (air.is_first_row(), air.is_last_row(), air.column(main, 0));
+    let product = air.mul(first, last);
+    air.interaction(1, [product], column);
+    let selectors = Case { layout: Layout::ColMajor, ..Case::random(air.build().unwrap(), 4, 64, (None, &[1]), 0, &mut rng(4)) };
+    let warm = round0.warm_up(&[&selectors.plan(Strategy::Split)], Layout::ColMajor).unwrap();
+    assert_eq!(warm.known_answers, 1, "its own kernel");
+    let output = Uploaded::together(&gpu, std::slice::from_ref(&selectors), Strategy::Split).evaluate(&round0);
+    assert_eq!(output.stats.known_answers, 0);
+    assert_same(&output.polys[0], &selectors.reference(), "selectors");
+
     // Several buffers: kernels with more windows, asked anew. Two and four parts of random AIRs, both layouts, both strategies.
     let size = Size { max_degree: 3, num_ops: 20, num_interactions: 3, max_message_len: 3 };
     let mut asked = 0;

@@ -38,7 +38,8 @@ fn what_a_kernel_needs_is_checked_before_it_is_compiled() {
             limits
         }
     };
-    let cases: [(&str, u64, fn(&mut wgpu::Limits)); 5] = [
+    type Change = fn(&mut wgpu::Limits);
+    let cases: [(&str, u64, Change); 5] = [
         ("storage buffers", 4, |limits| limits.max_storage_buffers_per_shader_stage = 4),
         ("bind groups", 1, |limits| limits.max_bind_groups = 1),
         ("bindings in one group", 3, |limits| limits.max_bindings_per_bind_group = 3),

@@ -1,7 +1,7 @@
 //! Adapter and device.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, OnceLock},
 };
 
@@ -26,7 +26,7 @@ pub struct GpuOptions {
     pub field_form: Option<FieldForm>,
     /// Whether to compile the kernels with wgpu's bounds checks and loop bounds. On by default.
     pub shader_checks: bool,
-    /// Whether each kernel must give a known answer before it computes anything else ([`Error::WrongAnswer`]). On by default.
+    /// Whether each kernel of a call must give a known answer before it computes anything else ([`Error::WrongAnswer`]). On by default.
     pub known_answers: bool,
     /// Changes kernels' text before it is compiled: how tests break kernels.
     #[doc(hidden)]
@@ -306,12 +306,14 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`].
     pub(crate) fn poll(&self, poll: wgpu::PollType) -> Result<()> {
-        // wgpu 30 panics where it finds the device lost while it waits (`handle_error_fatal`), with no lock of its own held.
+        // wgpu 30 panics where it finds the device lost while it waits (`handle_error_fatal`), with no lock of its own held. Other panics are
+        // those of callers' callbacks.
         let reason = match catch_unwind(AssertUnwindSafe(|| self.device().poll(poll))) {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => self.lost().map_or_else(|| error.to_string(), str::to_owned),
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().map_or("the wait failed", |text| text).trim().to_owned();
+                let text = panic.downcast_ref::<String>().filter(|text| text.starts_with("Error in Device::poll"));
+                let Some(text) = text.map(|text| text.trim().to_owned()) else { resume_unwind(panic) };
                 self.inner.lost.get_or_init(|| text).clone()
             }
         };

@@ -183,23 +183,24 @@ impl Executor {
         }
         self.arena.ensure(Slot::Upload, bytes)?;
         let upload = self.arena.get(Slot::Upload);
-        let mut mapped = upload
-            .slice(..bytes)
-            .get_mapped_range_mut()
-            .map_err(|error| self.gpu.lost_or(Error::Device { what: "the upload buffer's memory", reason: error.to_string() }))?;
-        let mut at = 0;
-        let mut put = |words: &[u32]| {
-            let bytes: &[u8] = bytemuck::cast_slice(words);
-            mapped.slice(at..at + bytes.len()).copy_from_slice(bytes);
-            at += bytes.len();
-        };
-        put(&recording.inputs);
-        put(&recording.eq);
-        put(&vec![NOT_AN_ELEMENT; recording.result_bytes as usize / 4]);
-        drop(mapped);
-        upload.unmap();
         self.upload_mapped = false;
-        Ok(())
+        // A device that is lost meanwhile takes its buffers along: then unmapping is an error of wgpu's.
+        self.gpu.checked("the upload", || {
+            let mut mapped = (upload.slice(..bytes).get_mapped_range_mut())
+                .map_err(|error| self.gpu.lost_or(Error::Device { what: "the upload buffer's memory", reason: error.to_string() }))?;
+            let mut at = 0;
+            let mut put = |words: &[u32]| {
+                let bytes: &[u8] = bytemuck::cast_slice(words);
+                mapped.slice(at..at + bytes.len()).copy_from_slice(bytes);
+                at += bytes.len();
+            };
+            put(&recording.inputs);
+            put(&recording.eq);
+            put(&vec![NOT_AN_ELEMENT; recording.result_bytes as usize / 4]);
+            drop(mapped);
+            upload.unmap();
+            Ok(())
+        })?
     }
 
     fn encode_copies(&self, encoder: &mut wgpu::CommandEncoder, recording: &Recording, inputs_bytes: u64) {

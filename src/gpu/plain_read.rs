@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{Gpu, pipelines::Key, readback};
-use crate::{error::Result, shaders::Kernel};
+use crate::{
+    error::{Error, Result},
+    shaders::Kernel,
+};
 
 /// `READ_PER_WORKGROUP` of `wgsl/plain_read.wgsl`, in bytes.
 const BYTES_PER_WORKGROUP: u64 = 16 * 16384;
@@ -13,12 +16,16 @@ impl Gpu {
     /// has timestamps, else wall time.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::DeviceLimit`] on a device without room for a reading of 256 KiB; [`Error::Device`], [`Error::DeviceLost`].
     pub fn plain_read_rate(&self) -> Result<f64> {
         let limit = self.limits().binding_bytes.min(self.limits().buffer_bytes);
         let software = self.info().device_type == wgpu::DeviceType::Cpu;
         let wanted: u64 = if software { 64 << 20 } else { 1 << 30 };
-        let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).clamp(1, 65535);
+        let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).min(self.limits().workgroups_per_dimension.into());
+        if num_workgroups == 0 {
+            let (air, kernel, what) = ("plain_read".into(), "plain_read", "bytes of one binding");
+            return Err(Error::DeviceLimit { air, kernel, what, requested: BYTES_PER_WORKGROUP, limit });
+        }
         let bytes = num_workgroups * BYTES_PER_WORKGROUP;
         let kernel = self.kernel(&Key::fixed(Kernel::PlainRead, 0))?;
         let pipeline = &kernel.pipeline;

@@ -38,11 +38,14 @@ pub(crate) fn read(gpu: &Gpu, buffer: &wgpu::Buffer, mapping: Mapping, bytes: u6
     if !mapping.succeeded() {
         return Err(lost(gpu, "the results could not be mapped".into()));
     }
-    let mapped = buffer.slice(0..bytes).get_mapped_range().map_err(|error| lost(gpu, error.to_string()))?;
-    let content = mapped.to_vec();
-    drop(mapped);
-    buffer.unmap();
-    Ok(content)
+    // A device that is lost meanwhile takes its buffers along: then unmapping is an error of wgpu's.
+    gpu.checked("the readback", || {
+        let mapped = buffer.slice(0..bytes).get_mapped_range().map_err(|error| lost(gpu, error.to_string()))?;
+        let content = mapped.to_vec();
+        drop(mapped);
+        buffer.unmap();
+        Ok(content)
+    })?
 }
 
 /// A lost device, with its own reason where it gave one.

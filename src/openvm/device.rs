@@ -91,8 +91,9 @@ impl WgpuDevice {
     }
 
     /// Plans a proving key's AIRs, compiles their kernels and has them give known answers ([`Round0::warm_up`]), so that the first proof does
-    /// not. Done once per key, whoever asks first: [`DeviceDataTransporter::transport_pk_to_device`] calls this, and a proof does for a key
-    /// that came another way. The result is what was done when the key was planned.
+    /// not. Done once per key, or by each of the threads that ask for a new key at the same time:
+    /// [`DeviceDataTransporter::transport_pk_to_device`] calls this, and a proof does for a key that came another way. The result is what was
+    /// done when the key was planned.
     ///
     /// # Errors
     /// [`WgpuProverError::Air`] for an AIR that has no plan; [`WgpuProverError::Round0`] if the driver refuses a kernel, or if one computes
@@ -110,7 +111,7 @@ impl WgpuDevice {
             None => Arc::new(self.new_plan(key)?),
         };
         let mut plans = lock(&self.shared.plans);
-        plans.retain(|other| !Arc::ptr_eq(other, &planned));
+        plans.retain(|other| !other.key_plan.is_of(key));
         plans.insert(0, Arc::clone(&planned));
         plans.truncate(MAX_KEYS);
         Ok(planned)

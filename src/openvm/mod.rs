@@ -105,7 +105,7 @@ where
     /// [`WgpuEngine::try_new`], for where the trait asks for an engine and takes no error.
     ///
     /// # Panics
-    /// If there is no GPU adapter: this engine has no other way to prove.
+    /// Where `try_new` has an error, without a GPU adapter above all: this engine has no other way to prove.
     fn new(params: SystemParams) -> Self {
         Self::try_new(params).unwrap_or_else(|error| panic!("{error}"))
     }

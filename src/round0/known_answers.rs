@@ -1,8 +1,8 @@
 //! Known answers: what a kernel computes before it computes for a caller.
 //!
 //! Drivers' compilers make mistakes. So a compiled kernel first evaluates something whose result is known: a fixed kernel AIRs of this file, a
-//! generated one a plan that it was generated for, on random traces, in the number of trace windows that it was compiled for. The result is
-//! compared at a random point with [`reference::round0_at`]. A device that gives a wrong one is not used any more.
+//! generated one a plan that it was generated for, on random traces, in the number of trace windows that it was compiled for (spread over
+//! as many buffers, as far as there are columns or row-major matrices for them). The result is compared at a random point with [`reference::round0_at`]. A device that gives a wrong one is not used any more.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -37,13 +37,25 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Binds windows once more until there are as many as the kernel's variant has.
-    pub fn widen(&self, recording: &mut Recording) {
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] if a trace needs more windows, so that another variant would give the answer.
+    pub fn widen(&self, recording: &mut Recording) -> Result<()> {
         for dispatch in &mut recording.dispatches {
             let key = self.keys.iter().find(|key| is_of(dispatch, key) && key.slots as usize > dispatch.traces.len());
             if let (Some(key), Some(last)) = (key, dispatch.traces.last().cloned()) {
                 dispatch.traces.resize(key.slots as usize, last);
             }
         }
+        for key in &self.keys {
+            let windows = || recording.dispatches.iter().filter(|dispatch| is_of(dispatch, key)).map(|dispatch| dispatch.traces.len());
+            if !windows().any(|windows| windows == key.slots as usize) {
+                let (air, what) = ("(a known answer)".into(), "trace windows");
+                let (requested, limit) = (windows().max().unwrap_or(0) as u64, key.slots.into());
+                return Err(Error::DeviceLimit { air, kernel: key.kernel.name(), what, requested, limit });
+            }
+        }
+        Ok(())
     }
 
     /// Asks the fixed kernels of the recording, if they are to be asked first.
@@ -90,7 +102,7 @@ pub(super) fn ensure(gpu: &Gpu, plans: &[&Round0Plan], keys: &[Key], kernels: &[
     fixed.sort_by_key(|(key, _)| key.kernel == Kernel::DualReduce);
     for (key, kernel) in fixed {
         if !ask_fixed(gpu, key)? {
-            return Err(gpu.distrust(blame(gpu, key.kernel)?.name(), "the known answer of an AIR of this crate".into()));
+            return Err(gpu.distrust(blame(gpu, key.kernel).name(), "the known answer of an AIR of this crate".into()));
         }
         kernel.set_answered();
     }
@@ -107,25 +119,26 @@ pub(super) fn ensure(gpu: &Gpu, plans: &[&Round0Plan], keys: &[Key], kernels: &[
 }
 
 /// Asks generated kernels that bind as many windows and read the same way.
-fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], mut keys: Vec<Key>) -> Result<()> {
+fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], keys: Vec<Key>) -> Result<()> {
+    let mut open = keys.clone();
     let (quads, slots) = (keys[0].quads, keys[0].slots);
     let mut questions: Vec<Question<'_>> = Vec::new();
     for &plan in plans {
         let programs = || plan.programs.iter().filter_map(|planned| planned.generated.as_ref()).map(|generated| &generated.source);
         // A trace that is not read by 16-byte loads although it could be is row-major.
         let layout = if quads || (1 << plan.l_skip()) < COSET_QUAD_ROWS { Layout::ColMajor } else { Layout::RowMajor };
-        let is_new = |key: &Key| programs().any(|program| key.program.as_ref() == Some(program));
-        if keys.iter().any(is_new) {
+        let num_open = open.len();
+        open.retain(|key| programs().all(|program| key.program.as_ref() != Some(program)));
+        if open.len() < num_open {
             questions.push(Question { plan: Cow::Borrowed(plan), layout, num_x: 2 });
         }
     }
-    keys.dedup();
     let right = ask(gpu, &questions, slots, Asked { keys, fixed_first: true })?;
     match right.iter().position(|right| !right) {
         None => Ok(()),
         Some(wrong) => {
             let air = questions[wrong].plan.air().name();
-            Err(gpu.distrust(blame(gpu, Kernel::CosetPass)?.name(), format!("the known answer of AIR {air:?}")))
+            Err(gpu.distrust(blame(gpu, Kernel::CosetPass).name(), format!("the known answer of AIR {air:?}")))
         }
     }
 }
@@ -147,7 +160,7 @@ fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
             let layout = if kernel == Kernel::ColumnSumsScalar { Layout::RowMajor } else { Layout::ColMajor };
             [(2, 4096), (4, 1), (9, 2)]
                 .into_iter()
-                .map(|(l_skip, num_x)| question(sums()?, l_skip, Strategy::Split, layout, num_x))
+                .map(|(l_skip, num_x)| question(sums(key.slots as usize)?, l_skip, Strategy::Split, layout, num_x))
                 .collect::<Result<_>>()?
         }
     };
@@ -157,7 +170,7 @@ fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
 
 /// Which kernel's answer was wrong where `asked` and dual_reduce gave one together: dual_reduce, if another kernel whose partial sums it adds
 /// up in the same way is wrong with it too.
-fn blame(gpu: &Gpu, asked: Kernel) -> Result<Kernel> {
+fn blame(gpu: &Gpu, asked: Kernel) -> Kernel {
     let (suspect, witness) = match asked {
         Kernel::ColumnSums => (asked, Kernel::ColumnSumsScalar),
         Kernel::ColumnSumsScalar => (asked, Kernel::ColumnSums),
@@ -166,7 +179,7 @@ fn blame(gpu: &Gpu, asked: Kernel) -> Result<Kernel> {
         _ => (Kernel::CosetPass, Kernel::CosetInterpret),
     };
     let slots = u32::from(witness != Kernel::DualReduce);
-    Ok(if ask_fixed(gpu, &Key::fixed(witness, slots))? { suspect } else { Kernel::DualReduce })
+    if ask_fixed(gpu, &Key::fixed(witness, slots)).unwrap_or(true) { suspect } else { Kernel::DualReduce }
 }
 
 /// A plan to be evaluated on a random trace.
@@ -237,8 +250,10 @@ fn num_preprocessed(plan: &Round0Plan) -> usize {
     plan.air().parts().filter(|(part, _)| *part == Part::Preprocessed).count()
 }
 
-/// Cells of random traces on the device at a time.
+/// Cells of random traces on the device at a time, where one question has no more.
 const MAX_CELLS: usize = 1 << 22;
+/// Cells of one question's traces: a plan over more columns than any trace has is not tried.
+const MAX_QUESTION: usize = 1 << 28;
 
 /// Evaluates the questions, their traces dealt out to so many buffers: whether each answer is right.
 fn ask(gpu: &Gpu, questions: &[Question<'_>], num_buffers: u32, asked: Asked) -> Result<Vec<bool>> {
@@ -247,11 +262,20 @@ fn ask(gpu: &Gpu, questions: &[Question<'_>], num_buffers: u32, asked: Asked) ->
     let mut rest = questions;
     while !rest.is_empty() {
         let cells = |question: &Question<'_>| {
-            let width: usize = question.plan.air().parts().map(|(_, width)| width).sum();
-            width * (question.num_x << question.plan.l_skip())
+            let widths = question.plan.air().parts().map(|(_, width)| width);
+            widths.fold(0, usize::saturating_add).saturating_mul(question.num_x << question.plan.l_skip())
         };
-        let mut total = 0;
-        let num = rest.iter().take_while(|question| { total += cells(question); total } <= MAX_CELLS).count().max(1);
+        if cells(&rest[0]) > MAX_QUESTION {
+            let (air, what) = (rest[0].plan.air().name().into(), "cells of a known answer's traces");
+            let (requested, limit) = (cells(&rest[0]) as u64, MAX_QUESTION as u64);
+            return Err(Error::DeviceLimit { air, kernel: "upload", what, requested, limit });
+        }
+        let mut total = 0usize;
+        let fits = |question: &&Question<'_>| {
+            total = total.saturating_add(cells(question));
+            total <= MAX_CELLS
+        };
+        let num = rest.iter().take_while(fits).count().max(1);
         let now = rest.split_off(..num).expect("at most all");
         right.extend(ask_together(gpu, &engine, now, num_buffers.max(1))?);
     }
@@ -280,10 +304,15 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
             }
         })
         .collect();
+    // Results that are no field elements, or not there, are wrong ones unless the device is gone; but a watchdog's kill gets a second chance.
+    let is_wrong = |error: &Error| matches!(error, Error::DeviceLost { .. }) && gpu.lost().is_none();
     let output = match engine.evaluate(&instances) {
+        Err(error) if is_wrong(&error) => engine.evaluate(&instances),
+        result => result,
+    };
+    let output = match output {
         Ok(output) => output,
-        // Results that are no field elements, or not there, are wrong ones unless the device is gone.
-        Err(Error::DeviceLost { .. }) if gpu.lost().is_none() => return Ok(vec![false; questions.len()]),
+        Err(error) if is_wrong(&error) => return Ok(vec![false; questions.len()]),
         Err(error) => return Err(error),
     };
     let is_right = |((question, inputs), polys): ((&Question<'_>, &Inputs), &super::Round0Polys)| {
@@ -293,16 +322,19 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
     Ok(questions.par_iter().zip(&inputs).zip(&output.polys).map(is_right).collect())
 }
 
-/// Affine messages over 19 columns, seven of them rotated, with constants and selectors.
-fn sums() -> Result<Air> {
+/// Affine messages over 19 columns of so many parts, seven of the columns rotated, with constants and selectors.
+fn sums(num_parts: usize) -> Result<Air> {
     let mut air = AirBuilder::new("known answer: sums");
-    let main = air.main_part(19);
-    let mut fields: Vec<NodeId> = (0..19).map(|i| air.column(main, i)).collect();
-    for i in 0..7 {
-        let next = air.next(main, 2 * i + 3);
+    let num_parts = num_parts.max(1);
+    let parts: Vec<Part> = (0..num_parts).map(|part| air.main_part((19 - part).div_ceil(num_parts))).collect();
+    let cell = |i: usize| (parts[i % num_parts], i / num_parts);
+    let mut fields: Vec<NodeId> = (0..19).map(|i| air.column(cell(i).0, cell(i).1)).collect();
+    for (i, field) in fields.iter_mut().enumerate().take(7) {
+        let (part, column) = cell(2 * i + 3);
+        let next = air.next(part, column);
         let scale = air.constant(F::from_usize(i + 2));
         let scaled = air.mul(scale, next);
-        fields[i] = air.sub(fields[i], scaled);
+        *field = air.sub(*field, scaled);
     }
     let (first, transition) = (air.is_first_row(), air.is_transition());
     fields[17] = air.add(fields[17], first);

@@ -146,8 +146,8 @@ impl Round0 {
     }
 
     /// Compiles the kernels that calls with these plans need when their traces have this layout and share a buffer, and has each give a
-    /// known answer, so that the first call does not. Kernels for traces spread over several buffers are compiled at their first use.
-    /// Compiled kernels belong to the [`Gpu`].
+    /// known answer, so that the first call does not. Kernels for traces spread over several buffers, and those for traces of fewer than
+    /// `2^l_skip` rows where they differ, are compiled and asked at their first use. Compiled kernels belong to the [`Gpu`].
     ///
     /// Known answers: the fixed kernels evaluate an AIR of this crate, the generated ones the plans, on random traces of two points `x`; the
     /// result is compared at a random point with [`reference`](mod@crate::reference). Drivers' compilers make mistakes, and a device that
@@ -388,7 +388,7 @@ impl InFlight<'_> {
         let nonce = engine.next_nonce();
         let Recorded { mut recording, traces, result_bases } = record::record(&self.prepared, &call, &engine.gpu.limits(), nonce)?;
         if let Some(asked) = &engine.asked {
-            asked.widen(&mut recording);
+            asked.widen(&mut recording)?;
         }
         let kernels = Executor::kernels(&engine.gpu, &recording)?;
         let start = Instant::now();

@@ -378,7 +378,8 @@ impl Recorder<'_> {
                 let tables = self.program_tables(planned, inputs);
                 let kernel = planned.generated.as_ref().map(|generated| &generated.source);
                 let parts = || planned.program.columns.iter().map(|(part_idx, _)| instance.traces[*part_idx]);
-                let quads = kernel.is_some() && parts().all(|trace| has_quads(trace, instance, COSET_QUAD_ROWS, instance.num_z()));
+                let reads = !planned.program.columns.is_empty();
+                let quads = reads && kernel.is_some() && parts().all(|trace| has_quads(trace, instance, COSET_QUAD_ROWS, instance.num_z()));
                 let mut jobs = Vec::with_capacity(of_instance.len());
                 for &(_, work_idx, coset) in of_instance {
                     let lagrange_base = match coset {
@@ -394,6 +395,7 @@ impl Recorder<'_> {
                         groups.push(CosetGroup { program: kernel.cloned(), quads, cosets: coset as u32..0, group: Group::default() });
                         groups.len() - 1
                     });
+                    self.make_room_for_temps(&mut groups[at], planned.geometry(l_skip, instance.num_x).num_tiles() * planned.num_temps())?;
                     groups[at].cosets.end = groups[at].cosets.end.max(coset as u32 + 1);
                     let place = Coset { coset, lagrange_base, eq: eqs[instance_idx] };
                     jobs.push((at, self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?));
@@ -483,6 +485,19 @@ impl Recorder<'_> {
         });
         self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
         Ok(job_idx)
+    }
+
+    /// Closes the group into a dispatch where the temporaries of its jobs, with those of a job to come, would not fit a binding; the next
+    /// dispatch uses them again.
+    fn make_room_for_temps(&mut self, group: &mut CosetGroup, temps_per_thread_and_tile: u64) -> Result<()> {
+        let temps: u64 = group.group.jobs.iter().map(|(_, temps)| temps).sum();
+        let words = temps + temps_per_thread_and_tile * u64::from(WORKGROUP_SIZE);
+        if group.group.jobs.is_empty() || 4 * words + 16 * self.partial_elements <= self.limits.binding_bytes {
+            return Ok(());
+        }
+        let jobs = std::mem::take(&mut group.group);
+        let full = CosetGroup { program: group.program.clone(), quads: group.quads, cosets: group.cosets.clone(), group: jobs };
+        self.launch_cosets(full)
     }
 
     fn launch_cosets(&mut self, group: CosetGroup) -> Result<()> {

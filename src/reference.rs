@@ -5,6 +5,7 @@
 //! `O(height * columns * (2^l_skip + points))`, `points = constraint_degree * 2^l_skip`.
 
 use p3_field::{Algebra, Field, PrimeCharacteristicRing, TwoAdicField};
+use rayon::prelude::*;
 
 use crate::{
     air::{Air, Node, NodeId, Part},
@@ -72,16 +73,14 @@ pub fn round0_at(instance: &ReferenceInstance<'_>, point: EF) -> [EF; 2] {
     let zerofier = point.exp_power_of_2(instance.l_skip) - EF::ONE;
     let omegas = F::two_adic_generator(instance.l_skip).powers().take(1 << instance.l_skip);
     let basis: Vec<EF> = omegas.map(|omega| zerofier * omega * ((point - omega) * size).inverse()).collect();
-    let mut sums = [EF::ZERO; 2];
-    for (x, &eq) in instance.eq.iter().enumerate() {
+    let at_x = |(x, &eq): (usize, &EF)| {
         let leaf = |node: usize| {
             let values = leaf_values(instance, &instance.air.nodes()[node], x);
             basis.iter().zip(values).map(|(&basis, value)| basis * value).sum::<EF>()
         };
-        let at_x = interactions(instance, leaf);
-        sums = [sums[0] + eq * at_x[0], sums[1] + eq * at_x[1]];
-    }
-    sums
+        interactions(instance, leaf).map(|sum| eq * sum)
+    };
+    instance.eq.par_iter().enumerate().map(at_x).reduce(|| [EF::ZERO; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
 }
 
 /// `sum_i w_i m_i` and `sum_i w_i (sum_j beta^j f_ij + beta^len_i (b_i + 1))`, where columns and selectors have these values.

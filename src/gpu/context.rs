@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use super::{
@@ -78,6 +78,21 @@ fn chosen_by<T>(variable: &'static str, expected: &'static str, parse: impl FnOn
     }
 }
 
+/// The process's instance for these backends. It is never dropped, so that drivers stay loaded: NVIDIA's (580.159, with libglvnd) was seen to
+/// crash where it was unloaded while a thread that had used it ended.
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
+    static INSTANCES: Mutex<Vec<(wgpu::Backends, wgpu::Instance)>> = Mutex::new(vec![]);
+    let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, instance)) = instances.iter().find(|(known, _)| *known == backends) {
+        return instance.clone();
+    }
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends = backends;
+    let instance = wgpu::Instance::new(descriptor);
+    instances.push((backends, instance.clone()));
+    instance
+}
+
 /// An open device. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Gpu {
@@ -112,9 +127,7 @@ impl Gpu {
     pub async fn request(options: GpuOptions) -> Result<Self> {
         let (backends, power_preference) = (options.backends()?, options.power_preference()?);
         let no_adapter = |reason: String| Error::NoAdapter { backends: format!("{backends:?}"), reason };
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        descriptor.backends = backends;
-        let instance = wgpu::Instance::new(descriptor);
+        let instance = instance(backends);
         let name = chosen_by("WGPU_ADAPTER_NAME", "a part of an adapter's name", |name| (!name.is_empty()).then(|| name.to_owned()))?;
         let adapter = match name {
             Some(wanted) => {

@@ -57,13 +57,18 @@ fn a_destroyed_device_is_a_lost_one() {
 /// A driver that reports the loss while the host waits, as Vulkan's do: a layer between wgpu and the driver says VK_ERROR_DEVICE_LOST.
 #[cfg(target_os = "linux")]
 mod in_the_wait {
-    use std::{path::PathBuf, process::Command};
+    use std::{path::PathBuf, process::Command, sync::OnceLock};
 
     use super::*;
     use crate::support::watchdog::{is_alone, passes_alone};
 
-    /// Compiles the layer and writes its manifest; the folder that holds both.
+    /// Compiles the layer and writes its manifest; the folder that holds both. Once: other tests' processes have it loaded.
     fn layer() -> PathBuf {
+        static LAYER: OnceLock<PathBuf> = OnceLock::new();
+        LAYER.get_or_init(compile_layer).clone()
+    }
+
+    fn compile_layer() -> PathBuf {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lost_layer");
         std::fs::create_dir_all(&folder).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lost_layer.c");
@@ -79,22 +84,27 @@ mod in_the_wait {
         folder
     }
 
+    /// Runs a test in a process of its own with the layer between; there, the file that loses the device while it exists.
+    fn under_the_layer(test: &str) -> Option<String> {
+        if is_alone(test) {
+            return Some(std::env::var("LOGUP_LOSE_WHEN_THERE").unwrap());
+        }
+        let folder = layer();
+        let switch = folder.join(format!("lose_in_{}", test.replace(':', "_")));
+        let _ = std::fs::remove_file(&switch);
+        let variables = [
+            ("VK_LAYER_PATH", folder.to_str().unwrap()),
+            ("VK_INSTANCE_LAYERS", "VK_LAYER_LOGUP_lost"),
+            ("LOGUP_LOSE_WHEN_THERE", switch.to_str().unwrap()),
+        ];
+        passes_alone(test, &variables);
+        None
+    }
+
     /// The engine's wait, and the wait for a call in flight.
     #[test]
     fn the_wait_is_an_error_and_no_panic() {
-        let test = "in_the_wait::the_wait_is_an_error_and_no_panic";
-        if !is_alone(test) {
-            let folder = layer();
-            let switch = folder.join("lose_now");
-            let _ = std::fs::remove_file(&switch);
-            let variables = [
-                ("VK_LAYER_PATH", folder.to_str().unwrap()),
-                ("VK_INSTANCE_LAYERS", "VK_LAYER_LOGUP_lost"),
-                ("LOGUP_LOSE_WHEN_THERE", switch.to_str().unwrap()),
-            ];
-            return passes_alone(test, &variables);
-        }
-        let switch = std::env::var("LOGUP_LOSE_WHEN_THERE").unwrap();
+        let Some(switch) = under_the_layer("in_the_wait::the_wait_is_an_error_and_no_panic") else { return };
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         let cases = [case()];
         let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
@@ -132,19 +142,7 @@ mod in_the_wait {
 
         use crate::support::pair_air::{PairAir, PairFixture};
 
-        let test = "in_the_wait::the_default_device_is_opened_anew";
-        if !is_alone(test) {
-            let folder = layer();
-            let switch = folder.join("lose_the_default");
-            let _ = std::fs::remove_file(&switch);
-            let variables = [
-                ("VK_LAYER_PATH", folder.to_str().unwrap()),
-                ("VK_INSTANCE_LAYERS", "VK_LAYER_LOGUP_lost"),
-                ("LOGUP_LOSE_WHEN_THERE", switch.to_str().unwrap()),
-            ];
-            return passes_alone(test, &variables);
-        }
-        let switch = std::env::var("LOGUP_LOSE_WHEN_THERE").unwrap();
+        let Some(switch) = under_the_layer("in_the_wait::the_default_device_is_opened_anew") else { return };
         let params = test_system_params_small(2, 8, 3);
         let fixture = PairFixture(vec![PairAir::plain(4, 16)]);
         let engine = WgpuEngine::<CpuTranscript>::try_new(params.clone()).unwrap();

@@ -8,8 +8,8 @@
 use super::program::{Op, Program};
 use crate::error::{Error, Result};
 
-/// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `edge` in `round0/steps_edge.rs` finds
-/// that number for the device at hand, and the margin of the count below it.
+/// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `round0/steps_edge.rs` searches for
+/// that number on the device at hand, and checks the margin.
 pub(crate) const MAX_STEPS: u64 = 1 << 15;
 
 /// What a kernel's lane sums take beside its loops over rows: at most four sums in two rounds of sixteen.

@@ -149,7 +149,7 @@ impl Round0 {
     /// known answer, so that the first call does not. Kernels for traces spread over several buffers, and those for traces of fewer than
     /// `2^l_skip` rows where they differ, are compiled and asked at their first use. Compiled kernels belong to the [`Gpu`].
     ///
-    /// Known answers: the fixed kernels evaluate an AIR of this crate, the generated ones the plans, on random traces of two points `x`; the
+    /// Known answers: the fixed kernels evaluate AIRs of this crate, the generated ones the plans at two points `x`, on random traces; the
     /// result is compared at a random point with [`reference`](mod@crate::reference). Drivers' compilers make mistakes, and a device that
     /// makes one is caught here.
     ///

@@ -89,7 +89,7 @@ pub use self::{
     field::{EF, F, P},
     gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Trace},
     plan::{DeviceLimits, Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
-    round0::{Eq, Frac, InFlight, Instance, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
+    round0::{Eq, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
     stats::{Round0Stats, StageTime},
 };
 pub use p3_baby_bear;

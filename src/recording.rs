@@ -1,7 +1,8 @@
 //! One submission as data: what to upload, which dispatches to run in which order, what they bind.
 //!
 //! [`Round0::evaluate`](crate::Round0::evaluate) builds a recording, the executor replays it into one command encoder, and the stats
-//! are counted from it.
+//! are counted from it. [`Round0::record`](crate::Round0::record) gives it to whoever wants to read it or run it elsewhere: inputs, trace
+//! buffers and the kernels' text are all there is to a call.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -9,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::shaders::Kernel;
+use crate::{
+    field::EXT_WORDS,
+    shaders::{FieldForm, Kernel, Variant},
+};
 
 /// The text of a generated program, hashed once: equal texts share a kernel, and looking one up costs no walk over it.
 #[derive(Clone, Debug, Eq)]
@@ -96,9 +100,26 @@ pub struct Dispatch {
     pub cosets: Range<u32>,
 }
 
+impl Dispatch {
+    /// Which shader it runs.
+    pub fn variant(&self, form: FieldForm) -> Variant {
+        Variant { kernel: self.kernel, form, slots: self.traces.len() as u32 }
+    }
+
+    /// The shader's complete WGSL text. [`Variant::constants`] are its pipeline constants.
+    pub fn source(&self, form: FieldForm) -> String {
+        let variant = self.variant(form);
+        self.program.as_ref().map_or_else(|| variant.source(), |program| variant.source_with(program))
+    }
+}
+
 /// One submission.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
+    /// The trace buffers that its windows name.
+    pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
+    /// log2 of the words of a trace window.
+    pub log_window: u32,
     /// The content of [`Resource::Inputs`].
     pub inputs: Vec<u32>,
     /// The content of [`Resource::Eq`]; empty where it is still there from the submission before.
@@ -107,17 +128,25 @@ pub struct Recording {
     pub eq_bytes: u64,
     /// Bytes of [`Resource::Scratch`].
     pub scratch_bytes: u64,
-    /// Bytes of [`Resource::Results`], the nonce's entry included.
+    /// Bytes of [`Resource::Results`], the nonce's entry included. Its content beforehand is a word that is no field element.
     pub result_bytes: u64,
     /// The launches in order.
     pub dispatches: Vec<Dispatch>,
-    /// What the last dispatch writes behind the results.
+    /// What the last dispatch writes behind the results, into the first word of the last 16 bytes.
     pub nonce: u32,
     /// Trace cells that the kernels need, in bytes; a cell read by several kernels counts for each.
     pub trace_bytes: u64,
 }
 
 impl Recording {
+    /// The result words without the nonce's entry, if the last dispatch has written its nonce: a killed command buffer can report success.
+    pub(crate) fn checked_results(mut words: Vec<u32>, nonce: u32) -> Option<Vec<u32>> {
+        let results = words.len().checked_sub(EXT_WORDS)?;
+        let ran = words[results] == nonce;
+        words.truncate(results);
+        ran.then_some(words)
+    }
+
     /// How many different cosets the launches of a kernel compute or fold.
     pub fn num_cosets(&self, kernel: Kernel) -> u32 {
         let of_kernel = || self.dispatches.iter().filter(|dispatch| dispatch.kernel == kernel);

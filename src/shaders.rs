@@ -161,6 +161,19 @@ impl Variant {
         self.source_with(&if self.kernel == Kernel::CosetPass { codegen::empty() } else { String::new() })
     }
 
+    /// Values of the text's pipeline constants: the log2 of a trace window's words, and whether a generated kernel reads all its traces by
+    /// 16-byte loads.
+    pub fn constants(self, log_window: u32, quads: bool) -> Vec<(&'static str, f64)> {
+        let mut constants = Vec::new();
+        if self.slots > 1 {
+            constants.push(("LOG_WINDOW", f64::from(log_window)));
+        }
+        if self.kernel == Kernel::CosetPass {
+            constants.push(("QUADS", f64::from(u8::from(quads))));
+        }
+        constants
+    }
+
     /// The complete WGSL text with a generated program.
     pub(crate) fn source_with(self, program: &str) -> String {
         let products = match self.form {

@@ -73,7 +73,7 @@ fn stats_count_the_recording() {
             let mains = uploaded.mains();
             let instances = uploaded.instances(&mains);
             let round0 = Round0::with_schedule(gpu, schedule);
-            let recordings = round0.record(&instances).unwrap();
+            let recordings = round0.record(&instances).unwrap().recordings;
             let stats = round0.evaluate(&instances).unwrap().stats;
             let count = |kernel| recordings.iter().map(|recording| recording.num_dispatches(kernel)).sum::<usize>();
             assert_eq!(stats.submissions, recordings.len());
@@ -113,7 +113,8 @@ fn recordings_bind_what_they_declare() {
     let cases = [affine_case(), mixed_case()];
     let uploaded = Uploaded::apart(gpu, &cases, Strategy::Split);
     let mains = uploaded.mains();
-    let [recording] = &Round0::new(gpu).record(&uploaded.instances(&mains)).unwrap()[..] else { panic!("one submission") };
+    let (instances, round0) = (uploaded.instances(&mains), Round0::new(gpu));
+    let [recording] = &round0.record(&instances).unwrap().recordings[..] else { panic!("one submission") };
     use logup_wgpu::recording::Resource;
     for dispatch in &recording.dispatches {
         for binding in &dispatch.bindings {

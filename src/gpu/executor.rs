@@ -58,8 +58,6 @@ pub(crate) struct Executor {
 
 /// Passes of one submission that get timestamps of their own.
 const MAX_TIMED_PASSES: usize = 512;
-/// Bytes of one nonce entry: an EF element.
-const NONCE_BYTES: u64 = 16;
 
 impl Executor {
     pub fn new(gpu: &Gpu) -> Self {
@@ -76,15 +74,9 @@ impl Executor {
         recording.dispatches.iter().map(|dispatch| gpu.kernel(&Key::of(dispatch))).collect()
     }
 
-    /// Submits a recording, with its [`kernels`](Self::kernels). `per_stage` puts every run of the same kernel into a pass of its own, for their times; otherwise all
-    /// dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next submission.
-    pub fn submit(
-        &mut self,
-        recording: &Recording,
-        kernels: &[Arc<Compiled>],
-        traces: &[Arc<wgpu::Buffer>],
-        per_stage: bool,
-    ) -> Result<Submission> {
+    /// Submits a recording, with its [`kernels`](Self::kernels). `per_stage` puts every run of the same kernel into a pass of its own, for
+    /// their times; otherwise all dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next submission.
+    pub fn submit(&mut self, recording: &Recording, kernels: &[Arc<Compiled>], per_stage: bool) -> Result<Submission> {
         let gpu = self.gpu.clone();
         let passes = passes(recording, per_stage);
         let timestamps = if passes.len() <= MAX_TIMED_PASSES { gpu.timestamps(2 * passes.len() as u32) } else { None };
@@ -115,7 +107,7 @@ impl Executor {
                     }),
                 });
                 for i in range.clone() {
-                    self.encode_dispatch(&mut pass, &recording.dispatches[i], &kernels[i].pipeline, traces);
+                    self.encode_dispatch(&mut pass, &recording.dispatches[i], &kernels[i].pipeline, &recording.trace_buffers);
                 }
             }
             let readback = self.arena.get(Slot::Readback);
@@ -165,7 +157,8 @@ impl Executor {
         });
         let passes = passes.collect();
         content.truncate(submission.result_bytes as usize);
-        let words = self.check_results(bytemuck::pod_collect_to_vec(&content), submission.nonce)?;
+        let words = Recording::checked_results(bytemuck::pod_collect_to_vec(&content), submission.nonce)
+            .ok_or_else(|| readback::lost(&self.gpu, "the submission's last kernel did not run".into()))?;
         Ok(RunReport { words, wait, passes })
     }
 
@@ -234,16 +227,6 @@ impl Executor {
             pass.set_bind_group(1, &bind_group(&self.gpu, pipeline, 1, dispatch.kernel, windows), &[]);
         }
         pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
-    }
-
-    /// A killed command buffer can report success: the last dispatch must have run, and every result must have been written.
-    fn check_results(&self, mut words: Vec<u32>, nonce: u32) -> Result<Vec<u32>> {
-        let results = words.len() - NONCE_BYTES as usize / 4;
-        if words[results] != nonce {
-            return Err(readback::lost(&self.gpu, "the submission's last kernel did not run".into()));
-        }
-        words.truncate(results);
-        Ok(words)
     }
 }
 

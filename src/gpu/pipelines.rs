@@ -156,20 +156,13 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
             // every kernel with each storage access compared with its binding's length, and all loops are counted in `plan::steps`.
             unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
-        let mut constants = vec![];
-        if variant.slots > 1 {
-            constants.push(("LOG_WINDOW", f64::from(gpu.limits().log_window())));
-        }
-        if variant.kernel == Kernel::CosetPass {
-            constants.push(("QUADS", f64::from(u8::from(key.quads))));
-        }
         gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
             layout: None,
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
+                constants: &variant.constants(gpu.limits().log_window(), key.quads),
                 // `lanes` is written before it is read.
                 zero_initialize_workgroup_memory: false,
             },

@@ -28,10 +28,8 @@ pub use self::{
     instance::{Eq, Instance},
     polys::{Frac, Round0Polys},
 };
-#[cfg(doc)]
-use crate::error::Error;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     field::{self, EXT_WORDS},
     gpu::{Executor, Gpu, Key, Layout, Submission},
     plan::Round0Plan,
@@ -270,16 +268,20 @@ impl Round0 {
         Ok(in_flight)
     }
 
-    /// What [`evaluate`](Self::evaluate) would submit, without a device: one recording per submission.
+    /// What [`evaluate`](Self::evaluate) would submit, as data: nothing is run. Another executor can run it, and
+    /// [`RecordedCall::polys`] makes the polynomials of its results.
     ///
     /// # Errors
     /// As `evaluate`, but for what only the device reports.
-    pub fn record(&self, instances: &[Instance<'_>]) -> Result<Vec<Recording>> {
+    pub fn record<'a>(&'a self, instances: &'a [Instance<'a>]) -> Result<RecordedCall<'a>> {
         let prepared = prepare(instances, &self.gpu)?;
-        calls(&prepared, self.options.schedule)
-            .into_iter()
-            .map(|call| Ok(record::record(&prepared, &call, &self.gpu.limits(), 0)?.recording))
-            .collect()
+        let (mut recordings, mut parts) = (Vec::new(), Vec::new());
+        for call in calls(&prepared, self.options.schedule) {
+            let Recorded { recording, result_bases } = record::record(&prepared, &call, &self.gpu.limits(), self.next_nonce())?;
+            recordings.push(recording);
+            parts.push((call.work, result_bases));
+        }
+        Ok(RecordedCall { engine: self, prepared, recordings, parts })
     }
 
     /// Differs from one submission to the next and is never a word that the results hold beforehand.
@@ -293,6 +295,23 @@ impl Round0 {
         if idle.len() < MAX_IDLE {
             idle.push(executor);
         }
+    }
+
+    /// The polynomials of a call's instances: of the parts of its work, where each part's result starts, and the result words.
+    fn polys(&self, prepared: &[Prepared<'_>], done: &[(&[Work], &[usize], &[u32])]) -> Result<Vec<Round0Polys>> {
+        let mut blocks: Vec<Vec<(Block, &[u32])>> = vec![Vec::new(); prepared.len()];
+        for (work, bases, words) in done {
+            for (work, base) in work.iter().zip(*bases) {
+                let num_words = (2 * EXT_WORDS) << prepared[work.instance].plan.l_skip();
+                blocks[work.instance].push((work.block, &words[base * EXT_WORDS..][..num_words]));
+            }
+        }
+        let interpolations: HashMap<(usize, usize), Arc<Interpolation>> = (prepared.iter())
+            .map(|prepared| (prepared.plan.l_skip(), prepared.plan.num_cosets()))
+            .map(|sizes| (sizes, self.interpolation(sizes.0, sizes.1)))
+            .collect();
+        let interpolation = |prepared: &Prepared<'_>| &*interpolations[&(prepared.plan.l_skip(), prepared.plan.num_cosets())];
+        (prepared.par_iter().zip(&blocks)).map(|(prepared, blocks)| polys::interpolate(prepared, blocks, interpolation(prepared))).collect()
     }
 
     fn interpolation(&self, l_skip: usize, num_cosets: usize) -> Arc<Interpolation> {
@@ -321,6 +340,42 @@ impl Round0 {
                 "metal_dispatch_stage",
             );
         }
+    }
+}
+
+/// A call as data. See [`Round0::record`].
+#[derive(Debug)]
+pub struct RecordedCall<'a> {
+    /// One per submission, in order. What [`Resource::Eq`](crate::recording::Resource::Eq) holds stays from one to the next.
+    pub recordings: Vec<Recording>,
+    engine: &'a Round0,
+    prepared: Vec<Prepared<'a>>,
+    /// Each recording's work, and where each work's result starts in EF elements.
+    parts: Vec<(Vec<Work>, Vec<usize>)>,
+}
+
+impl RecordedCall<'_> {
+    /// The instances' polynomials from the words of [`Resource::Results`](crate::recording::Resource::Results) after each recording ran.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for results of other sizes; [`Error::DeviceLost`] where a recording's last dispatch did not run, or a result is no
+    /// field element.
+    pub fn polys(&self, results: Vec<Vec<u32>>) -> Result<Vec<Round0Polys>> {
+        let length = |what, requested, limit| Error::Length { air: "(the whole call)".into(), what, requested, limit };
+        if results.len() != self.recordings.len() {
+            return Err(length("the results", results.len(), self.recordings.len()));
+        }
+        let mut words = Vec::with_capacity(results.len());
+        for (result, recording) in results.into_iter().zip(&self.recordings) {
+            let num_words = recording.result_bytes as usize / 4;
+            if result.len() != num_words {
+                return Err(length("a recording's results", result.len(), num_words));
+            }
+            let result = Recording::checked_results(result, recording.nonce);
+            words.push(result.ok_or_else(|| Error::DeviceLost { reason: "a recording's last kernel did not run".into() })?);
+        }
+        let done: Vec<_> = self.parts.iter().zip(&words).map(|((work, bases), words)| (&work[..], &bases[..], &words[..])).collect();
+        self.engine.polys(&self.prepared, &done)
     }
 }
 
@@ -358,21 +413,8 @@ impl InFlight<'_> {
         }
         let span = self.span.clone();
         let _entered = span.enter();
-        let mut blocks: Vec<Vec<(Block, &[u32])>> = vec![Vec::new(); self.prepared.len()];
-        for (work, bases, words) in &self.done {
-            for (work, base) in work.iter().zip(bases) {
-                let num_words = (2 * EXT_WORDS) << self.prepared[work.instance].plan.l_skip();
-                blocks[work.instance].push((work.block, &words[base * EXT_WORDS..][..num_words]));
-            }
-        }
-        let interpolations: HashMap<(usize, usize), Arc<Interpolation>> = (self.prepared.iter())
-            .map(|prepared| (prepared.plan.l_skip(), prepared.plan.num_cosets()))
-            .map(|sizes| (sizes, self.engine.interpolation(sizes.0, sizes.1)))
-            .collect();
-        let interpolation = |prepared: &Prepared<'_>| &*interpolations[&(prepared.plan.l_skip(), prepared.plan.num_cosets())];
-        let polys = (self.prepared.par_iter().zip(&blocks))
-            .map(|(prepared, blocks)| polys::interpolate(prepared, blocks, interpolation(prepared)))
-            .collect::<Result<_>>()?;
+        let done: Vec<_> = self.done.iter().map(|(work, bases, words)| (&work[..], &bases[..], &words[..])).collect();
+        let polys = self.engine.polys(&self.prepared, &done)?;
         let mut stats = std::mem::take(&mut self.stats);
         stats.wall = self.start.elapsed();
         stats.cpu = self.cpu + resumed.elapsed().saturating_sub(self.wait - wait_before);
@@ -389,7 +431,7 @@ impl InFlight<'_> {
             executor.release_scratch();
         }
         let nonce = engine.next_nonce();
-        let Recorded { mut recording, traces, result_bases } = record::record(&self.prepared, &call, &engine.gpu.limits(), nonce)?;
+        let Recorded { mut recording, result_bases } = record::record(&self.prepared, &call, &engine.gpu.limits(), nonce)?;
         if let Some(asked) = &engine.asked {
             asked.widen(&mut recording)?;
         }
@@ -403,7 +445,7 @@ impl InFlight<'_> {
             self.stats.known_answers += known_answers;
             self.stats.answer += start.elapsed();
         }
-        let submission = executor.submit(&recording, &kernels, &traces, engine.options.stage_times)?;
+        let submission = executor.submit(&recording, &kernels, engine.options.stage_times)?;
         self.stats.count(&recording);
         self.stats.allocations += submission.allocations;
         self.stats.upload_bytes += submission.upload_bytes;
@@ -483,6 +525,3 @@ fn calls(prepared: &[Prepared<'_>], schedule: Schedule) -> Vec<Call> {
             .collect(),
     }
 }
-
-/// The trace buffers of a recording, in the order that its windows name.
-pub(super) type TraceBuffers = Vec<Arc<wgpu::Buffer>>;

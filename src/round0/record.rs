@@ -9,7 +9,6 @@ use bytemuck::Pod;
 use p3_field::{Field, PrimeCharacteristicRing};
 
 use super::{
-    TraceBuffers,
     instance::{Eq, Prepared, ProgramInputs, eq_evals},
     polys::lagrange,
 };
@@ -69,10 +68,9 @@ pub(super) struct Call {
     pub fresh_scratch: bool,
 }
 
-/// A recording, the trace buffers that it names, and where each block's result starts (in EF elements).
+/// A recording, and where each block's result starts (in EF elements).
 pub(super) struct Recorded {
     pub recording: Recording,
-    pub traces: TraceBuffers,
     pub result_bases: Vec<usize>,
 }
 
@@ -158,7 +156,7 @@ struct Recorder<'a> {
     /// Each table's words in `inputs`.
     sections: Vec<Range<u64>>,
     launches: Vec<Launch>,
-    traces: TraceBuffers,
+    traces: Vec<Arc<wgpu::Buffer>>,
     eq: Vec<u32>,
     eq_elements: u64,
     /// Partial sums of everything, in EF elements; temporaries follow them and are reused by each coset pass.
@@ -693,8 +691,10 @@ impl Recorder<'_> {
             })
             .collect();
         let (inputs, eq, trace_bytes) = (self.inputs, self.eq, self.trace_bytes);
-        let recording = Recording { inputs, eq, eq_bytes, scratch_bytes, result_bytes, dispatches, nonce, trace_bytes };
-        Ok(Recorded { recording, traces: self.traces, result_bases })
+        let (trace_buffers, log_window) = (self.traces, self.limits.log_window());
+        let recording =
+            Recording { trace_buffers, log_window, inputs, eq, eq_bytes, scratch_bytes, result_bytes, dispatches, nonce, trace_bytes };
+        Ok(Recorded { recording, result_bases })
     }
 
     /// Closes a group into a dispatch; an empty one is none.

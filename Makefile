@@ -15,7 +15,8 @@ setup:
 demo: setup
 	cargo run --locked --release --features openvm --example keccakf
 
-test: setup
+test:
+	@scripts/setup tests
 	cargo test --locked --release --all-features $(CHECKED)
 
 check: setup

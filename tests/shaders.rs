@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use logup_wgpu::shaders::{FieldForm, Kernel, LAYOUTS, Needs, Variant};
 use naga::{AddressSpace, Module, TypeInner};
-use support::translate;
+use support::translate::{self, MslOptions};
 
 fn parse(variant: Variant) -> Module {
     translate::parse(&format!("{variant:?}"), &variant.source())
@@ -75,9 +75,10 @@ fn kernels_need_what_they_say() {
 #[test]
 fn every_variant_becomes_msl() {
     for variant in Variant::all() {
-        for lang_version in [(2, 3), (3, 1)] {
+        for lang_version in [(2, 3), (3, 1), (3, 2), (4, 0)] {
             for checked in [true, false] {
-                let msl = translate::to_msl(variant, &variant.source(), lang_version, checked);
+                let options = MslOptions { lang_version, checked };
+                let msl = translate::to_msl(variant, &variant.source(), &variant.constants(29, false), options).text;
                 // Each shader has the field's functions, used or not.
                 assert_eq!(msl.contains("ulong"), variant.form == FieldForm::U64, "{variant:?}: 64-bit products");
             }

@@ -4,7 +4,7 @@
 // Grid: one workgroup per tile (chunk of x, group of 2^log_c columns, block of 4 * 2^log_z z).
 // Thread bits, low to high: z, column, x. So neighbours read neighbouring words; columns share a workgroup where there are few x.
 // A thread takes x, x + 2^log_x, ... of its chunk, eight at a time: the sum of eight products of centred words needs one reduction.
-// Workgroup memory: 4,096 bytes (lanes). Barriers: three, reached by every thread.
+// Workgroup memory: 4,096 bytes (lanes). Barriers: two, reached by every thread.
 
 const WORKGROUP_SIZE: u32 = 64u;
 

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "openvm")]
 pub mod awkward_air;
+pub mod field_ops;
 #[cfg(feature = "openvm")]
 pub mod keccak_vm;
 #[cfg(feature = "openvm")]
@@ -52,6 +53,10 @@ pub fn limited_gpu(form: FieldForm, limits: impl FnOnce(wgpu::Limits) -> wgpu::L
 
 /// The same with chosen options.
 pub fn gpu_of_my_own(options: GpuOptions, limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits) -> Gpu {
+    open_with(options, wgpu::Features::empty(), limits)
+}
+
+fn open_with(options: GpuOptions, features: wgpu::Features, limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits) -> Gpu {
     static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         descriptor.backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::METAL | wgpu::Backends::VULKAN);
@@ -60,14 +65,32 @@ pub fn gpu_of_my_own(options: GpuOptions, limits: impl FnOnce(wgpu::Limits) -> w
     let adapter = pollster::block_on(INSTANCE.request_adapter(&wgpu::RequestAdapterOptions::default())).expect("a GPU adapter");
     let descriptor = wgpu::DeviceDescriptor {
         required_features: match options.field_form {
-            Some(FieldForm::U32) => wgpu::Features::empty(),
-            _ => wgpu::Features::SHADER_INT64,
+            Some(FieldForm::U32) => features,
+            _ => features | wgpu::Features::SHADER_INT64,
         },
         required_limits: limits(adapter.limits()),
         ..wgpu::DeviceDescriptor::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("a device");
     Gpu::from_device(adapter.get_info(), device, queue, &options).unwrap()
+}
+
+/// A device with more features than this crate asks for.
+pub fn gpu_with_features(form: FieldForm, features: wgpu::Features) -> Gpu {
+    open_with(GpuOptions { field_form: Some(form), ..GpuOptions::default() }, features, |limits| limits)
+}
+
+/// What a device buffer holds.
+pub fn read_buffer(gpu: &Gpu, buffer: &wgpu::Buffer) -> Vec<u32> {
+    let (device, size) = (gpu.device(), buffer.size());
+    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+    let copy = device.create_buffer(&wgpu::BufferDescriptor { label: Some("copy"), size, usage, mapped_at_creation: false });
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    encoder.copy_buffer_to_buffer(buffer, 0, &copy, 0, size);
+    gpu.queue().submit([encoder.finish()]);
+    copy.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    bytemuck::pod_collect_to_vec(&copy.get_mapped_range(..).unwrap())
 }
 
 pub fn rng(seed: u64) -> StdRng {

@@ -2,8 +2,9 @@
 
 use logup_wgpu::shaders::{FieldForm, Variant};
 use naga::{
-    Module, ShaderStage, TypeInner,
+    AddressSpace, Module, ShaderStage, StorageAccess, TypeInner,
     back::msl,
+    proc::{BoundsCheckPolicies, BoundsCheckPolicy},
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 
@@ -22,32 +23,54 @@ pub fn validate(name: &str, source: &str, form: FieldForm, module: &Module) -> M
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)))
 }
 
-/// The MSL text of a variant, with wgpu's runtime checks or without. MSL 2.3 is the first with 64-bit integers, 3.1 that of macOS 14.
-pub fn to_msl(variant: Variant, source: &str, lang_version: (u8, u8), checked: bool) -> String {
+/// A shader as Metal gets it.
+pub struct Msl {
+    pub text: String,
+    /// Slots of the buffers whose sizes the text asks for, in the order of `_mslBufferSizes`.
+    pub sized: Vec<usize>,
+    /// Threads of a threadgroup.
+    pub num_threads: u32,
+}
+
+/// What decides the text beside the shader.
+#[derive(Clone, Copy, Debug)]
+pub struct MslOptions {
+    /// 2.3 is the first with 64-bit integers (macOS 11), 3.1 that of macOS 14, 3.2 of macOS 15, 4.0 of macOS 26.
+    pub lang_version: (u8, u8),
+    /// wgpu's runtime checks.
+    pub checked: bool,
+}
+
+/// Translates as `wgpu-hal` 30 does (`metal/device.rs`: `load_shader`, `create_pipeline_layout`): buffers take slots in the order of group and
+/// binding, read-only ones are not `mutable`, the sizes' slot comes behind them.
+pub fn to_msl(variant: Variant, source: &str, constants: &[(&str, f64)], MslOptions { lang_version, checked }: MslOptions) -> Msl {
     let name = format!("{variant:?}, MSL {lang_version:?}");
     let module = parse(&name, source);
     let info = validate(&name, source, variant.form, &module);
     // wgpu resolves pipeline constants before it writes MSL
-    let constants = if variant.slots > 1 { [("LOG_WINDOW".to_owned(), 29.0)].into_iter().collect() } else { Default::default() };
+    let constants = constants.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
     let entry_point = Some((ShaderStage::Compute, "main"));
     let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry_point, &constants).unwrap();
-    let mut resources = msl::EntryPointResources { sizes_buffer: Some(30), ..Default::default() };
-    let bindings = module.global_variables.iter().filter_map(|(_, variable)| variable.binding);
-    for (slot, binding) in bindings.enumerate() {
-        let target = msl::BindTarget { buffer: Some(slot as u8), mutable: true, ..Default::default() };
-        resources.resources.insert(binding, target);
+    let mut bindings: Vec<_> = module.global_variables.iter().filter_map(|(_, v)| Some((v.binding?, v.space))).collect();
+    bindings.sort_by_key(|(binding, _)| *binding);
+    let mut resources = msl::EntryPointResources { sizes_buffer: Some(bindings.len() as u8), ..Default::default() };
+    for (slot, (binding, space)) in bindings.iter().enumerate() {
+        let mutable = matches!(space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
+        resources.resources.insert(*binding, msl::BindTarget { buffer: Some(slot as u8), mutable, ..Default::default() });
     }
-    let policy = if checked { naga::proc::BoundsCheckPolicy::Restrict } else { naga::proc::BoundsCheckPolicy::Unchecked };
+    let sized = module.global_variables.iter().filter(|(_, v)| module.types[v.ty].inner.needs_host_buffer_byte_size(&module.types));
+    let sized = sized.map(|(_, v)| bindings.iter().position(|(binding, _)| Some(*binding) == v.binding).expect("a binding")).collect();
+    let policy = if checked { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
     let options = msl::Options {
         lang_version,
         spirv_cross_compatibility: false,
         fake_missing_bindings: false,
         per_entry_point_map: [("main".to_owned(), resources)].into_iter().collect(),
-        bounds_check_policies: naga::proc::BoundsCheckPolicies {
+        bounds_check_policies: BoundsCheckPolicies {
             index: policy,
             buffer: policy,
             image_load: policy,
-            binding_array: naga::proc::BoundsCheckPolicy::Unchecked,
+            binding_array: BoundsCheckPolicy::Unchecked,
         },
         zero_initialize_workgroup_memory: false,
         force_loop_bounding: checked,
@@ -60,15 +83,31 @@ pub fn to_msl(variant: Variant, source: &str, lang_version: (u8, u8), checked: b
         vertex_pulling_transform: true,
         ..msl::PipelineOptions::default()
     };
-    let (msl, translation) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert!(translation.entry_point_names[0].is_ok(), "{name}");
-    // u64 division does not compile on Metal (gfx-rs/wgpu#10277)
-    assert!(!msl.contains("ulong naga_div"), "{name}");
-    // A dynamically indexed private array was miscompiled in large kernels: none here.
+    let (text, translation) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(translation.entry_point_names[0].as_deref().ok(), Some("main_"), "{name}");
+    lint(&name, &module, &text);
+    Msl { text, sized, num_threads: module.entry_points[0].workgroup_size[0] }
+}
+
+/// What drivers are known to get wrong, or Metal cannot compile.
+fn lint(name: &str, module: &Module, msl: &str) {
+    assert!(!msl.contains("ulong naga_div"), "{name}: 64-bit division does not compile on Metal (gfx-rs/wgpu#10277)");
     for (_, function) in module.functions.iter() {
         for (_, local) in function.local_variables.iter() {
-            assert!(!matches!(module.types[local.ty].inner, TypeInner::Array { .. }), "{name}: {:?}", local.name);
+            let is_array = matches!(module.types[local.ty].inner, TypeInner::Array { .. });
+            assert!(!is_array, "{name}: {:?} is a private array, which Apple's compiler got wrong in large kernels", local.name);
         }
     }
-    msl
+    for (_, variable) in module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()) {
+        if let TypeInner::Array { base, .. } = module.types[variable.ty].inner {
+            let words = !matches!(module.types[base].inner, TypeInner::Scalar(scalar) if scalar.width == 8);
+            assert!(words, "{name}: {:?} has 64-bit words, which not every backend can store (gfx-rs/wgpu#5857)", variable.name);
+        }
+    }
+    let threads = module.entry_points[0].workgroup_size[0];
+    assert!((64..=256).contains(&threads), "{name}: {threads} threads; Apple's compiler got kernels of 32 wrong (tracel-ai/cubecl#1636)");
+    assert!(
+        !msl.contains("metal::simd_") && !msl.contains("metal::quad_"),
+        "{name}: subgroup operations are got wrong in divergent code (gfx-rs/wgpu#10019)"
+    );
 }

@@ -1,0 +1,410 @@
+//! The Metal text runs: recordings are replayed with it, on the CPU, and judged by the reference and the stock prover.
+//!
+//! It is the text that Metal gets, in every variant, translated with the options of wgpu's Metal backend; what does not run here is Apple's
+//! compiler and GPU. See `support/msl` for the executor.
+
+#[path = "support/msl/mod.rs"]
+mod metal;
+mod support;
+
+use std::{collections::BTreeSet, sync::Mutex, time::Instant};
+
+use logup_wgpu::{
+    AirBuilder, EF, F, Gpu, GpuOptions, Layout, NodeId, Round0Polys, Schedule, Strategy,
+    shaders::{FieldForm, Kernel, Variant},
+    wgpu,
+};
+use metal::{Buffer, Build, Counts, Machine, Order};
+use p3_field::BasedVectorSpace;
+use rayon::prelude::*;
+use support::{
+    Case, SCHEDULES, STRATEGIES, Uploaded, assert_same, field_ops,
+    random_air::{Size, random_case},
+    rng,
+};
+
+const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
+
+/// Replays one call and compares every coefficient.
+fn check(machine: Machine<'_>, gpu: &Gpu, uploaded: &Uploaded<'_>, schedule: Schedule, expected: &[Round0Polys], how: &str) -> Counts {
+    let mains = uploaded.mains();
+    let how = format!("{how}, {:?}, {schedule:?}, {:?}, {:?}", machine.form, machine.order, machine.build);
+    let (polys, counts) = machine.evaluate(gpu, &uploaded.instances(&mains), schedule).unwrap_or_else(|error| panic!("{how}: {error}"));
+    for (i, (got, expected)) in polys.iter().zip(expected).enumerate() {
+        assert_same(got, expected, &format!("{how}, {}", uploaded.cases[i].air.name()));
+    }
+    counts
+}
+
+/// The same in both schedules and both orders of the threads.
+fn check_all(gpu: &Gpu, uploaded: &Uploaded<'_>, expected: &[Round0Polys], how: &str) -> Counts {
+    let mut counts = Counts::default();
+    for schedule in SCHEDULES {
+        for order in ORDERS {
+            counts += check(Machine::new(gpu.field_form(), order), gpu, uploaded, schedule, expected, how);
+        }
+    }
+    counts
+}
+
+fn references(cases: &[Case]) -> Vec<Round0Polys> {
+    cases.par_iter().map(Case::reference).collect()
+}
+
+/// Random DAGs at every skip domain up to 2^9 points, in both layouts, over one buffer and over several.
+#[test]
+fn random_airs_run() {
+    let start = Instant::now();
+    let size = Size { max_degree: 3, num_ops: 25, num_interactions: 4, max_message_len: 4 };
+    let shapes = [(0, 8), (1, 2), (2, 64), (3, 1), (4, 256), (5, 64), (6, 4), (7, 256), (8, 256), (9, 512)];
+    let cases = (shapes.iter().zip(0..)).map(|(&(l_skip, height), seed)| {
+        let layout = if seed % 2 == 0 { Layout::ColMajor } else { Layout::RowMajor };
+        Case { layout, ..random_case(&mut rng(seed), size, l_skip, height) }
+    });
+    let cases: Vec<Case> = cases.collect();
+    let expected = references(&cases);
+    let mut counts = Counts::default();
+    for form in FieldForm::ALL {
+        let gpu = support::gpu(form);
+        for strategy in STRATEGIES {
+            counts += check_all(gpu, &Uploaded::together(gpu, &cases, strategy), &expected, &format!("{strategy:?}, together"));
+        }
+        counts += check_all(gpu, &Uploaded::apart(gpu, &cases, Strategy::Split), &expected, "Split, apart");
+        // Without wgpu's checks, as `GpuOptions::shader_checks` allows: the same bits.
+        let unchecked = Machine { checked: false, ..Machine::new(form, Order::Ascending) };
+        let uploaded = Uploaded::together(gpu, &cases, Strategy::Split);
+        counts += check(unchecked, gpu, &uploaded, Schedule::Batched, &expected, "Split, unchecked");
+    }
+    println!("random AIRs: {counts:?} in {:.1?}", start.elapsed());
+}
+
+/// All AIRs with interactions of OpenVM's keccak VM, judged by the stock prover: the whole product at a skip domain of 2^4 points, and at
+/// some others one form each, in random layouts. (Each skip domain has kernels of its own, and clang++ takes a second for each.)
+#[cfg(feature = "openvm")]
+#[test]
+fn keccak_vm_airs_run() {
+    use support::stock::{StockInstance, keccak_vm_airs};
+    let airs = keccak_vm_airs();
+    assert_eq!(airs.len(), 26);
+    let cases = |l_skip: usize, height: usize, layout: Option<Layout>| -> (Vec<Case>, Vec<Round0Polys>) {
+        let mut rng = rng((l_skip * 100 + height) as u64);
+        let cases: Vec<Case> = airs.iter().map(|air| air.random_case(l_skip, height, &mut rng)).collect();
+        let cases: Vec<Case> = cases.into_iter().map(|case| Case { layout: layout.unwrap_or(case.layout), ..case }).collect();
+        let expected = airs.par_iter().zip(&cases).map(|(air, case)| StockInstance::new(air, case).round0()).collect();
+        (cases, expected)
+    };
+    let start = Instant::now();
+    let mut counts = Counts::default();
+    for height in [16, 32] {
+        for layout in [Layout::ColMajor, Layout::RowMajor] {
+            let (cases, expected) = cases(4, height, Some(layout));
+            for form in FieldForm::ALL {
+                for strategy in STRATEGIES {
+                    let uploaded = Uploaded::together(support::gpu(form), &cases, strategy);
+                    counts += check_all(support::gpu(form), &uploaded, &expected, &format!("{strategy:?}, {layout:?}, height {height}"));
+                }
+            }
+        }
+    }
+    println!("26 AIRs, l_skip 4: {counts:?} in {:.1?}", start.elapsed());
+    for (l_skip, form, order) in [
+        (0, FieldForm::U64, Order::Ascending),
+        (2, FieldForm::U32, Order::Descending),
+        (6, FieldForm::U32, Order::Ascending),
+        (9, FieldForm::U64, Order::Descending),
+    ] {
+        let (start, mut counts) = (Instant::now(), Counts::default());
+        let (cases, expected) = cases(l_skip, 32, None);
+        for (strategy, schedule) in STRATEGIES.into_iter().zip(SCHEDULES) {
+            let uploaded = Uploaded::together(support::gpu(form), &cases, strategy);
+            let how = format!("{strategy:?}, l_skip {l_skip}");
+            counts += check(Machine::new(form, order), support::gpu(form), &uploaded, schedule, &expected, &how);
+        }
+        println!("26 AIRs, l_skip {l_skip}: {counts:?} in {:.1?}", start.elapsed());
+    }
+}
+
+/// `num_parts` main parts of two columns, all of them in products and in affine fields.
+fn parts_case(num_parts: usize, l_skip: usize, num_x: usize, layout: Layout) -> Case {
+    let mut air = AirBuilder::new(format!("{num_parts} parts, {layout:?}"));
+    let cells: Vec<NodeId> = (0..num_parts)
+        .flat_map(|_| {
+            let part = air.main_part(2);
+            [air.column(part, 0), air.next(part, 1)]
+        })
+        .collect();
+    let products: Vec<NodeId> = cells.iter().zip(cells.iter().skip(1)).map(|(&a, &b)| air.mul(a, b)).collect();
+    let product = products.into_iter().reduce(|a, b| air.sub(a, b)).expect("two columns");
+    air.interaction(5, cells.iter().copied().chain([product]), cells[1]);
+    let height = num_x << l_skip;
+    Case { layout, ..Case::random(air.build().unwrap(), l_skip, height, (None, &vec![2; num_parts]), 0, &mut rng(num_parts as u64)) }
+}
+
+/// Thirteen columns of one part, every third one rotated, and a product.
+fn wide_case(l_skip: usize, height: usize, layout: Layout) -> Case {
+    let mut air = AirBuilder::new(format!("13 columns, {layout:?}"));
+    let main = air.main_part(13);
+    let mut fields: Vec<NodeId> = (0..13).map(|i| if i % 3 == 1 { air.next(main, i) } else { air.column(main, i) }).collect();
+    fields.push(air.mul(fields[6], fields[7]));
+    air.interaction(0, fields.iter().copied(), fields[0]);
+    Case { layout, ..Case::random(air.build().unwrap(), l_skip, height, (None, &[13]), 0, &mut rng(13)) }
+}
+
+/// Programs that read no column.
+fn selectors_case() -> Case {
+    let mut air = AirBuilder::new("selectors");
+    air.main_part(1);
+    let (first, last, transition) = (air.is_first_row(), air.is_last_row(), air.is_transition());
+    let product = air.mul(first, last);
+    air.interaction(1, [first, product], transition);
+    Case::random(air.build().unwrap(), 4, 64, (None, &[1]), 0, &mut rng(4))
+}
+
+/// Every variant of every kernel runs: 1, 2, 4 and 8 trace windows and none, with 16-byte loads and without.
+#[test]
+fn every_variant_runs() {
+    let mut cases = vec![selectors_case()];
+    for num_parts in [1, 2, 4, 8] {
+        cases.extend([Layout::ColMajor, Layout::RowMajor].map(|layout| parts_case(num_parts, 4, 4, layout)));
+    }
+    let mut ran: BTreeSet<(Kernel, bool, u32, bool)> = BTreeSet::new();
+    for form in FieldForm::ALL {
+        let gpu = support::gpu(form);
+        for case in &cases {
+            let expected = references(std::slice::from_ref(case));
+            for strategy in STRATEGIES {
+                let uploaded = Uploaded::apart(gpu, std::slice::from_ref(case), strategy);
+                check_all(gpu, &uploaded, &expected, &format!("{strategy:?}"));
+                let (mains, engine) = (uploaded.mains(), logup_wgpu::Round0::new(gpu));
+                let instances = uploaded.instances(&mains);
+                let call = engine.record(&instances).unwrap();
+                let dispatches = call.recordings.iter().flat_map(|recording| &recording.dispatches);
+                ran.extend(dispatches.map(|d| (d.kernel, form == FieldForm::U64, d.traces.len() as u32, d.quads)));
+            }
+        }
+    }
+    for variant in Variant::all() {
+        let quads: &[bool] = match variant.kernel {
+            Kernel::FieldOps | Kernel::PlainRead => continue, // field_operations_run
+            Kernel::CosetPass if variant.slots > 0 => &[false, true],
+            _ => &[false],
+        };
+        for &quads in quads {
+            let key = (variant.kernel, variant.form == FieldForm::U64, variant.slots, quads);
+            assert!(ran.contains(&key), "{variant:?}, quads: {quads} did not run");
+        }
+    }
+}
+
+/// Traces larger than a binding, on devices with small ones: windows of 2^14 words, two, four and eight bound.
+#[test]
+fn windows_run() {
+    for (storage_buffers, slots) in [(8, 2), (9, 4), (32, 8)] {
+        for form in FieldForm::ALL {
+            let options = GpuOptions { field_form: Some(form), known_answers: false, ..GpuOptions::default() };
+            let gpu = support::gpu_of_my_own(options, |limits| wgpu::Limits {
+                max_storage_buffer_binding_size: 64 << 10,
+                max_storage_buffers_per_shader_stage: storage_buffers,
+                ..limits
+            });
+            assert_eq!((gpu.limits().max_slots(), gpu.limits().log_window()), (slots, 14));
+            for (layout, height) in [(Layout::ColMajor, 1 << 12), (Layout::RowMajor, 1 << 11)] {
+                let case = wide_case(2, height, layout);
+                let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
+                let words = case.height * 13;
+                assert!(words > 1 << 14, "several windows");
+                check_all(&gpu, &uploaded, &references(std::slice::from_ref(&case)), &format!("{slots} slots"));
+            }
+        }
+    }
+}
+
+/// The field on its own, and the kernel that measures memory.
+#[test]
+fn field_operations_run() {
+    let (a, b) = field_ops::operands();
+    let words = |elements: &[EF]| -> Vec<u32> { elements.iter().flat_map(|x| words_of(*x)).collect() };
+    let bytes = 16 * a.len() as u64;
+    for form in FieldForm::ALL {
+        for build in [Build::Plain, Build::Sanitized] {
+            let machine = Machine { build, ..Machine::new(form, Order::Ascending) };
+            let variant = Variant { kernel: Kernel::FieldOps, form, slots: 0 };
+            let kernel = machine.load(variant, variant.source(), &[]);
+            for op in field_ops::OPS {
+                let params = Buffer::of_words(&[op as u32, 1]);
+                let (left, right, mut out) = (Buffer::of_words(&words(&a)), Buffer::of_words(&words(&b)), Buffer::filled(bytes, u32::MAX));
+                let bindings = [(&params, 0..8), (&left, 0..bytes), (&right, 0..bytes), (&out, 0..bytes)];
+                machine.dispatch(&kernel, &bindings, [a.len().div_ceil(256) as u32, 1, 1]).unwrap();
+                let got = out.words();
+                for (i, (&x, &y)) in a.iter().zip(&b).enumerate() {
+                    assert_eq!(got[4 * i..][..4], words_of(field_ops::expected(op, x, y)), "{form:?}, {build:?}: {op:?} of {x} and {y}");
+                }
+            }
+        }
+        let machine = Machine::new(form, Order::Ascending);
+        let variant = Variant { kernel: Kernel::PlainRead, form, slots: 0 };
+        let kernel = machine.load(variant, variant.source(), &[]);
+        let pattern: Vec<u32> = [0x9e37_79b9, 0x7f4a_7c15, 0xf39c_c060, 0x5ced_c834].into_iter().cycle().take(4 * 256).collect();
+        let (mut input, mut out) = (pattern, Buffer::filled(32, u32::MAX));
+        input.resize(2 * 4 * 16384, 0); // the first workgroup reads what it knows once in every thread, the second zeros
+        let input = Buffer::of_words(&input);
+        machine.dispatch(&kernel, &[(&input, 0..2 * 16 * 16384), (&out, 0..32)], [2, 1, 1]).unwrap();
+        assert_eq!(out.words()[..8], [0x9e37_79b9, 0x7f4a_7c15, 0xf39c_c060, 0x5ced_c834, u32::MAX, u32::MAX, u32::MAX, u32::MAX]);
+    }
+}
+
+/// An element's words in Montgomery form.
+fn words_of(x: EF) -> [u32; 4] {
+    let word = |x: &F| {
+        let canonical = p3_field::PrimeField32::as_canonical_u32(x);
+        ((u64::from(canonical) << 32) % u64::from(logup_wgpu::P)) as u32
+    };
+    std::array::from_fn(|i| word(&<EF as BasedVectorSpace<F>>::as_basis_coefficients_slice(&x)[i]))
+}
+
+/// No signed overflow, no shift by more than the width, no misaligned access, in a program of each kind.
+#[test]
+fn nothing_is_undefined() {
+    let size = Size { max_degree: 3, num_ops: 25, num_interactions: 4, max_message_len: 4 };
+    let shapes = [(0, 8), (1, 2), (4, 256), (4, 4), (5, 64), (9, 512)];
+    let cases = (shapes.iter().zip(100..)).map(|(&(l_skip, height), seed)| random_case(&mut rng(seed), size, l_skip, height));
+    let cases: Vec<Case> = cases.collect();
+    let expected = references(&cases);
+    for form in FieldForm::ALL {
+        let machine = Machine { build: Build::Sanitized, ..Machine::new(form, Order::Descending) };
+        for strategy in STRATEGIES {
+            let uploaded = Uploaded::together(support::gpu(form), &cases, strategy);
+            check(machine, support::gpu(form), &uploaded, Schedule::Batched, &expected, &format!("{strategy:?}"));
+        }
+    }
+}
+
+/// A kernel's text with one mistake: the `nth` occurrence of `from` is `to`. In every kernel if none is named.
+#[derive(Clone, Copy, Debug)]
+struct Mutant {
+    kernel: Option<Kernel>,
+    from: &'static str,
+    nth: usize,
+    to: &'static str,
+}
+
+impl Mutant {
+    fn apply(self, kernel: Kernel, source: String) -> String {
+        if self.kernel.is_some_and(|mutated| mutated != kernel) {
+            return source;
+        }
+        match source.match_indices(self.from).nth(self.nth) {
+            Some((at, _)) => format!("{}{}{}", &source[..at], self.to, &source[at + self.from.len()..]),
+            None => source,
+        }
+    }
+}
+
+/// Every mistake is seen: barriers that are missing, sums that wrap, constants, signs, indices outside that a check would move.
+#[test]
+fn mutants_are_caught() {
+    let barrier = |kernel, nth| Mutant { kernel: Some(kernel), from: "workgroupBarrier();", nth, to: "" };
+    let everywhere = |from, to| Mutant { kernel: None, from, nth: 0, to };
+    let in_one = |kernel, from, to| Mutant { kernel: Some(kernel), from, nth: 0, to };
+    let both = [
+        barrier(Kernel::ColumnSumsScalar, 0),
+        barrier(Kernel::ColumnSumsScalar, 1),
+        barrier(Kernel::ColumnSumsScalar, 2),
+        barrier(Kernel::ColumnSums, 0),
+        barrier(Kernel::ColumnSums, 1),
+        barrier(Kernel::CosetPass, 0),
+        barrier(Kernel::CosetPass, 1),
+        barrier(Kernel::CosetPass, 2),
+        barrier(Kernel::CosetInterpret, 0),
+        barrier(Kernel::CosetInterpret, 1),
+        barrier(Kernel::CosetInterpret, 2),
+        barrier(Kernel::DualReduce, 0),
+        barrier(Kernel::DualReduce, 1),
+        barrier(Kernel::DualReduce, 2),
+        everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
+        everywhere("return min(diff, diff + P);", "return max(diff, diff + P);"),
+        everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
+        everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
+        in_one(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows"),
+        in_one(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)"),
+        // An index outside that wgpu's check moves to the right place: only the count shows it.
+        in_one(Kernel::DualReduce, "results[arrayLength(&results) - 1u]", "results[arrayLength(&results)]"),
+        // Threads of a workgroup that do not all come to the barrier.
+        in_one(Kernel::ColumnSumsScalar, "if stride == WORKGROUP_SIZE {", "if stride == WORKGROUP_SIZE || thread == 255u {"),
+    ];
+    let u64_form = [
+        everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
+        everywhere("select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a"),
+        everywhere("return f_sub(min(high, high - P), t);", "return f_sub(high, t);"),
+        everywhere("acc.high + (sum >> 32u)", "acc.high"),
+    ];
+    let u32_form = [
+        everywhere("(low >> 16u) + (cross_0 & 0xffffu)", "(cross_0 & 0xffffu)"),
+        everywhere("(cross_1 >> 16u) + (middle >> 16u)", "(cross_1 >> 16u)"),
+    ];
+    let mutants = both.iter().map(|&mutant| (mutant, FieldForm::U64)).chain(u64_form.map(|mutant| (mutant, FieldForm::U64)));
+    let mutants: Vec<(Mutant, FieldForm)> = mutants.chain(u32_form.map(|mutant| (mutant, FieldForm::U32))).collect();
+
+    // Few z and many x, so that every loop and every barrier of a sum over lanes has work.
+    let cases = [
+        wide_case(2, 1 << 12, Layout::ColMajor),
+        parts_case(3, 2, 1024, Layout::ColMajor),
+        parts_case(3, 2, 256, Layout::RowMajor),
+        parts_case(3, 4, 4, Layout::ColMajor),
+    ];
+    let expected = references(&cases);
+    let missed: Mutex<Vec<(Mutant, FieldForm)>> = Mutex::new(vec![]);
+    mutants.par_iter().for_each(|&(mutant, form)| {
+        let gpu = support::gpu(form);
+        let uploads = STRATEGIES.map(|strategy| Uploaded::together(gpu, &cases, strategy));
+        let texts = |kernel: Kernel| -> Vec<String> {
+            let variants = Variant::all().into_iter().filter(|variant| (variant.kernel, variant.form) == (kernel, form));
+            variants.map(|variant| variant.source()).collect()
+        };
+        let changed = |kernel| texts(kernel).into_iter().any(|text| mutant.apply(kernel, text.clone()) != text);
+        assert!(Kernel::ALL.into_iter().any(changed), "{mutant:?} changes nothing");
+        let edit = move |kernel, source| mutant.apply(kernel, source);
+        let caught = uploads.iter().any(|uploaded| {
+            let mains = uploaded.mains();
+            ORDERS.into_iter().any(|order| {
+                let machine = Machine { edit: &edit, ..Machine::new(form, order) };
+                let result = machine.evaluate(gpu, &uploaded.instances(&mains), Schedule::Batched);
+                result.map_or(true, |(polys, _)| polys != expected)
+            })
+        });
+        if !caught {
+            missed.lock().unwrap().push((mutant, form));
+        }
+    });
+    let missed = missed.into_inner().unwrap();
+    assert!(missed.is_empty(), "{} of {} mutants were missed: {missed:#?}", missed.len(), mutants.len());
+    println!("{} mutants caught", mutants.len());
+}
+
+/// On a Mac, Metal compiles the same texts.
+#[cfg(target_vendor = "apple")]
+#[test]
+fn metal_compiles_every_text() {
+    use support::translate::{MslOptions, to_msl};
+    for form in FieldForm::ALL {
+        let gpu = support::gpu_with_features(form, wgpu::Features::PASSTHROUGH_SHADERS);
+        for variant in Variant::all().into_iter().filter(|variant| variant.form == form) {
+            for quads in [false, true] {
+                for checked in [false, true] {
+                    let options = MslOptions { lang_version: (2, 3), checked };
+                    let msl = to_msl(variant, &variant.source(), &variant.constants(29, quads), options);
+                    let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
+                        label: Some(variant.kernel.name()),
+                        msl: Some(msl.text.into()),
+                        ..wgpu::ShaderModuleDescriptorPassthrough::default()
+                    };
+                    let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::Validation);
+                    // SAFETY: the text is only compiled.
+                    let _module = unsafe { gpu.device().create_shader_module_passthrough(descriptor) };
+                    let error = pollster::block_on(scope.pop());
+                    assert!(error.is_none(), "{variant:?}: {}", error.expect("an error"));
+                }
+            }
+        }
+    }
+}

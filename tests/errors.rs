@@ -162,6 +162,28 @@ fn traces_stay_on_their_device() {
     assert_same(&round0.evaluate(&[good]).unwrap().polys[0], &case.reference(), "after an error");
 }
 
+/// A recording's results come from another executor: too few, or of one that did not run to its end.
+#[test]
+fn results_of_recordings_are_checked() {
+    let case = good_case();
+    let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
+    let (mains, round0) = (uploaded.mains(), Round0::new(gpu(FieldForm::U64)));
+    let instances = uploaded.instances(&mains);
+    let call = round0.record(&instances).unwrap();
+    let [recording] = &call.recordings[..] else { panic!("one submission") };
+    let num_words = recording.result_bytes as usize / 4;
+    assert!(matches!(call.polys(vec![]), Err(Error::Length { requested: 0, limit: 1, .. })));
+    let short = call.polys(vec![vec![0; num_words - 1]]);
+    assert!(matches!(short, Err(Error::Length { requested, limit, .. }) if (requested, limit) == (num_words - 1, num_words)));
+    // No nonce; the nonce, and results that were not written; both there.
+    let mut words = vec![u32::MAX; num_words];
+    assert!(matches!(call.polys(vec![words.clone()]), Err(Error::DeviceLost { .. })));
+    words[num_words - 4] = recording.nonce;
+    assert!(matches!(call.polys(vec![words.clone()]), Err(Error::DeviceLost { .. })));
+    words[..num_words - 4].fill(0);
+    assert!(call.polys(vec![words]).unwrap()[0].numerator.iter().all(|&coeff| coeff == EF::ZERO));
+}
+
 #[test]
 fn skip_domains_past_4096_points() {
     let air = good_case().air;

@@ -10,31 +10,13 @@ use logup_wgpu::{
 };
 use support::{
     Case, Uploaded, assert_same,
+    mutant::Mutant,
     random_air::{Size, random_case},
     rng,
 };
 
-/// A kernel whose text says `to` where it said `from`; in every kernel if none is named.
-#[derive(Clone, Copy, Debug)]
-struct Mutant {
-    kernel: Option<Kernel>,
-    from: &'static str,
-    to: &'static str,
-}
-
-fn mutant(kernel: Kernel, from: &'static str, to: &'static str) -> Mutant {
-    Mutant { kernel: Some(kernel), from, to }
-}
-
 fn broken(mutant: Mutant, form: FieldForm, known_answers: bool) -> Gpu {
-    let edit = move |kernel: Kernel, source: String| {
-        if mutant.kernel.is_some_and(|mutated| mutated != kernel) {
-            return source;
-        }
-        assert!(mutant.kernel.is_none() || source.contains(mutant.from), "{mutant:?} changes nothing");
-        source.replacen(mutant.from, mutant.to, 1)
-    };
-    let edit_shader = Some(EditShader(Arc::new(edit)));
+    let edit_shader = Some(EditShader(Arc::new(move |kernel, source| mutant.apply(kernel, source))));
     Gpu::new(GpuOptions { field_form: Some(form), known_answers, edit_shader, ..GpuOptions::default() }).unwrap()
 }
 
@@ -62,28 +44,28 @@ fn evaluate(gpu: &Gpu, strategy: Strategy, layout: Layout) -> Result<logup_wgpu:
 fn mutated_kernels_are_caught() {
     let split = |mutant| (mutant, Strategy::Split, Layout::ColMajor);
     let mutants = [
-        split(mutant(Kernel::ColumnSums, "select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a")),
-        split(mutant(Kernel::ColumnSums, "job.first_x + (tile.chunk << job.log_chunk)", "job.first_x + tile.chunk")),
-        split(mutant(Kernel::ColumnSums, "ext_mul(sum, high)", "sum")),
-        split(mutant(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows")),
+        split(Mutant::of(Kernel::ColumnSums, "select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a")),
+        split(Mutant::of(Kernel::ColumnSums, "job.first_x + (tile.chunk << job.log_chunk)", "job.first_x + tile.chunk")),
+        split(Mutant::of(Kernel::ColumnSums, "ext_mul(sum, high)", "sum")),
+        split(Mutant::of(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows")),
         (
-            mutant(Kernel::ColumnSumsScalar, "const MONTY_R2: u32 = 0x45dddde3u", "const MONTY_R2: u32 = 0x45dddde1u"),
+            Mutant::of(Kernel::ColumnSumsScalar, "const MONTY_R2: u32 = 0x45dddde3u", "const MONTY_R2: u32 = 0x45dddde1u"),
             Strategy::Split,
             Layout::RowMajor,
         ),
-        (mutant(Kernel::ColumnSumsScalar, "acc.high + (sum >> 32u)", "acc.high"), Strategy::Split, Layout::RowMajor),
-        split(mutant(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low")),
-        split(mutant(Kernel::CosetPass, "let lower = row + 1u;", "let lower = row;")),
-        split(mutant(Kernel::CosetPass, "return f_sub2(vec2<u32>(ONE), is_last2(job, at));", "return vec2<u32>(ONE);")),
-        split(mutant(Kernel::DualReduce, "run.partial_base + 2u * chunk * job.num_z + z", "run.partial_base + chunk * job.num_z + z")),
-        split(mutant(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)")),
-        split(mutant(Kernel::DualReduce, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)")),
+        (Mutant::of(Kernel::ColumnSumsScalar, "acc.high + (sum >> 32u)", "acc.high"), Strategy::Split, Layout::RowMajor),
+        split(Mutant::of(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low")),
+        split(Mutant::of(Kernel::CosetPass, "let lower = row + 1u;", "let lower = row;")),
+        split(Mutant::of(Kernel::CosetPass, "return f_sub2(vec2<u32>(ONE), is_last2(job, at));", "return vec2<u32>(ONE);")),
+        split(Mutant::of(Kernel::DualReduce, "run.partial_base + 2u * chunk * job.num_z + z", "run.partial_base + chunk * job.num_z + z")),
+        split(Mutant::of(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)")),
+        split(Mutant::of(Kernel::DualReduce, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)")),
         (
-            mutant(Kernel::CosetInterpret, "case OP_NEG: { result = f_sub(0u, a); }", "case OP_NEG: { result = a; }"),
+            Mutant::of(Kernel::CosetInterpret, "case OP_NEG: { result = f_sub(0u, a); }", "case OP_NEG: { result = a; }"),
             Strategy::Direct,
             Layout::ColMajor,
         ),
-        (mutant(Kernel::CosetInterpret, "z += 16u", "z += 32u"), Strategy::Direct, Layout::ColMajor),
+        (Mutant::of(Kernel::CosetInterpret, "z += 16u", "z += 32u"), Strategy::Direct, Layout::ColMajor),
     ];
     for (mutant, strategy, layout) in mutants {
         let gpu = broken(mutant, FieldForm::U64, true);
@@ -106,18 +88,17 @@ fn mutated_kernels_are_caught() {
 /// The field's own text is in every kernel: mistakes in it are caught in both forms.
 #[test]
 fn mutated_field_arithmetic_is_caught() {
-    let everywhere = |from, to| Mutant { kernel: None, from, to };
     let both = [
-        everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
-        everywhere("return min(diff, diff + P);", "return diff;"),
-        everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
-        everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
+        Mutant::everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
+        Mutant::everywhere("return min(diff, diff + P);", "return diff;"),
+        Mutant::everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
+        Mutant::everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
     ];
     let u64_form = [
-        everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
-        everywhere("return f_sub(min(high, high - P), t);", "return f_sub(high, t);"),
+        Mutant::everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
+        Mutant::everywhere("return f_sub(min(high, high - P), t);", "return f_sub(high, t);"),
     ];
-    let u32_form = [everywhere("(low >> 16u) + (cross_0 & 0xffffu)", "(cross_0 & 0xffffu)")];
+    let u32_form = [Mutant::everywhere("(low >> 16u) + (cross_0 & 0xffffu)", "(cross_0 & 0xffffu)")];
     let mutants = both.iter().flat_map(|&m| FieldForm::ALL.map(|form| (m, form)));
     let mutants = mutants.chain(u64_form.map(|m| (m, FieldForm::U64))).chain(u32_form.map(|m| (m, FieldForm::U32)));
     for (mutant, form) in mutants {
@@ -130,7 +111,7 @@ fn mutated_field_arithmetic_is_caught() {
 /// Without known answers the same device gives a wrong result without an error; the stats say that nobody asked.
 #[test]
 fn known_answers_can_be_switched_off() {
-    let wrong = mutant(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low");
+    let wrong = Mutant::of(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low");
     let output = evaluate(&broken(wrong, FieldForm::U64, false), Strategy::Split, Layout::ColMajor).unwrap();
     assert_ne!(output.polys[0], case(Layout::ColMajor).reference());
     assert_eq!((output.stats.known_answers, output.stats.all_answered), (0, false));

@@ -19,6 +19,7 @@ use p3_field::BasedVectorSpace;
 use rayon::prelude::*;
 use support::{
     Case, SCHEDULES, STRATEGIES, Uploaded, assert_same, field_ops,
+    mutant::Mutant,
     random_air::{Size, random_case},
     rng,
 };
@@ -277,70 +278,55 @@ fn nothing_is_undefined() {
             check(machine, support::gpu(form), &uploaded, Schedule::Batched, &expected, &format!("{strategy:?}"));
         }
     }
-}
-
-/// A kernel's text with one mistake: the `nth` occurrence of `from` is `to`. In every kernel if none is named.
-#[derive(Clone, Copy, Debug)]
-struct Mutant {
-    kernel: Option<Kernel>,
-    from: &'static str,
-    nth: usize,
-    to: &'static str,
-}
-
-impl Mutant {
-    fn apply(self, kernel: Kernel, source: String) -> String {
-        if self.kernel.is_some_and(|mutated| mutated != kernel) {
-            return source;
-        }
-        match source.match_indices(self.from).nth(self.nth) {
-            Some((at, _)) => format!("{}{}{}", &source[..at], self.to, &source[at + self.from.len()..]),
-            None => source,
-        }
-    }
+    // A shift by 32 too much gives the same bits on this machine: only the sanitizer sees it.
+    let mutant = Mutant::of(Kernel::ColumnSumsScalar, "tile.chunk << job.log_chunk", "tile.chunk << (job.log_chunk + 32u)");
+    let edit = move |kernel, source| mutant.apply(kernel, source);
+    let machine = Machine { build: Build::Sanitized, edit: &edit, ..Machine::new(FieldForm::U64, Order::Ascending) };
+    let gpu = support::gpu(FieldForm::U64);
+    let uploaded = Uploaded::together(gpu, &cases, Strategy::Split);
+    let mains = uploaded.mains();
+    let error = machine.evaluate(gpu, &uploaded.instances(&mains), Schedule::Batched).expect_err("a finding");
+    assert!(error.contains("column_sums_scalar: 0 indices outside") && !error.contains(" 0 findings"), "{error}");
 }
 
 /// Every mistake is seen: barriers that are missing, sums that wrap, constants, signs, indices outside that a check would move.
 #[test]
 fn mutants_are_caught() {
-    let barrier = |kernel, nth| Mutant { kernel: Some(kernel), from: "workgroupBarrier();", nth, to: "" };
-    let everywhere = |from, to| Mutant { kernel: None, from, nth: 0, to };
-    let in_one = |kernel, from, to| Mutant { kernel: Some(kernel), from, nth: 0, to };
     let both = [
-        barrier(Kernel::ColumnSumsScalar, 0),
-        barrier(Kernel::ColumnSumsScalar, 1),
-        barrier(Kernel::ColumnSumsScalar, 2),
-        barrier(Kernel::ColumnSums, 0),
-        barrier(Kernel::ColumnSums, 1),
-        barrier(Kernel::CosetPass, 0),
-        barrier(Kernel::CosetPass, 1),
-        barrier(Kernel::CosetPass, 2),
-        barrier(Kernel::CosetInterpret, 0),
-        barrier(Kernel::CosetInterpret, 1),
-        barrier(Kernel::CosetInterpret, 2),
-        barrier(Kernel::DualReduce, 0),
-        barrier(Kernel::DualReduce, 1),
-        barrier(Kernel::DualReduce, 2),
-        everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
-        everywhere("return min(diff, diff + P);", "return max(diff, diff + P);"),
-        everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
-        everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
-        in_one(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows"),
-        in_one(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)"),
+        Mutant::without_barrier(Kernel::ColumnSumsScalar, 0),
+        Mutant::without_barrier(Kernel::ColumnSumsScalar, 1),
+        Mutant::without_barrier(Kernel::ColumnSumsScalar, 2),
+        Mutant::without_barrier(Kernel::ColumnSums, 0),
+        Mutant::without_barrier(Kernel::ColumnSums, 1),
+        Mutant::without_barrier(Kernel::CosetPass, 0),
+        Mutant::without_barrier(Kernel::CosetPass, 1),
+        Mutant::without_barrier(Kernel::CosetPass, 2),
+        Mutant::without_barrier(Kernel::CosetInterpret, 0),
+        Mutant::without_barrier(Kernel::CosetInterpret, 1),
+        Mutant::without_barrier(Kernel::CosetInterpret, 2),
+        Mutant::without_barrier(Kernel::DualReduce, 0),
+        Mutant::without_barrier(Kernel::DualReduce, 1),
+        Mutant::without_barrier(Kernel::DualReduce, 2),
+        Mutant::everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
+        Mutant::everywhere("return min(diff, diff + P);", "return max(diff, diff + P);"),
+        Mutant::everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
+        Mutant::everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
+        Mutant::of(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows"),
+        Mutant::of(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)"),
         // An index outside that wgpu's check moves to the right place: only the count shows it.
-        in_one(Kernel::DualReduce, "results[arrayLength(&results) - 1u]", "results[arrayLength(&results)]"),
+        Mutant::of(Kernel::DualReduce, "results[arrayLength(&results) - 1u]", "results[arrayLength(&results)]"),
         // Threads of a workgroup that do not all come to the barrier.
-        in_one(Kernel::ColumnSumsScalar, "if stride == WORKGROUP_SIZE {", "if stride == WORKGROUP_SIZE || thread == 255u {"),
+        Mutant::of(Kernel::ColumnSumsScalar, "if stride == WORKGROUP_SIZE {", "if stride == WORKGROUP_SIZE || thread == 255u {"),
     ];
     let u64_form = [
-        everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
-        everywhere("select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a"),
-        everywhere("return f_sub(min(high, high - P), t);", "return f_sub(high, t);"),
-        everywhere("acc.high + (sum >> 32u)", "acc.high"),
+        Mutant::everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
+        Mutant::everywhere("select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a"),
+        Mutant::everywhere("return f_sub(min(high, high - P), t);", "return f_sub(high, t);"),
+        Mutant::everywhere("acc.high + (sum >> 32u)", "acc.high"),
     ];
     let u32_form = [
-        everywhere("(low >> 16u) + (cross_0 & 0xffffu)", "(cross_0 & 0xffffu)"),
-        everywhere("(cross_1 >> 16u) + (middle >> 16u)", "(cross_1 >> 16u)"),
+        Mutant::everywhere("(low >> 16u) + (cross_0 & 0xffffu)", "(cross_0 & 0xffffu)"),
+        Mutant::everywhere("(cross_1 >> 16u) + (middle >> 16u)", "(cross_1 >> 16u)"),
     ];
     let mutants = both.iter().map(|&mutant| (mutant, FieldForm::U64)).chain(u64_form.map(|mutant| (mutant, FieldForm::U64)));
     let mutants: Vec<(Mutant, FieldForm)> = mutants.chain(u32_form.map(|mutant| (mutant, FieldForm::U32))).collect();
@@ -353,26 +339,24 @@ fn mutants_are_caught() {
         parts_case(3, 4, 4, Layout::ColMajor),
     ];
     let expected = references(&cases);
-    let missed: Mutex<Vec<(Mutant, FieldForm)>> = Mutex::new(vec![]);
-    mutants.par_iter().for_each(|&(mutant, form)| {
+    let is_caught = |form, edit: &(dyn Fn(Kernel, String) -> String + Sync)| {
         let gpu = support::gpu(form);
-        let uploads = STRATEGIES.map(|strategy| Uploaded::together(gpu, &cases, strategy));
-        let texts = |kernel: Kernel| -> Vec<String> {
-            let variants = Variant::all().into_iter().filter(|variant| (variant.kernel, variant.form) == (kernel, form));
-            variants.map(|variant| variant.source()).collect()
-        };
-        let changed = |kernel| texts(kernel).into_iter().any(|text| mutant.apply(kernel, text.clone()) != text);
-        assert!(Kernel::ALL.into_iter().any(changed), "{mutant:?} changes nothing");
-        let edit = move |kernel, source| mutant.apply(kernel, source);
-        let caught = uploads.iter().any(|uploaded| {
+        STRATEGIES.into_iter().any(|strategy| {
+            let uploaded = Uploaded::together(gpu, &cases, strategy);
             let mains = uploaded.mains();
             ORDERS.into_iter().any(|order| {
-                let machine = Machine { edit: &edit, ..Machine::new(form, order) };
+                let machine = Machine { edit, ..Machine::new(form, order) };
                 let result = machine.evaluate(gpu, &uploaded.instances(&mains), Schedule::Batched);
                 result.map_or(true, |(polys, _)| polys != expected)
             })
-        });
-        if !caught {
+        })
+    };
+    assert!(FieldForm::ALL.into_iter().all(|form| !is_caught(form, &|_, source| source)), "the kernels as they are");
+    let missed: Mutex<Vec<(Mutant, FieldForm)>> = Mutex::new(vec![]);
+    mutants.par_iter().for_each(|&(mutant, form)| {
+        let texts = Variant::all().into_iter().filter(|variant| variant.form == form).map(|variant| (variant.kernel, variant.source()));
+        assert!(texts.into_iter().any(|(kernel, text)| mutant.apply(kernel, text.clone()) != text), "{mutant:?} changes nothing");
+        if !is_caught(form, &|kernel, source| mutant.apply(kernel, source)) {
             missed.lock().unwrap().push((mutant, form));
         }
     });

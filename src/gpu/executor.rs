@@ -75,7 +75,8 @@ impl Executor {
     }
 
     /// Submits a recording, with its [`kernels`](Self::kernels). `per_stage` puts every run of the same kernel into a pass of its own, for
-    /// their times; otherwise all dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next submission.
+    /// their times; otherwise all dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next
+    /// submission.
     pub fn submit(&mut self, recording: &Recording, kernels: &[Arc<Compiled>], per_stage: bool) -> Result<Submission> {
         let gpu = self.gpu.clone();
         let passes = passes(recording, per_stage);

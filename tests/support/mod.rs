@@ -8,6 +8,7 @@ pub mod field_ops;
 pub mod keccak_vm;
 #[cfg(feature = "openvm")]
 pub mod keccakf;
+pub mod mutant;
 #[cfg(feature = "openvm")]
 pub mod pair_air;
 pub mod random_air;

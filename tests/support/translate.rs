@@ -2,7 +2,7 @@
 
 use logup_wgpu::shaders::{FieldForm, Variant};
 use naga::{
-    AddressSpace, Module, ShaderStage, StorageAccess, TypeInner,
+    AddressSpace, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner,
     back::msl,
     proc::{BoundsCheckPolicies, BoundsCheckPolicy},
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
@@ -92,17 +92,16 @@ pub fn to_msl(variant: Variant, source: &str, constants: &[(&str, f64)], MslOpti
 /// What drivers are known to get wrong, or Metal cannot compile.
 fn lint(name: &str, module: &Module, msl: &str) {
     assert!(!msl.contains("ulong naga_div"), "{name}: 64-bit division does not compile on Metal (gfx-rs/wgpu#10277)");
-    for (_, function) in module.functions.iter() {
+    let entry_points = module.entry_points.iter().map(|entry_point| &entry_point.function);
+    for function in module.functions.iter().map(|(_, function)| function).chain(entry_points) {
         for (_, local) in function.local_variables.iter() {
             let is_array = matches!(module.types[local.ty].inner, TypeInner::Array { .. });
             assert!(!is_array, "{name}: {:?} is a private array, which Apple's compiler got wrong in large kernels", local.name);
         }
     }
     for (_, variable) in module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()) {
-        if let TypeInner::Array { base, .. } = module.types[variable.ty].inner {
-            let words = !matches!(module.types[base].inner, TypeInner::Scalar(scalar) if scalar.width == 8);
-            assert!(words, "{name}: {:?} has 64-bit words, which not every backend can store (gfx-rs/wgpu#5857)", variable.name);
-        }
+        let wide = has_wide_scalar(module, variable.ty);
+        assert!(!wide, "{name}: {:?} has 64-bit words, which not every backend can store (gfx-rs/wgpu#5857)", variable.name);
     }
     let threads = module.entry_points[0].workgroup_size[0];
     assert!((64..=256).contains(&threads), "{name}: {threads} threads; Apple's compiler got kernels of 32 wrong (tracel-ai/cubecl#1636)");
@@ -110,4 +109,14 @@ fn lint(name: &str, module: &Module, msl: &str) {
         !msl.contains("metal::simd_") && !msl.contains("metal::quad_"),
         "{name}: subgroup operations are got wrong in divergent code (gfx-rs/wgpu#10019)"
     );
+}
+
+/// Whether a type has a 64-bit scalar in it.
+fn has_wide_scalar(module: &Module, ty: Handle<Type>) -> bool {
+    match &module.types[ty].inner {
+        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar.width == 8,
+        TypeInner::Array { base, .. } => has_wide_scalar(module, *base),
+        TypeInner::Struct { members, .. } => members.iter().any(|member| has_wide_scalar(module, member.ty)),
+        other => panic!("a buffer of another type: {other:?}"),
+    }
 }

@@ -1,26 +1,25 @@
 //! A kernel's Metal text as a library: compiled by clang++ against `include/metal_stdlib`, loaded, and called one thread at a time.
 
 use std::{
-    collections::HashMap,
     ffi::c_void,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::support::translate::Msl;
 
-/// What one thread of a dispatch is given.
+/// What one thread of a dispatch is given: `metal_call` in `library_source`.
 #[repr(C)]
 pub struct Call {
     pub buffers: *const *mut c_void,
     pub sizes: *const u32,
     pub threadgroup_memory: *mut c_void,
-    pub threadgroup: [u32; 3],
+    pub group: [u32; 3],
     pub grid: [u32; 3],
-    pub thread: u32,
+    pub thread_idx: u32,
     pub num_threads: u32,
 }
 
@@ -53,19 +52,12 @@ unsafe impl Send for Kernel {}
 unsafe impl Sync for Kernel {}
 
 impl Kernel {
-    /// Compiles and loads a text, or finds it loaded. Libraries stay on disk, by the hash of all that they come from.
-    pub fn load(msl: &Msl, build: Build, barrier: extern "C" fn(u32)) -> Arc<Self> {
-        type Slot = Arc<OnceLock<Arc<Kernel>>>;
-        static LOADED: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
+    /// Compiles and loads a text. Libraries stay on disk, by the hash of all that they come from.
+    pub fn load(msl: &Msl, build: Build, barrier: extern "C" fn(u32)) -> Self {
         let source = library_source(msl);
-        let path = library_path(&source, build);
-        let slot = Arc::clone(LOADED.lock().unwrap().get_or_insert_default().entry(path.clone()).or_default());
-        Arc::clone(slot.get_or_init(|| Arc::new(Self::open(msl, &source, &path, build, barrier))))
-    }
-
-    fn open(msl: &Msl, source: &str, path: &Path, build: Build, barrier: extern "C" fn(u32)) -> Self {
+        let path = &library_path(&source, build);
         if !path.exists() {
-            compile(source, path, build);
+            compile(&source, path, build);
         }
         // SAFETY: the library was compiled from our own text; it has no initialisers. Its symbols have the types that `library_source` and
         // `metal_stdlib` give them.
@@ -85,7 +77,7 @@ impl Kernel {
     /// Indices that the bounds check moved, and findings of the sanitizer, in all runs of this process.
     pub fn counts(&self) -> [u64; 2] {
         // SAFETY: the counters live as long as the library.
-        [self.outside, self.findings].map(|counter| unsafe { &*counter }.load(std::sync::atomic::Ordering::Relaxed))
+        [self.outside, self.findings].map(|counter| unsafe { &*counter }.load(Ordering::Relaxed))
     }
 }
 
@@ -100,7 +92,10 @@ fn library_path(source: &str, build: Build) -> PathBuf {
 }
 
 fn compile(source: &str, library: &Path, build: Build) {
-    let beside = |ending: &str| library.with_extension(format!("{}.{ending}", std::process::id()));
+    // Other threads and processes may compile the same text.
+    static NUM_COMPILED: AtomicU64 = AtomicU64::new(0);
+    let unique = NUM_COMPILED.fetch_add(1, Ordering::Relaxed);
+    let beside = |ending: &str| library.with_extension(format!("{}.{unique}.{ending}", std::process::id()));
     let (text, object, linked) = (beside("cpp"), beside("o"), beside("so"));
     fs::write(&text, source).unwrap();
     let run = |args: &[&str]| {
@@ -116,7 +111,7 @@ fn compile(source: &str, library: &Path, build: Build) {
     let (text_path, object_path, linked_path) = (text.to_str().unwrap(), object.to_str().unwrap(), linked.to_str().unwrap());
     run(&[flags, &common, &["-I", INCLUDE, "-c", text_path, "-o", object_path]].concat());
     run(&["-shared", object_path, "-o", linked_path]);
-    fs::rename(&linked, library).unwrap(); // another process may compile the same
+    fs::rename(&linked, library).unwrap();
     fs::remove_file(&text).unwrap();
     fs::remove_file(&object).unwrap();
 }
@@ -150,11 +145,11 @@ fn library_source(msl: &Msl) -> String {
         .map(str::trim)
         .map(|parameter| {
             match parameter.split_once(" [[").map(|(declaration, attribute)| (declaration, attribute.trim_end_matches("]]"))) {
-                Some((_, "threadgroup_position_in_grid")) => "metal::uint3(c->threadgroup[0], c->threadgroup[1], c->threadgroup[2])".into(),
+                Some((_, "threadgroup_position_in_grid")) => "metal::uint3(c->group[0], c->group[1], c->group[2])".into(),
                 Some((_, "threadgroups_per_grid")) => "metal::uint3(c->grid[0], c->grid[1], c->grid[2])".into(),
                 Some((_, "thread_index_in_threadgroup")) => "c->thread_idx".into(),
                 Some((_, "thread_position_in_grid")) => {
-                    "metal::uint3(c->threadgroup[0] * c->num_threads + c->thread_idx, c->threadgroup[1], c->threadgroup[2])".into()
+                    "metal::uint3(c->group[0] * c->num_threads + c->thread_idx, c->group[1], c->group[2])".into()
                 }
                 Some((declaration, attribute)) => {
                     let slot = attribute.strip_prefix("buffer(").and_then(|slot| slot.strip_suffix(')'));
@@ -177,7 +172,7 @@ struct metal_call {{
     void* const* buffers;
     uint const* sizes;
     void* memory;
-    uint threadgroup_[3];
+    uint group[3];
     uint grid[3];
     uint thread_idx;
     uint num_threads;
@@ -197,7 +192,7 @@ FINDING(missing_return) FINDING(load_invalid_value) FINDING(invalid_builtin) FIN
 FINDING(pointer_overflow) FINDING(float_cast_overflow) FINDING(vla_bound_not_positive)
 }}
 ",
-        arguments = arguments.join(", ").replace("c->threadgroup[", "c->threadgroup_["),
+        arguments = arguments.join(", "),
     )
 }
 

@@ -7,13 +7,17 @@
 mod kernel;
 mod threadgroup;
 
-use std::{cell::UnsafeCell, ops::Range, sync::Arc};
+use std::{
+    cell::UnsafeCell,
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, LazyLock, Mutex, OnceLock},
+};
 
 use logup_wgpu::{
     Gpu, Instance, Round0, Round0Polys, Schedule,
     recording::{Dispatch, Recording, Resource},
     shaders::{self, FieldForm, Variant},
-    wgpu,
 };
 use rayon::prelude::*;
 
@@ -126,8 +130,8 @@ impl Machine<'_> {
         let inputs = Buffer::of_words(&recording.inputs);
         let scratch = Buffer::filled(recording.scratch_bytes, poison(self.order));
         let mut results = Buffer::filled(recording.result_bytes, u32::MAX);
-        let traces: Vec<Buffer> = recording.trace_buffers.iter().map(|buffer| trace(gpu, buffer)).collect();
-        // Loaded two at a time: clang++ is what takes long.
+        let traces: Vec<Buffer> = recording.trace_buffers.iter().map(|buffer| Buffer::of_words(&read_buffer(gpu, buffer))).collect();
+        // In parallel: clang++ is what takes long.
         let kernels: Vec<Arc<Kernel>> = recording.dispatches.par_iter().map(|dispatch| self.kernel(recording, dispatch)).collect();
         for (dispatch, kernel) in recording.dispatches.iter().zip(&kernels) {
             let own = dispatch.bindings.iter().map(|binding| {
@@ -154,11 +158,21 @@ impl Machine<'_> {
         self.load(variant, dispatch.source(self.form), &variant.constants(recording.log_window, dispatch.quads))
     }
 
-    /// Compiles a text.
+    /// Translates and compiles a text, or finds that done.
     pub fn load(&self, variant: Variant, source: String, constants: &[(&'static str, f64)]) -> Arc<Kernel> {
+        type Key = (Variant, String, Vec<u64>, bool, Build);
+        type Slot = Arc<OnceLock<Arc<Kernel>>>;
+        static LOADED: LazyLock<Mutex<HashMap<Key, Slot>>> = LazyLock::new(Mutex::default);
         let source = (self.edit)(variant.kernel, source);
-        let options = MslOptions { lang_version: (3, 1), checked: self.checked };
-        Kernel::load(&translate::to_msl(variant, &source, constants, options), self.build, threadgroup::barrier)
+        let values = constants.iter().map(|(_, value)| value.to_bits()).collect();
+        let key = (variant, source.clone(), values, self.checked, self.build);
+        let slot = Arc::clone(LOADED.lock().unwrap().entry(key).or_default());
+        let kernel = slot.get_or_init(|| {
+            let options = MslOptions { lang_version: (3, 1), checked: self.checked };
+            let msl = translate::to_msl(variant, &source, constants, options);
+            Arc::new(Kernel::load(&msl, self.build, threadgroup::barrier))
+        });
+        Arc::clone(kernel)
     }
 
     /// Runs a grid of threadgroups over bindings, in the order of their slots.
@@ -178,9 +192,9 @@ impl Machine<'_> {
                 buffers: pointers.as_ptr().cast(),
                 sizes: sizes.as_ptr(),
                 threadgroup_memory: memory.0.as_ptr().cast_mut().cast(),
-                threadgroup: [index % grid[0], index / grid[0] % grid[1], index / grid[0] / grid[1]],
+                group: [index % grid[0], index / grid[0] % grid[1], index / grid[0] / grid[1]],
                 grid,
-                thread,
+                thread_idx: thread,
                 num_threads: kernel.num_threads,
             };
             threadgroup::run(kernel, call, self.order)
@@ -194,9 +208,4 @@ impl Machine<'_> {
 
 fn num_threads(dispatch: &Dispatch, form: FieldForm) -> u64 {
     u64::from(dispatch.grid[0]) * u64::from(dispatch.grid[1]) * u64::from(dispatch.variant(form).needs().threads)
-}
-
-/// A trace buffer's content.
-fn trace(gpu: &Gpu, buffer: &wgpu::Buffer) -> Buffer {
-    Buffer::of_words(&read_buffer(gpu, buffer))
 }

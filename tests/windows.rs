@@ -2,8 +2,8 @@
 
 mod support;
 
-use logup_wgpu::{AirBuilder, DeviceLimits, Error, Gpu, GpuOptions, Layout, NodeId, Round0, Schedule, Strategy, shaders::FieldForm, wgpu};
-use support::{Case, Uploaded, assert_same, rng};
+use logup_wgpu::{DeviceLimits, Error, Gpu, GpuOptions, Layout, Round0, Schedule, Strategy, shaders::FieldForm, wgpu};
+use support::{Case, Uploaded, assert_same, wide_air::wide_case};
 
 /// A device whose storage bindings hold `binding_bytes` and whose kernels bind `storage_buffers` of them.
 fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {
@@ -14,19 +14,6 @@ fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {
         max_storage_buffers_per_shader_stage: storage_buffers,
         ..limits
     })
-}
-
-/// `width` columns, every third one rotated, all in one message; and the product of two neighbours if asked for.
-fn case(width: usize, height: usize, layout: Layout, product: bool) -> Case {
-    let mut air = AirBuilder::new(format!("{width} x {height} {layout:?}"));
-    let main = air.main_part(width);
-    let mut fields: Vec<NodeId> = (0..width).map(|i| if i % 3 == 1 { air.next(main, i) } else { air.column(main, i) }).collect();
-    if product {
-        fields.push(air.mul(fields[width / 2], fields[width / 2 + 1]));
-    }
-    air.interaction(0, fields.iter().copied(), fields[0]);
-    let case = Case::random(air.build().unwrap(), 2, height, (None, &[width]), 0, &mut rng(width as u64));
-    Case { layout, ..case }
 }
 
 fn evaluate(gpu: &Gpu, case: &Case, strategy: Strategy) -> Result<logup_wgpu::Round0Output, Error> {
@@ -43,7 +30,7 @@ fn columns_and_rows_are_walked_in_windows() {
     // rows needs 8.
     for (width, height, product) in [(20, 1 << 12, true), (60, 1 << 12, false), (2, 1 << 17, false)] {
         for layout in [Layout::ColMajor, Layout::RowMajor] {
-            let mut case = case(width, height, layout, product);
+            let mut case = wide_case(width, height, layout, product);
             if height == 1 << 17 {
                 // fewer x: partial sums have to fit a binding of this size too
                 case.l_skip = 5;
@@ -80,7 +67,7 @@ fn columns_and_rows_are_walked_in_windows() {
 fn direct_evaluates_over_eight_windows() {
     let gpu = small_gpu(BINDING, 32, FieldForm::U64);
     for layout in [Layout::ColMajor, Layout::RowMajor] {
-        let case = case(30, 1 << 12, layout, true); // 7.5 windows
+        let case = wide_case(30, 1 << 12, layout, true); // 7.5 windows
         let output = evaluate(&gpu, &case, Strategy::Direct).unwrap();
         assert_same(&output.polys[0], &case.reference(), &format!("{layout:?}"));
         assert_eq!(output.stats.coset_kernels, 2);
@@ -91,7 +78,7 @@ fn direct_evaluates_over_eight_windows() {
 #[test]
 fn temporaries_are_used_again() {
     let gpu = small_gpu(BINDING, 32, FieldForm::U64);
-    let cases: Vec<Case> = (0..6).map(|i| case(20 + i, 1 << 11, Layout::ColMajor, true)).collect();
+    let cases: Vec<Case> = (0..6).map(|i| wide_case(20 + i, 1 << 11, Layout::ColMajor, true)).collect();
     for (num, dispatches) in [(1, 2), (6, 4)] {
         let uploaded = Uploaded::together(&gpu, &cases[..num], Strategy::Direct);
         let mains = uploaded.mains();
@@ -107,13 +94,13 @@ fn temporaries_are_used_again() {
 fn limits_of_scratch_are_errors_before_the_device_is_touched() {
     let gpu = small_gpu(BINDING, 32, FieldForm::U64);
     // 2^16 evaluations of eq, and the 1 that stands for a high table, are a MiB and 16 bytes.
-    let case = case(2, 1 << 18, Layout::RowMajor, false);
+    let case = wide_case(2, 1 << 18, Layout::RowMajor, false);
     let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
     let error = Round0::with_schedule(&gpu, Schedule::PerCoset).evaluate(&uploaded.instances(&uploaded.mains())).unwrap_err();
     let Error::DeviceLimit { air, kernel, requested, limit, .. } = &error else { panic!("{error}") };
     assert_eq!((air.as_str(), *kernel, *requested, *limit), (case.air.name(), "eq", (1 << 20) + 16, BINDING));
     // The device is fine.
-    let case = self::case(3, 1 << 6, Layout::ColMajor, true);
+    let case = wide_case(3, 1 << 6, Layout::ColMajor, true);
     assert_same(&evaluate(&gpu, &case, Strategy::Split).unwrap().polys[0], &case.reference(), "after an error");
 }
 

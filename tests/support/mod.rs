@@ -18,6 +18,7 @@ pub mod replay;
 pub mod stock;
 pub mod translate;
 pub mod watchdog;
+pub mod wide_air;
 
 use std::sync::LazyLock;
 

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "openvm")]
 pub mod awkward_air;
+pub mod dawn;
 pub mod field_ops;
 #[cfg(feature = "openvm")]
 pub mod keccak_vm;

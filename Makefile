@@ -1,5 +1,5 @@
 # make demo, make test: all that a fresh machine with Rust needs. The rest is for work on the crate.
-.PHONY: demo test check check-macos bench setup
+.PHONY: demo test check check-macos check-portable bench setup
 
 # Mesa asks for it; a service account has none.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -28,6 +28,10 @@ check: setup
 # Type-checks everything for aarch64-apple-darwin; on Linux nothing is run.
 check-macos:
 	scripts/check-macos
+
+# Runs the kernels without 64-bit integers in Dawn, a second implementation of WebGPU. Installs it, and node where there is none.
+check-portable: setup
+	scripts/check-portable $(CHECKED)
 
 bench: setup
 	cargo bench --locked --all-features --bench round0

@@ -41,6 +41,21 @@ pub enum Error {
         /// What was seen.
         reason: String,
     },
+    /// The device has not finished within [`GpuOptions::deadline`](crate::GpuOptions). It goes on with the work; the call's results are
+    /// forgotten, and calls after it wait for what is before them.
+    #[error("the device has not finished after {waited:?}")]
+    Deadline {
+        /// How long the host waited.
+        waited: std::time::Duration,
+    },
+    /// The device has no memory left for a resource. Traces and engines that are dropped give theirs back.
+    #[error("the device has no memory for {what}: {reason}")]
+    OutOfMemory {
+        /// What was asked of it.
+        what: &'static str,
+        /// What wgpu said.
+        reason: String,
+    },
     /// The device refused a resource or a command.
     #[error("the device refused {what}: {reason}")]
     Device {

@@ -87,7 +87,7 @@ pub use self::{
     air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
     error::{Error, Result},
     field::{EF, F, P},
-    gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Trace},
+    gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Profile, Trace},
     plan::{DeviceLimits, Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
     round0::{Eq, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
     stats::{Round0Stats, StageTime},

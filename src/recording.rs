@@ -1,4 +1,4 @@
-//! One submission as data: what to upload, which dispatches to run in which order, what they bind.
+//! What the host waits for once, as data: what to upload, which dispatches to run in which order and submission, what they bind.
 //!
 //! [`Round0::evaluate`](crate::Round0::evaluate) builds a recording, the executor replays it into one command encoder, and the stats
 //! are counted from it. [`Round0::record`](crate::Round0::record) gives it to whoever wants to read it or run it elsewhere: inputs, trace
@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    error::{Error, Result},
     field::EXT_WORDS,
     shaders::{FieldForm, Kernel, Variant},
 };
@@ -53,7 +54,7 @@ impl Hash for ProgramText {
 /// A device buffer of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// Everything small that the host knows: tables, weights, programs. Uploaded once per submission.
+    /// Everything small that the host knows: tables, weights, programs. Uploaded once per recording.
     Inputs,
     /// `eq` of every cube of the call, as split tables.
     Eq,
@@ -113,7 +114,7 @@ impl Dispatch {
     }
 }
 
-/// One submission.
+/// What the host waits for once: one submission, or a few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     /// The trace buffers that its windows name.
@@ -122,29 +123,46 @@ pub struct Recording {
     pub log_window: u32,
     /// The content of [`Resource::Inputs`].
     pub inputs: Vec<u32>,
-    /// The content of [`Resource::Eq`]; empty where it is still there from the submission before.
+    /// The content of [`Resource::Eq`]; empty where it is still there from the recording before.
     pub eq: Vec<u32>,
     /// Bytes of [`Resource::Eq`].
     pub eq_bytes: u64,
     /// Bytes of [`Resource::Scratch`].
     pub scratch_bytes: u64,
-    /// Bytes of [`Resource::Results`], the nonce's entry included. Its content beforehand is a word that is no field element.
+    /// Bytes of [`Resource::Results`], the nonce's entries included. Its content beforehand is a word that is no field element.
     pub result_bytes: u64,
     /// The launches in order.
     pub dispatches: Vec<Dispatch>,
-    /// What the last dispatch writes behind the results, into the first word of the last 16 bytes.
+    /// Where the launches of each submission end: one, unless it would take longer than
+    /// [`GpuOptions::submission_budget`](crate::GpuOptions).
+    pub ends: Vec<usize>,
+    /// What the last dispatch of each submission writes behind the results, into the first word of 16 bytes of the submission's own.
     pub nonce: u32,
     /// Trace cells that the kernels need, in bytes; a cell read by several kernels counts for each.
     pub trace_bytes: u64,
 }
 
 impl Recording {
-    /// The result words without the nonce's entry, if the last dispatch has written its nonce: a killed command buffer can report success.
-    pub(crate) fn checked_results(mut words: Vec<u32>, nonce: u32) -> Option<Vec<u32>> {
-        let results = words.len().checked_sub(EXT_WORDS)?;
-        let ran = words[results] == nonce;
-        words.truncate(results);
-        ran.then_some(words)
+    /// The result words without the nonce's entries, if each of so many submissions has written it: a killed command buffer can report
+    /// success.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] that says which did not.
+    pub(crate) fn checked_results(mut words: Vec<u32>, num_submissions: usize, nonce: u32) -> Result<Vec<u32>> {
+        let nonces = words.split_off(words.len() - EXT_WORDS * num_submissions);
+        match nonces.chunks_exact(EXT_WORDS).position(|entry| entry[0] != nonce) {
+            None => Ok(words),
+            Some(i) => {
+                let reason = format!("the last kernel of submission {} of {num_submissions} did not run", i + 1);
+                Err(Error::DeviceLost { reason })
+            }
+        }
+    }
+
+    /// The launches of each submission.
+    pub fn submissions(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, &end)| begin..end)
     }
 
     /// How many different cosets the launches of a kernel compute or fold.

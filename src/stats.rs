@@ -19,7 +19,7 @@ pub struct StageTime {
 pub struct Round0Stats {
     /// AIRs in the call.
     pub airs: usize,
-    /// Command buffers submitted.
+    /// Command buffers submitted: one a wait, more where work was cut to keep within [`GpuOptions::submission_budget`](crate::GpuOptions).
     pub submissions: usize,
     /// Times that the host waited for the device.
     pub waits: usize,
@@ -27,7 +27,7 @@ pub struct Round0Stats {
     pub column_kernels: usize,
     /// `coset_pass` and `coset_interpret` dispatches.
     pub coset_kernels: usize,
-    /// `dual_reduce` dispatches.
+    /// `dual_reduce` dispatches; the end of each submission but the last of a wait is one, which reduces nothing.
     pub reduction_kernels: usize,
     /// Device buffers created: 0 at steady state.
     pub allocations: usize,

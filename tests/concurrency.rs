@@ -3,7 +3,13 @@
 
 mod support;
 
-use std::{sync::Barrier, time::Duration};
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use logup_wgpu::{Gpu, GpuOptions, Round0, Round0Polys, Strategy, openvm::WgpuEngine, shaders::FieldForm};
 use openvm_stark_backend::{
@@ -14,7 +20,7 @@ use openvm_stark_backend::{
 use openvm_stark_sdk::config::baby_bear_poseidon2::CpuTranscript;
 use rayon::prelude::*;
 use support::{
-    Case, Uploaded, gpu,
+    Case, SCHEDULES, STRATEGIES, Uploaded, gpu,
     pair_air::{PairAir, PairFixture},
     random_air::{Size, random_case},
     rng,
@@ -134,5 +140,51 @@ fn calls_on_one_engine() {
         for call in in_flight {
             assert_eq!(call.wait().unwrap().polys, expected);
         }
+    });
+}
+
+/// 1,000 calls of every kind from eight threads on one device, all at once: each has its own result.
+#[test]
+fn a_thousand_mixed_calls() {
+    const THREADS: usize = 8;
+    const CALLS: usize = 125;
+    within(LIMIT, "a thousand calls", || {
+        let gpu = gpu(FieldForm::U64);
+        let size = Size { max_degree: 3, num_ops: 12, num_interactions: 3, max_message_len: 3 };
+        let groups: Vec<Vec<Case>> = (0..4)
+            .map(|group| (0..=group).map(|i| random_case(&mut rng(100 * group + i), size, 2 + i as usize, 16 << (2 * i))).collect())
+            .collect();
+        let expected: Vec<Vec<Round0Polys>> = groups.iter().map(|cases| cases.iter().map(Case::reference).collect()).collect();
+        let uploaded: Vec<[Uploaded<'_>; 2]> =
+            groups.iter().map(|cases| STRATEGIES.map(|strategy| Uploaded::together(gpu, cases, strategy))).collect();
+        let shared = SCHEDULES.map(|schedule| Round0::with_schedule(gpu, schedule));
+        let done = AtomicUsize::new(0);
+        let one_call = |thread: usize, i: usize| {
+            // Every combination comes up, in another order on each thread.
+            let at = i * (2 * thread + 1) + thread;
+            let group = at % groups.len();
+            let uploaded = &uploaded[group][at / 4 % 2];
+            let mains = uploaded.mains();
+            let instances = uploaded.instances(&mains);
+            let own = Round0::with_schedule(gpu, SCHEDULES[at / 8 % 2]);
+            let engine = if at % 5 == 0 { &own } else { &shared[at / 8 % 2] };
+            let polys = match at / 16 % 3 {
+                0 => engine.submit(&instances).unwrap().wait().unwrap().polys,
+                1 => {
+                    drop(engine.submit(&instances).unwrap());
+                    engine.evaluate(&instances).unwrap().polys
+                }
+                _ => engine.evaluate(&instances).unwrap().polys,
+            };
+            assert!(polys == expected[group], "thread {thread}, call {i}, group {group}");
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let one_call = &one_call;
+                scope.spawn(move || (0..CALLS).for_each(|i| one_call(thread, i)));
+            }
+        });
+        assert_eq!(done.into_inner(), THREADS * CALLS);
     });
 }

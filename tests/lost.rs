@@ -57,54 +57,13 @@ fn a_destroyed_device_is_a_lost_one() {
 /// A driver that reports the loss while the host waits, as Vulkan's do: a layer between wgpu and the driver says VK_ERROR_DEVICE_LOST.
 #[cfg(target_os = "linux")]
 mod in_the_wait {
-    use std::{path::PathBuf, process::Command, sync::OnceLock};
-
     use super::*;
-    use crate::support::watchdog::{is_alone, passes_alone};
-
-    /// Compiles the layer and writes its manifest; the folder that holds both. Once: other tests' processes have it loaded.
-    fn layer() -> PathBuf {
-        static LAYER: OnceLock<PathBuf> = OnceLock::new();
-        LAYER.get_or_init(compile_layer).clone()
-    }
-
-    fn compile_layer() -> PathBuf {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lost_layer");
-        std::fs::create_dir_all(&folder).unwrap();
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lost_layer.c");
-        let library = folder.join("liblost_layer.so");
-        let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", source, "-o"]).arg(&library).output().unwrap();
-        assert!(cc.status.success(), "{}", String::from_utf8_lossy(&cc.stderr));
-        let manifest = format!(
-            r#"{{"file_format_version": "1.1.2", "layer": {{"name": "VK_LAYER_LOGUP_lost", "type": "GLOBAL", "library_path": {:?},
-            "api_version": "1.3.0", "implementation_version": "1", "description": "loses the device when told to"}}}}"#,
-            library.to_str().unwrap()
-        );
-        std::fs::write(folder.join("lost_layer.json"), manifest).unwrap();
-        folder
-    }
-
-    /// Runs a test in a process of its own with the layer between; there, the file that loses the device while it exists.
-    fn under_the_layer(test: &str) -> Option<String> {
-        if is_alone(test) {
-            return Some(std::env::var("LOGUP_LOSE_WHEN_THERE").unwrap());
-        }
-        let folder = layer();
-        let switch = folder.join(format!("lose_in_{}", test.replace(':', "_")));
-        let _ = std::fs::remove_file(&switch);
-        let variables = [
-            ("VK_LAYER_PATH", folder.to_str().unwrap()),
-            ("VK_INSTANCE_LAYERS", "VK_LAYER_LOGUP_lost"),
-            ("LOGUP_LOSE_WHEN_THERE", switch.to_str().unwrap()),
-        ];
-        passes_alone(test, &variables);
-        None
-    }
+    use crate::support::faulty::{Fault, Faulty};
 
     /// The engine's wait, and the wait for a call in flight.
     #[test]
     fn the_wait_is_an_error_and_no_panic() {
-        let Some(switch) = under_the_layer("in_the_wait::the_wait_is_an_error_and_no_panic") else { return };
+        let Some(driver) = Faulty::driver("in_the_wait::the_wait_is_an_error_and_no_panic") else { return };
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         let cases = [case()];
         let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
@@ -113,9 +72,9 @@ mod in_the_wait {
         let mains = uploaded.mains();
         let instances = uploaded.instances(&mains);
         let in_flight = round0.submit(&instances).unwrap();
-        std::fs::write(&switch, "").unwrap();
+        driver.is(Fault::Lose);
         is_lost("wait", in_flight.wait());
-        std::fs::remove_file(&switch).unwrap();
+        driver.is_well();
         // The driver is well again; the device is not.
         all_calls_say_lost(&gpu, &round0, &uploaded);
         let other = Gpu::new(GpuOptions::default()).unwrap();
@@ -123,9 +82,9 @@ mod in_the_wait {
         let mains = uploaded.mains();
         let round0 = Round0::new(&other);
         assert_same(&uploaded.evaluate(&round0).polys[0], &cases[0].reference(), "on another device");
-        std::fs::write(&switch, "").unwrap();
+        driver.is(Fault::Lose);
         is_lost("evaluate", round0.evaluate(&uploaded.instances(&mains)));
-        std::fs::remove_file(&switch).unwrap();
+        driver.is_well();
     }
 
     /// OpenVM's engines on the process's default device: the next engine opens another.
@@ -142,7 +101,7 @@ mod in_the_wait {
 
         use crate::support::pair_air::{PairAir, PairFixture};
 
-        let Some(switch) = under_the_layer("in_the_wait::the_default_device_is_opened_anew") else { return };
+        let Some(driver) = Faulty::driver("in_the_wait::the_default_device_is_opened_anew") else { return };
         let params = test_system_params_small(2, 8, 3);
         let fixture = PairFixture(vec![PairAir::plain(4, 16)]);
         let engine = WgpuEngine::<CpuTranscript>::try_new(params.clone()).unwrap();
@@ -153,12 +112,12 @@ mod in_the_wait {
             engine.prove(&device.transport_pk_to_device(&pk), context)
         };
         engine.verify(&vk, &prove(&engine).unwrap()).unwrap();
-        std::fs::write(&switch, "").unwrap();
+        driver.is(Fault::Lose);
         let is_lost = |error: WgpuProverError| {
             let WgpuProverError::Round0 { source: Error::DeviceLost { .. }, .. } = &error else { panic!("{error}") };
         };
         is_lost(prove(&engine).err().unwrap());
-        std::fs::remove_file(&switch).unwrap();
+        driver.is_well();
         is_lost(prove(&engine).err().unwrap());
         let config = BabyBearPoseidon2Config::default_from_params(params.clone());
         let on_the_dead_one = WgpuDevice::new(config, engine.device().gpu());

@@ -3,15 +3,17 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::{
+    Profile,
     pipelines::{EditShader, Pipelines},
     timestamps::Timestamps,
 };
 use crate::{
     error::{Error, Result},
-    plan::DeviceLimits,
+    plan::{DeviceLimits, budget::Budget},
     shaders::FieldForm,
 };
 
@@ -28,6 +30,15 @@ pub struct GpuOptions {
     pub shader_checks: bool,
     /// Whether each kernel of a call must give a known answer before it computes anything else ([`Error::WrongAnswer`]). On by default.
     pub known_answers: bool,
+    /// Use no more of the device than a weaker one has; `None` for all of it.
+    pub profile: Option<Profile>,
+    /// How long one wait for the device may take before it is [`Error::Deadline`]; `None` for ever. Ten minutes by default.
+    pub deadline: Option<Duration>,
+    /// GPU time of one submission, estimated from bytes and products. Systems end command buffers that run for long (a Mac that drives a
+    /// display, after a few hundred milliseconds), so work beyond it is cut over `x` into several submissions of the same call, for one wait;
+    /// [`Round0Stats::submissions`](crate::Round0Stats) counts them. `None` for 100 ms by the rates of a small device of the adapter's kind,
+    /// and no bound on a software device; [`Duration::MAX`] for no bound.
+    pub submission_budget: Option<Duration>,
     /// Changes kernels' text before it is compiled: how tests break kernels.
     #[doc(hidden)]
     pub edit_shader: Option<EditShader>,
@@ -35,11 +46,34 @@ pub struct GpuOptions {
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { backends: None, power_preference: None, field_form: None, shader_checks: true, known_answers: true, edit_shader: None }
+        Self {
+            backends: None,
+            power_preference: None,
+            field_form: None,
+            shader_checks: true,
+            known_answers: true,
+            profile: None,
+            deadline: Some(Duration::from_secs(600)),
+            submission_budget: None,
+            edit_shader: None,
+        }
     }
 }
 
 impl GpuOptions {
+    /// What is used of a device's features.
+    fn features(&self, features: wgpu::Features) -> wgpu::Features {
+        self.profile.map_or(features, |profile| profile.features(features))
+    }
+
+    /// What is used of a device's limits.
+    fn limits(&self, limits: wgpu::Limits) -> wgpu::Limits {
+        match self.profile {
+            Some(profile) => profile.limits(limits),
+            None => limits,
+        }
+    }
+
     fn backends(&self) -> Result<wgpu::Backends> {
         let expected = "a list of metal, vulkan, dx12, gl, webgpu, noop";
         let from_env = || {
@@ -104,7 +138,10 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
+    /// Of those that the device was opened with, the ones that the profile leaves.
+    features: wgpu::Features,
     limits: DeviceLimits,
+    budget: Option<Budget>,
     field_form: FieldForm,
     options: GpuOptions,
     /// Why the device was lost.
@@ -117,7 +154,7 @@ struct Inner {
 
 impl Gpu {
     /// Opens an adapter: Metal on a Mac, Vulkan elsewhere. `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` (a part of the name) and
-    /// `WGPU_POWER_PREF` (low, high, none) choose otherwise. All limits of the adapter are requested.
+    /// `WGPU_POWER_PREF` (low, high, none) choose otherwise. All limits of the adapter are requested, or what a [`Profile`] leaves of them.
     ///
     /// Says once, at INFO, which adapter, backend and driver run, whether it is software, and which field arithmetic is used.
     ///
@@ -151,8 +188,8 @@ impl Gpu {
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("logup-wgpu"),
-                required_features: adapter.features() & wanted,
-                required_limits: adapter.limits(),
+                required_features: options.features(adapter.features()) & wanted,
+                required_limits: options.limits(adapter.limits()),
                 memory_hints: wgpu::MemoryHints::Performance,
                 ..wgpu::DeviceDescriptor::default()
             })
@@ -170,12 +207,14 @@ impl Gpu {
     }
 
     /// Runs on a caller's device. `SHADER_INT64`, `TIMESTAMP_QUERY` and, on integrated and software devices, `MAPPABLE_PRIMARY_BUFFERS`
-    /// are used where the device was opened with them; its limits are taken as they are. The device's lost-callback is set by this.
+    /// are used where the device was opened with them, and its limits are taken as they are, but for what `options.profile` takes away. The
+    /// device's lost-callback is set by this.
     ///
     /// # Errors
     /// [`Error::MissingFeature`] if `options.field_form` asks for 64-bit products and the device has none.
     pub fn from_device(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue, options: &GpuOptions) -> Result<Self> {
-        let int64 = device.features().contains(wgpu::Features::SHADER_INT64);
+        let features = options.features(device.features());
+        let int64 = features.contains(wgpu::Features::SHADER_INT64);
         let field_form = match options.field_form {
             Some(FieldForm::U64) if !int64 => {
                 return Err(Error::MissingFeature { adapter: info.name, feature: "SHADER_INT64" });
@@ -196,17 +235,19 @@ impl Gpu {
             driver = format!("{} {}", info.driver, info.driver_info).trim(),
             software,
             field_form = ?field_form,
-            timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+            timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY),
             subgroup_size = format!("{}..={}", info.subgroup_min_size, info.subgroup_max_size),
             "logup-wgpu device{}",
             if software { " (software: kernels run on the CPU)" } else { "" },
         );
-        let limits = DeviceLimits::of(&device.limits());
+        let limits = DeviceLimits::of(&options.limits(device.limits()));
         let inner = Inner {
             device,
             queue,
-            info,
+            features,
             limits,
+            budget: Budget::new(info.device_type, options.submission_budget),
+            info,
             field_form,
             options: options.clone(),
             lost,
@@ -250,6 +291,16 @@ impl Gpu {
         self.inner.field_form
     }
 
+    /// How long submissions may take.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.inner.budget
+    }
+
+    /// Whether the device has a feature that is to be used.
+    pub(crate) fn has(&self, feature: wgpu::Features) -> bool {
+        self.inner.features.contains(feature)
+    }
+
     pub(crate) fn pipelines(&self) -> &Pipelines {
         &self.inner.pipelines
     }
@@ -274,7 +325,7 @@ impl Gpu {
     /// Whether a trace's buffer can be written by the host and read by kernels at full speed: one memory for both.
     pub(crate) fn writes_in_place(&self) -> bool {
         let unified = matches!(self.info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu);
-        unified && self.device().features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
+        unified && self.has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -317,12 +368,14 @@ impl Gpu {
     /// Lets wgpu run callbacks, and waits where `poll` says so.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`].
+    /// [`Error::DeviceLost`]; [`Error::Deadline`] where the time ran out that `poll` gives.
     pub(crate) fn poll(&self, poll: wgpu::PollType) -> Result<()> {
+        let start = Instant::now();
         // wgpu 30 panics where it finds the device lost while it waits (`handle_error_fatal`), with no lock of its own held. Other panics are
         // those of callers' callbacks.
         let reason = match catch_unwind(AssertUnwindSafe(|| self.device().poll(poll))) {
             Ok(Ok(_)) => return Ok(()),
+            Ok(Err(wgpu::PollError::Timeout)) if self.lost().is_none() => return Err(Error::Deadline { waited: start.elapsed() }),
             Ok(Err(error)) => self.lost().map_or_else(|| error.to_string(), str::to_owned),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().filter(|text| text.starts_with("Error in Device::poll"));
@@ -333,7 +386,8 @@ impl Gpu {
         Err(Error::DeviceLost { reason })
     }
 
-    /// Runs `work` and turns wgpu's validation, memory and internal errors into [`Error::Device`], and a loss into [`Error::DeviceLost`].
+    /// Runs `work` and turns wgpu's validation and internal errors into [`Error::Device`], those of memory into [`Error::OutOfMemory`], and a
+    /// loss into [`Error::DeviceLost`].
     pub(crate) fn checked<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> Result<T> {
         self.usable()?;
         let filters = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
@@ -346,6 +400,7 @@ impl Gpu {
         }
         match first {
             None => self.lost().map_or(Ok(result), |reason| Err(Error::DeviceLost { reason: reason.into() })),
+            Some(error @ wgpu::Error::OutOfMemory { .. }) => Err(self.lost_or(Error::OutOfMemory { what, reason: error.to_string() })),
             Some(error) => Err(self.lost_or(Error::Device { what, reason: error.to_string() })),
         }
     }

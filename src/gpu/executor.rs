@@ -1,4 +1,4 @@
-//! Replays a recording: one encoder, one submission, one wait, one map.
+//! Replays a recording: an encoder for each submission, which is one in all normal sizes; one wait, one map.
 
 use std::{
     ops::Range,
@@ -20,21 +20,23 @@ use crate::{
     stats::StageTime,
 };
 
-/// What one submission gave.
+/// What a recording gave.
 #[derive(Debug)]
 pub(crate) struct RunReport {
-    /// The result words, nonce checked and removed.
+    /// The result words, nonces checked and removed.
     pub words: Vec<u32>,
     /// Host time spent waiting.
     pub wait: Duration,
-    /// GPU time per pass; one pass for all kernels unless stage times were asked for.
+    /// GPU time per pass; one pass for all kernels of a submission unless stage times were asked for.
     pub passes: Vec<StageTime>,
 }
 
-/// A submission that the device is working on.
+/// A recording that the device is working on.
 #[derive(Debug)]
 pub(crate) struct Submission {
+    /// Of the last submission.
     index: wgpu::SubmissionIndex,
+    num_submissions: usize,
     readback: Mapping,
     upload: Mapping,
     result_bytes: u64,
@@ -96,9 +98,13 @@ impl Executor {
         self.write_upload(recording, upload_bytes)?;
 
         let index = gpu.checked("a submission", || {
-            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
+            let new_encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
+            let mut encoder = new_encoder();
             self.encode_copies(&mut encoder, recording, inputs_bytes);
             for (i, range) in passes.iter().enumerate() {
+                if i > 0 && recording.ends.contains(&range.start) {
+                    gpu.queue().submit([std::mem::replace(&mut encoder, new_encoder()).finish()]);
+                }
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(recording.dispatches[range.start].kernel.name()),
                     timestamp_writes: timestamps.map(|(query_set, first)| wgpu::ComputePassTimestampWrites {
@@ -126,6 +132,7 @@ impl Executor {
             index,
             readback: Mapping::request(self.arena.get(Slot::Readback), wgpu::MapMode::Read),
             upload: Mapping::request(self.arena.get(Slot::Upload), wgpu::MapMode::Write),
+            num_submissions: recording.ends.len(),
             result_bytes: recording.result_bytes,
             nonce: recording.nonce,
             timed: passes[..timed as usize].iter().map(|range| recording.dispatches[range.start].kernel).collect(),
@@ -134,7 +141,7 @@ impl Executor {
         })
     }
 
-    /// Waits for a submission, for the readback's map and for the upload buffer's map for the next call: one wait.
+    /// Waits for a recording's submissions, for the readback's map and for the upload buffer's map for the next call: one wait.
     pub fn wait(&mut self, submission: Submission) -> Result<RunReport> {
         let start = Instant::now();
         let readback = self.arena.get(Slot::Readback);
@@ -158,8 +165,8 @@ impl Executor {
         });
         let passes = passes.collect();
         content.truncate(submission.result_bytes as usize);
-        let words = Recording::checked_results(bytemuck::pod_collect_to_vec(&content), submission.nonce)
-            .ok_or_else(|| readback::lost(&self.gpu, "the submission's last kernel did not run".into()))?;
+        let words = Recording::checked_results(bytemuck::pod_collect_to_vec(&content), submission.num_submissions, submission.nonce)
+            .map_err(|error| self.gpu.lost_or(error))?;
         Ok(RunReport { words, wait, passes })
     }
 
@@ -261,17 +268,17 @@ fn bind_group<'a>(
     })
 }
 
-/// The dispatches of each compute pass.
+/// The dispatches of each compute pass, none of which is part of two submissions.
 fn passes(recording: &Recording, per_stage: bool) -> Vec<Range<usize>> {
-    let dispatches = &recording.dispatches;
+    let submissions = recording.submissions().filter(|submission| !submission.is_empty());
     if !per_stage {
-        return if dispatches.is_empty() { vec![] } else { std::iter::once(0..dispatches.len()).collect() };
+        return submissions.collect();
     }
     let mut passes: Vec<Range<usize>> = Vec::new();
-    for (i, dispatch) in dispatches.iter().enumerate() {
-        match passes.last_mut() {
-            Some(pass) if dispatches[pass.start].kernel == dispatch.kernel => pass.end = i + 1,
-            _ => passes.push(i..i + 1),
+    for submission in submissions {
+        for of_kernel in recording.dispatches[submission.clone()].chunk_by(|one, next| one.kernel == next.kernel) {
+            let begin = passes.last().map_or(0, |pass| pass.end);
+            passes.push(begin..begin + of_kernel.len());
         }
     }
     passes

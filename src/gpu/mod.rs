@@ -6,6 +6,7 @@ mod executor;
 mod field_ops;
 mod pipelines;
 mod plain_read;
+mod profile;
 mod readback;
 mod timestamps;
 mod trace;
@@ -15,6 +16,7 @@ pub use self::pipelines::EditShader;
 pub use self::{
     context::{Gpu, GpuOptions},
     field_ops::{FieldOp, FieldOps},
+    profile::Profile,
     trace::{Layout, Matrix, Trace},
 };
 pub(crate) use self::{

@@ -29,8 +29,11 @@ impl Mapping {
 }
 
 /// Blocks until a submission is done.
+///
+/// # Errors
+/// [`Error::DeviceLost`]; [`Error::Deadline`] if it takes longer than the caller gives it.
 pub(crate) fn wait(gpu: &Gpu, submission: wgpu::SubmissionIndex) -> Result<()> {
-    gpu.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+    gpu.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: gpu.options().deadline })
 }
 
 /// The first bytes of a buffer whose read mapping was asked for; unmaps it.

@@ -19,7 +19,7 @@ impl Timestamps {
     /// # Errors
     /// [`Error::MissingFeature`]; [`Error::Device`] where the driver has no room for another set.
     pub fn new(gpu: &Gpu) -> Result<Self> {
-        if !gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        if !gpu.has(wgpu::Features::TIMESTAMP_QUERY) {
             return Err(Error::MissingFeature { adapter: gpu.info().name.clone(), feature: "TIMESTAMP_QUERY" });
         }
         let descriptor = wgpu::QuerySetDescriptor { label: Some("timestamps"), ty: wgpu::QueryType::Timestamp, count: NUM_QUERIES };

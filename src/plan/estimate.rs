@@ -81,7 +81,7 @@ impl Round0Plan {
         check_height(&self.air.name, height)?;
         let rows = height.max(1 << self.l_skip) as u64;
         let read_bytes = if self.air.interactions.is_empty() { 0 } else { 4 * self.num_columns_used() as u64 * height as u64 };
-        let products = rows * self.programs.iter().map(|planned| self.products_per_row(planned)).sum::<u64>();
+        let products = rows * self.programs.iter().map(|planned| planned.products_of_all(self.l_skip, self.num_cosets())).sum::<u64>();
         let width: usize = self.air.parts().map(|(_, width)| width).sum();
         let stock_cells = height as f64 * width as f64 * self.air.constraint_degree as f64;
         let time = |amount: f64, rate: f64| if amount == 0.0 { Duration::ZERO } else { seconds(amount / rate) };
@@ -93,17 +93,22 @@ impl Round0Plan {
             stock: rates.stock_call.saturating_add(time(stock_cells, rates.stock_cells)),
         })
     }
+}
 
-    /// Over all cosets: a multiplication node takes two products with its reduction, a root four for each part that it reaches, and each
-    /// part sixteen for `eq`; a column takes half a skip domain, or all of it in the interpreter, on each coset but `D`.
-    fn products_per_row(&self, planned: &PlannedProgram) -> u64 {
-        let program = &planned.program;
+impl PlannedProgram {
+    /// 32 by 32 bit products for each row of a coset: a multiplication node takes two with its reduction, a root four for each part that it
+    /// reaches, and each part sixteen for `eq`; a column takes half a skip domain, or all of it in the interpreter, on each coset but `D`.
+    pub(crate) fn products(&self, l_skip: usize, is_identity: bool) -> u64 {
+        let program = &self.program;
         let muls = program.instructions.iter().filter(|instruction| instruction[0] == Op::Mul as u32).count() as u64;
         let reached = program.reached.iter().flatten().filter(|&&reached| reached).count() as u64;
-        let point = 2 * muls + 4 * reached + 16 * u64::from(planned.parts().count_ones());
-        let column = if planned.generated.is_some() { (1u64 << self.l_skip).div_ceil(2).max(8) } else { 1 << self.l_skip };
-        let num_cosets = self.num_cosets() as u64;
-        num_cosets * point + num_cosets.saturating_sub(1) * column * program.columns.len() as u64
+        let point = 2 * muls + 4 * reached + 16 * u64::from(self.parts().count_ones());
+        let column = if self.generated.is_some() { (1u64 << l_skip).div_ceil(2).max(8) } else { 1 << l_skip };
+        if is_identity { point } else { point + column * program.columns.len() as u64 }
+    }
+
+    fn products_of_all(&self, l_skip: usize, num_cosets: usize) -> u64 {
+        self.products(l_skip, true) + (num_cosets as u64).saturating_sub(1) * self.products(l_skip, false)
     }
 }
 

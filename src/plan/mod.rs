@@ -4,6 +4,7 @@
 //! height (launch geometry, scratch) follows from the plan by the functions in [`launch`] at the call, in microseconds.
 
 pub(crate) mod affine;
+pub(crate) mod budget;
 pub(crate) mod codegen;
 mod estimate;
 pub(crate) mod launch;

@@ -42,7 +42,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Schedule {
     /// Everything in one command encoder: one submission, one wait, one reduction for numerator and denominator of all cosets and
-    /// AIRs, scratch kept from call to call. The default.
+    /// AIRs, scratch kept from call to call. The default. Work beyond [`GpuOptions::submission_budget`](crate::GpuOptions) takes more
+    /// submissions, still with one wait.
     #[default]
     Batched,
     /// Where this kernel comes from, kept to measure against: for each AIR and coset, scratch is allocated, `eq` comes from the host,
@@ -188,7 +189,8 @@ impl Round0 {
 
     /// The numerator and denominator polynomial of round 0 for every instance.
     ///
-    /// With `Schedule::Batched`: one command encoder, one submission, one wait, whatever the number of instances; nothing is allocated
+    /// With `Schedule::Batched`: one command encoder, one submission, one wait, whatever the number of instances, unless they would keep the
+    /// device for longer than [`GpuOptions::submission_budget`](crate::GpuOptions); nothing is allocated
     /// on the device once the scratch has grown to the work. Instances without interactions, or whose interactions read no trace,
     /// need no device work. [`submit`](Self::submit) does the same in two steps.
     ///
@@ -277,14 +279,15 @@ impl Round0 {
         let prepared = prepare(instances, &self.gpu)?;
         let (mut recordings, mut parts) = (Vec::new(), Vec::new());
         for call in calls(&prepared, self.options.schedule) {
-            let Recorded { recording, result_bases } = record::record(&prepared, &call, &self.gpu.limits(), self.next_nonce())?;
+            let Recorded { recording, result_bases } =
+                record::record(&prepared, &call, &self.gpu.limits(), self.gpu.budget(), self.next_nonce())?;
             recordings.push(recording);
             parts.push((call.work, result_bases));
         }
         Ok(RecordedCall { engine: self, prepared, recordings, parts })
     }
 
-    /// Differs from one submission to the next and is never a word that the results hold beforehand.
+    /// Differs from one recording to the next and is never a word that the results hold beforehand.
     fn next_nonce(&self) -> u32 {
         1 + self.num_runs.fetch_add(1, Ordering::Relaxed) % (field::P - 1)
     }
@@ -346,7 +349,7 @@ impl Round0 {
 /// A call as data. See [`Round0::record`].
 #[derive(Debug)]
 pub struct RecordedCall<'a> {
-    /// One per submission, in order. What [`Resource::Eq`](crate::recording::Resource::Eq) holds stays from one to the next.
+    /// One per wait, in order. What [`Resource::Eq`](crate::recording::Resource::Eq) holds stays from one to the next.
     pub recordings: Vec<Recording>,
     engine: &'a Round0,
     prepared: Vec<Prepared<'a>>,
@@ -358,8 +361,8 @@ impl RecordedCall<'_> {
     /// The instances' polynomials from the words of [`Resource::Results`](crate::recording::Resource::Results) after each recording ran.
     ///
     /// # Errors
-    /// [`Error::Length`] for results of other sizes; [`Error::DeviceLost`] where a recording's last dispatch did not run, or a result is no
-    /// field element.
+    /// [`Error::Length`] for results of other sizes; [`Error::DeviceLost`] where a submission's last dispatch did not run, or a result is
+    /// no field element.
     pub fn polys(&self, results: Vec<Vec<u32>>) -> Result<Vec<Round0Polys>> {
         let length = |what, requested, limit| Error::Length { air: "(the whole call)".into(), what, requested, limit };
         if results.len() != self.recordings.len() {
@@ -371,8 +374,7 @@ impl RecordedCall<'_> {
             if result.len() != num_words {
                 return Err(length("a recording's results", result.len(), num_words));
             }
-            let result = Recording::checked_results(result, recording.nonce);
-            words.push(result.ok_or_else(|| Error::DeviceLost { reason: "a recording's last kernel did not run".into() })?);
+            words.push(Recording::checked_results(result, recording.ends.len(), recording.nonce)?);
         }
         let done: Vec<_> = self.parts.iter().zip(&words).map(|((work, bases), words)| (&work[..], &bases[..], &words[..])).collect();
         self.engine.polys(&self.prepared, &done)
@@ -431,7 +433,8 @@ impl InFlight<'_> {
             executor.release_scratch();
         }
         let nonce = engine.next_nonce();
-        let Recorded { mut recording, result_bases } = record::record(&self.prepared, &call, &engine.gpu.limits(), nonce)?;
+        let Recorded { mut recording, result_bases } =
+            record::record(&self.prepared, &call, &engine.gpu.limits(), engine.gpu.budget(), nonce)?;
         if let Some(asked) = &engine.asked {
             asked.widen(&mut recording)?;
         }
@@ -494,7 +497,7 @@ fn prepare<'a>(instances: &'a [Instance<'a>], gpu: &Gpu) -> Result<Vec<Prepared<
 
 impl Round0Stats {
     fn count(&mut self, recording: &Recording) {
-        self.submissions += 1;
+        self.submissions += recording.ends.len();
         self.waits += 1;
         self.column_kernels += recording.num_dispatches(Kernel::ColumnSums) + recording.num_dispatches(Kernel::ColumnSumsScalar);
         self.coset_kernels += recording.num_dispatches(Kernel::CosetPass) + recording.num_dispatches(Kernel::CosetInterpret);

@@ -20,6 +20,7 @@ use crate::{
     plan::{
         DeviceLimits, PlannedProgram,
         affine::{AffineColumn, AffineMatrix},
+        budget::{Budget, Submissions},
         launch::{ColumnGeometry, LOG_EQ_LOW, Slots, WORKGROUP_SIZE, WindowRun, reduce_log_z},
         program::Program,
         steps,
@@ -59,7 +60,7 @@ pub(super) enum EqMode {
 pub(super) const DUAL: [u32; 1] = [0b11];
 pub(super) const SEPARATE: [u32; 2] = [0b01, 0b10];
 
-/// One submission to record.
+/// One wait's work to record.
 #[derive(Debug)]
 pub(super) struct Call {
     pub work: Vec<Work>,
@@ -96,17 +97,24 @@ pub(super) fn by_coset(work: &[Work]) -> Vec<(Vec<Work>, bool)> {
     groups
 }
 
-/// One more than the last coset that a submission evaluates a program on.
+/// One more than the last coset that a call evaluates a program on.
 fn num_cosets(call: &Call) -> usize {
     let end = |work: &Work| if let Block::Coset(coset) = work.block { coset + 1 } else { 0 };
     call.work.iter().map(end).max().unwrap_or(0)
 }
 
-/// Records one submission.
-pub(super) fn record(prepared: &[Prepared<'_>], call: &Call, limits: &DeviceLimits, nonce: u32) -> Result<Recorded> {
+/// Records what one wait is for: one submission, or as many as the work takes by the budget.
+pub(super) fn record(
+    prepared: &[Prepared<'_>],
+    call: &Call,
+    limits: &DeviceLimits,
+    budget: Option<Budget>,
+    nonce: u32,
+) -> Result<Recorded> {
     let mut recorder = Recorder {
         prepared,
         limits,
+        submissions: Submissions::new(budget),
         words: Vec::with_capacity(words_bound(prepared)),
         inputs: Vec::new(),
         sections: Vec::new(),
@@ -146,9 +154,17 @@ struct Launch {
     cosets: Range<u32>,
 }
 
+impl Launch {
+    /// A launch of `dual_reduce`.
+    fn reduction(tables: Vec<usize>, grid: [u32; 2], cosets: Range<u32>) -> Self {
+        Self { kernel: Kernel::DualReduce, program: None, quads: false, tables, slots: Slots::default(), grid, cosets }
+    }
+}
+
 struct Recorder<'a> {
     prepared: &'a [Prepared<'a>],
     limits: &'a DeviceLimits,
+    submissions: Submissions,
     /// The table of single words and EF elements that all kernels share.
     words: Vec<u32>,
     /// Job, tile and run tables; at the end the words follow them.
@@ -167,9 +183,27 @@ struct Recorder<'a> {
     runs: Vec<Vec<ReduceRun>>,
 }
 
+/// A row of a dispatch's job table.
+trait Job: Pod {
+    /// The same in a dispatch whose tiles are the group's from `first_tile` on.
+    fn cut_at(self, _first_tile: u32) -> Self {
+        self
+    }
+}
+
+impl Job for ColumnJob {}
+
+impl Job for CosetJob {
+    fn cut_at(self, first_tile: u32) -> Self {
+        Self { first_tile: self.first_tile.wrapping_sub(first_tile), ..self }
+    }
+}
+
 /// Jobs and tiles of a dispatch that is still being filled.
 struct Group<J> {
     jobs: Vec<J>,
+    /// What a tile of each job takes, in seconds.
+    tile_seconds: Vec<f64>,
     tiles: Vec<Tile>,
     slots: Slots,
 }
@@ -186,7 +220,7 @@ struct CosetGroup {
 
 impl<J> Default for Group<J> {
     fn default() -> Self {
-        Self { jobs: Vec::new(), tiles: Vec::new(), slots: Slots::default() }
+        Self { jobs: Vec::new(), tile_seconds: Vec::new(), tiles: Vec::new(), slots: Slots::default() }
     }
 }
 
@@ -320,6 +354,11 @@ impl Recorder<'_> {
         self.words.extend(sums.columns().iter().map(|column| column.index as u32));
         let job_idx = group.jobs.len() as u32;
         group.jobs.push(job);
+        let (num_cells, num_tiles) = (
+            u64::from(num_columns) * u64::from(num_x) * u64::from(num_z),
+            u64::from(geometry.num_groups) * u64::from(geometry.num_z_blocks) * u64::from(geometry.num_chunks),
+        );
+        group.tile_seconds.push(self.submissions.seconds(|budget| budget.sums(num_cells)) / num_tiles as f64);
         for col_group in 0..geometry.num_groups {
             for z_block in 0..geometry.num_z_blocks {
                 // neighbouring tiles read neighbouring rows
@@ -471,6 +510,9 @@ impl Recorder<'_> {
         };
         let job_idx = group.jobs.len() as u32;
         group.jobs.push((job, temps));
+        let points = u64::from(instance.num_x) << l_skip;
+        let seconds = self.submissions.seconds(|budget| budget.coset_pass(planned, l_skip, place.coset == 0, points));
+        group.tile_seconds.push(seconds / geometry.num_tiles() as f64);
         self.runs[work_idx].push(ReduceRun {
             kind: RUN_PAIRS,
             partial_base,
@@ -499,11 +541,11 @@ impl Recorder<'_> {
     }
 
     fn launch_cosets(&mut self, group: CosetGroup) -> Result<()> {
-        let CosetGroup { program, quads, cosets, group: Group { jobs, tiles, slots } } = group;
+        let CosetGroup { program, quads, cosets, group: Group { jobs, tile_seconds, tiles, slots } } = group;
         let jobs = jobs.into_iter().map(|(job, _)| job).collect();
         let kernel = if program.is_some() { Kernel::CosetPass } else { Kernel::CosetInterpret };
         let launched = self.launches.len();
-        self.launch(kernel, Group { jobs, tiles, slots }, cosets)?;
+        self.launch(kernel, Group { jobs, tile_seconds, tiles, slots }, cosets)?;
         for launch in &mut self.launches[launched..] {
             (launch.program, launch.quads) = (program.clone(), quads);
         }
@@ -602,29 +644,41 @@ impl Recorder<'_> {
         self.limits.check_kernel(Variant { kernel: Kernel::DualReduce, form: FieldForm::U64, slots: 0 })?;
         let grid = self.grid(Kernel::DualReduce, tiles.len())?;
         let (tile_table, run_table) = (self.section(&tiles), self.section(&runs));
+        let seconds = self.submissions.seconds(|budget| budget.sums(EXT_WORDS as u64 * self.partial_elements));
+        self.submissions.cut(self.launches.len(), std::iter::once(seconds));
+        let cosets = 0..num_cosets(call).max(1) as u32;
         for &parts in call.reductions {
             let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { parts, ..*job }).collect();
             let tables = vec![tile_table, self.section(&jobs), run_table];
-            let cosets = 0..num_cosets(call).max(1) as u32;
-            self.launches.push(Launch {
-                kernel: Kernel::DualReduce,
-                program: None,
-                quads: false,
-                tables,
-                slots: Slots::default(),
-                grid,
-                cosets,
-            });
+            self.launches.push(Launch::reduction(tables, grid, cosets.clone()));
         }
         Ok((bases, elements))
     }
 
+    /// Ends every submission but the last with a reduction of nothing, which writes the nonce; the last has a reduction at its end. Where
+    /// each submission's launches end.
+    fn end_submissions(&mut self, cosets: Range<u32>, nonce: u32) -> Vec<usize> {
+        let begins = std::mem::replace(&mut self.submissions, Submissions::new(None)).begins();
+        let mut ends = Vec::with_capacity(begins.len() + 1);
+        if !begins.is_empty() {
+            let job = ReduceJob { num_z: 1, nonce, ..ReduceJob::default() };
+            let tables = vec![self.section(&[Tile::default()]), self.section(&[job]), self.section(&[ReduceRun::default()])];
+            for (i, begin) in begins.into_iter().enumerate() {
+                self.launches.insert(begin + i, Launch::reduction(tables.clone(), [1, 1], cosets.clone()));
+                ends.push(begin + i + 1);
+            }
+        }
+        ends.push(self.launches.len());
+        ends
+    }
+
     /// Lays out the input buffer and scratch, and resolves every binding.
     fn finish(mut self, call: &Call, nonce: u32, result_bases: Vec<usize>, result_elements: u64) -> Result<Recorded> {
+        let ends = self.end_submissions(0..num_cosets(call).max(1) as u32, nonce);
         let temps_base = 4 * self.partial_elements;
         let scratch_bytes = 4 * (temps_base + self.temp_words);
         let eq_bytes = 16 * self.eq_elements;
-        let result_bytes = 16 * (result_elements + 1);
+        let result_bytes = 16 * (result_elements + ends.len() as u64);
         let align_words = (self.limits.binding_alignment / 4).max(4);
         self.align_words();
         self.words.resize(self.words.len().max(4), 0); // a binding is never empty
@@ -663,7 +717,9 @@ impl Recorder<'_> {
         let dispatches = self
             .launches
             .iter()
-            .map(|launch| {
+            .enumerate()
+            .map(|(i, launch)| {
+                let submission = ends.partition_point(|&end| end <= i);
                 let tables = launch.tables.iter().map(|&section| {
                     let table = &self.sections[section];
                     bind(Resource::Inputs, 4 * table.start..4 * table.end)
@@ -672,7 +728,11 @@ impl Recorder<'_> {
                     Kernel::ColumnSums | Kernel::ColumnSumsScalar | Kernel::CosetPass | Kernel::CosetInterpret => {
                         vec![all_words.clone(), eq.clone(), scratch.clone()]
                     }
-                    Kernel::DualReduce => vec![all_words.clone(), scratch.clone(), bind(Resource::Results, 0..result_bytes)],
+                    // The last entry that it binds is the submission's, for the nonce.
+                    Kernel::DualReduce => {
+                        let results = bind(Resource::Results, 0..16 * (result_elements + submission as u64 + 1));
+                        vec![all_words.clone(), scratch.clone(), results]
+                    }
                     Kernel::FieldOps | Kernel::PlainRead => unreachable!("never recorded"),
                 };
                 let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
@@ -692,21 +752,37 @@ impl Recorder<'_> {
             .collect();
         let (inputs, eq, trace_bytes) = (self.inputs, self.eq, self.trace_bytes);
         let (trace_buffers, log_window) = (self.traces, self.limits.log_window());
-        let recording =
-            Recording { trace_buffers, log_window, inputs, eq, eq_bytes, scratch_bytes, result_bytes, dispatches, nonce, trace_bytes };
+        let recording = Recording {
+            trace_buffers,
+            log_window,
+            inputs,
+            eq,
+            eq_bytes,
+            scratch_bytes,
+            result_bytes,
+            dispatches,
+            ends,
+            nonce,
+            trace_bytes,
+        };
         Ok(Recorded { recording, result_bases })
     }
 
-    /// Closes a group into a dispatch; an empty one is none.
-    fn launch<J: Pod>(&mut self, kernel: Kernel, group: Group<J>, cosets: Range<u32>) -> Result<()> {
+    /// Closes a group into a dispatch, or into several where submissions end within it; an empty one is none.
+    fn launch<J: Job>(&mut self, kernel: Kernel, group: Group<J>, cosets: Range<u32>) -> Result<()> {
         if group.jobs.is_empty() {
             return Ok(());
         }
         // The forms bind the same.
         self.limits.check_kernel(Variant { kernel, form: FieldForm::U64, slots: group.slots.bound().len() as u32 })?;
-        let grid = self.grid(kernel, group.tiles.len())?;
-        let tables = vec![self.section(&group.tiles), self.section(&group.jobs)];
-        self.launches.push(Launch { kernel, program: None, quads: false, tables, slots: group.slots, grid, cosets });
+        let seconds = group.tiles.iter().map(|tile| group.tile_seconds[tile.job as usize]);
+        for tiles in self.submissions.cut(self.launches.len(), seconds) {
+            let grid = self.grid(kernel, tiles.len())?;
+            let jobs: Vec<J> = group.jobs.iter().map(|job| job.cut_at(tiles.start as u32)).collect();
+            let tables = vec![self.section(&group.tiles[tiles]), self.section(&jobs)];
+            let (slots, cosets) = (group.slots.clone(), cosets.clone());
+            self.launches.push(Launch { kernel, program: None, quads: false, tables, slots, grid, cosets });
+        }
         Ok(())
     }
 

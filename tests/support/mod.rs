@@ -4,6 +4,8 @@
 #[cfg(feature = "openvm")]
 pub mod awkward_air;
 pub mod dawn;
+#[cfg(target_os = "linux")]
+pub mod faulty;
 pub mod field_ops;
 #[cfg(feature = "openvm")]
 pub mod keccak_vm;

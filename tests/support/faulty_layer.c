@@ -1,9 +1,12 @@
-// A Vulkan layer that reports a lost device from every wait and fence query while the file of LOGUP_LOSE_WHEN_THERE exists.
+// A Vulkan layer that does what the file of LOGUP_FAULT says, while there is one:
+//   lose          every wait and fence query reports a lost device
+//   drop A B      of the dispatches recorded since, those from the A-th to the one before the B-th are left out
+//   refuse BYTES  there is no memory for allocations of more bytes
 // Only what it needs of vulkan.h and vk_layer.h is declared here, so that the tests need no headers.
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef void (*Function)(void);
 typedef Function (*GetProcAddr)(void *handle, const char *name);
@@ -29,14 +32,52 @@ struct LinkInfo {
 };
 
 #define EXPORT __attribute__((visibility("default")))
+#define OUT_OF_DEVICE_MEMORY (-2)
 #define DEVICE_LOST (-4)
 
+struct AllocateInfo {
+    int32_t type;
+    const void *next;
+    uint64_t bytes;
+};
+
 static GetProcAddr next_instance, next_device;
-static void *the_instance;
+static void *the_instance, *a_device;
+
+// Whether the file names this fault; its numbers.
+static int fault(const char *name, unsigned long long numbers[2]) {
+    const char *path = getenv("LOGUP_FAULT");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    if (!file) return 0;
+    char word[16] = "";
+    numbers[0] = numbers[1] = 0;
+    int found = fscanf(file, "%15s %llu %llu", word, &numbers[0], &numbers[1]) >= 1 && !strcmp(word, name);
+    fclose(file);
+    return found;
+}
 
 static int lost(void) {
-    const char *path = getenv("LOGUP_LOSE_WHEN_THERE");
-    return path && access(path, F_OK) == 0;
+    unsigned long long numbers[2];
+    return fault("lose", numbers);
+}
+
+static void dispatch(void *commands, uint32_t x, uint32_t y, uint32_t z) {
+    static unsigned long long since; // wgpu records a call's dispatches on one thread
+    unsigned long long numbers[2];
+    if (!fault("drop", numbers)) {
+        since = 0;
+    } else {
+        unsigned long long at = since++;
+        if (numbers[0] <= at && at < numbers[1]) return;
+    }
+    ((void (*)(void *, uint32_t, uint32_t, uint32_t))next_device(a_device, "vkCmdDispatch"))(commands, x, y, z);
+}
+
+static int allocate(void *device, const struct AllocateInfo *info, const void *allocator, uint64_t *memory) {
+    unsigned long long numbers[2];
+    if (fault("refuse", numbers) && info->bytes > numbers[0]) return OUT_OF_DEVICE_MEMORY;
+    int (*next)(void *, const void *, const void *, uint64_t *) = (void *)next_device(device, "vkAllocateMemory");
+    return next(device, info, allocator, memory);
 }
 
 static int wait_semaphores(void *device, const void *info, uint64_t timeout) {
@@ -75,7 +116,9 @@ static int create_device(void *physical, const void *info, const void *allocator
     struct DeviceLink *link = link_info->link;
     next_device = link->get_device;
     link_info->link = link->next;
-    return ((CreateDevice)link->get_instance(the_instance, "vkCreateDevice"))(physical, info, allocator, device);
+    int result = ((CreateDevice)link->get_instance(the_instance, "vkCreateDevice"))(physical, info, allocator, device);
+    a_device = *device;
+    return result;
 }
 
 EXPORT Function vkGetDeviceProcAddr(void *device, const char *name);
@@ -87,7 +130,7 @@ static Function own(const char *name) {
         {"vkCreateInstance", create_instance}, {"vkCreateDevice", create_device},
         {"vkWaitSemaphores", wait_semaphores}, {"vkWaitSemaphoresKHR", wait_semaphores},
         {"vkGetSemaphoreCounterValue", get_counter}, {"vkGetSemaphoreCounterValueKHR", get_counter},
-        {"vkWaitForFences", wait_fences},
+        {"vkWaitForFences", wait_fences}, {"vkCmdDispatch", dispatch}, {"vkAllocateMemory", allocate},
     };
     for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i].name, name)) return (Function)table[i].function;

@@ -1,0 +1,138 @@
+//! How much work one submission takes. Systems end command buffers that run for long: a Mac that drives a display was seen to end them after
+//! a few hundred milliseconds (gfx-rs/wgpu#9531, tracel-ai/cubecl#1523). Longer work is cut into several submissions.
+
+use std::{ops::Range, time::Duration};
+
+use super::PlannedProgram;
+
+/// GPU time that a submission may take on a device with a watchdog, unless the caller says otherwise.
+const SUBMISSION: Duration = Duration::from_millis(100);
+
+/// How fast work is done, so that times are rather too long than too short.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Speed {
+    /// Bytes of trace read per second.
+    read: f64,
+    /// 32 by 32 bit products per second, with what comes with them.
+    products: f64,
+}
+
+/// The least integrated device that is looked after: an M1 with 7 GPU cores, from its published bandwidth (68 GB/s) and width (896 lanes at
+/// 1.28 GHz; about 16 cycles for a product with its loads and reduction). Not measured.
+const INTEGRATED: Speed = Speed { read: 50e9, products: 70e9 };
+/// The least discrete device. Guess: a few times as fast.
+const DISCRETE: Speed = Speed { read: 200e9, products: 300e9 };
+/// lavapipe on two cores, as `Rates::LAVAPIPE_2_CORES`. It has no watchdog: only used where a caller asks for a budget.
+const SOFTWARE: Speed = Speed { read: 2.5e9, products: 1.3e9 };
+
+/// An interpreted instruction takes as long as so many products: 0.18 ns on an H200 (2026-11-23), which does 3e12 products a second in
+/// generated kernels.
+const INTERPRETED_PRODUCTS: u64 = 540;
+
+/// The time of one submission, and how long work takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Budget {
+    seconds: f64,
+    speed: Speed,
+}
+
+impl Budget {
+    /// The caller's, else 100 ms on a device with a watchdog; `None` where there is no bound.
+    pub fn new(device: wgpu::DeviceType, wanted: Option<Duration>) -> Option<Self> {
+        let speed = match device {
+            wgpu::DeviceType::Cpu => SOFTWARE,
+            wgpu::DeviceType::DiscreteGpu => DISCRETE,
+            _ => INTEGRATED,
+        };
+        let bounded = wanted.or_else(|| (device != wgpu::DeviceType::Cpu).then_some(SUBMISSION));
+        bounded.map(|time| Self { seconds: time.as_secs_f64(), speed })
+    }
+
+    /// Seconds of summing up so many cells of columns, or of partial sums with four words each.
+    pub fn sums(&self, words: u64) -> f64 {
+        4.0 * words as f64 / self.speed.read
+    }
+
+    /// Seconds of a program on so many points of one coset.
+    pub fn coset_pass(&self, planned: &PlannedProgram, l_skip: usize, is_identity: bool, points: u64) -> f64 {
+        let instructions = if planned.generated.is_some() { 0 } else { planned.program.instructions.len() as u64 };
+        let products = planned.products(l_skip, is_identity) + INTERPRETED_PRODUCTS * instructions;
+        points as f64 * (4.0 * planned.program.columns.len() as f64 / self.speed.read + products as f64 / self.speed.products)
+    }
+}
+
+/// A call's dispatches dealt out to submissions, in order.
+#[derive(Debug)]
+pub(crate) struct Submissions {
+    budget: Option<Budget>,
+    /// Seconds of the last submission so far.
+    spent: f64,
+    /// The dispatches that begin a submission, but for the first.
+    begins: Vec<usize>,
+}
+
+impl Submissions {
+    pub fn new(budget: Option<Budget>) -> Self {
+        Self { budget, spent: 0.0, begins: vec![] }
+    }
+
+    /// What work takes; nothing where submissions have no bound.
+    pub fn seconds(&self, of: impl FnOnce(&Budget) -> f64) -> f64 {
+        self.budget.as_ref().map_or(0.0, of)
+    }
+
+    /// The ranges of a dispatch's workgroups that become dispatches of their own, the first of them the call's dispatch `dispatch`: one,
+    /// unless the submission's time is used up on the way. A workgroup is never cut.
+    pub fn cut(&mut self, dispatch: usize, workgroups: impl ExactSizeIterator<Item = f64>) -> Vec<Range<usize>> {
+        let (num, mut parts, mut begin) = (workgroups.len(), vec![], 0);
+        let Some(budget) = self.budget else { return std::iter::once(0..num).collect() };
+        for (i, seconds) in workgroups.enumerate() {
+            if self.spent > 0.0 && self.spent + seconds > budget.seconds {
+                if i > begin {
+                    parts.push(std::mem::replace(&mut begin, i)..i);
+                }
+                self.begins.push(dispatch + parts.len());
+                self.spent = 0.0;
+            }
+            self.spent += seconds;
+        }
+        parts.push(begin..num);
+        parts
+    }
+
+    /// The dispatches that begin a submission, but for the first.
+    pub fn begins(self) -> Vec<usize> {
+        self.begins
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_with_a_watchdog_have_a_budget() {
+        let seconds = |device, wanted| Budget::new(device, wanted).map(|budget| budget.seconds);
+        assert_eq!(seconds(wgpu::DeviceType::Cpu, None), None);
+        assert_eq!(seconds(wgpu::DeviceType::IntegratedGpu, None), Some(0.1));
+        assert_eq!(seconds(wgpu::DeviceType::Cpu, Some(Duration::from_millis(10))), Some(0.01));
+        assert!(seconds(wgpu::DeviceType::DiscreteGpu, Some(Duration::MAX)).unwrap() > 1e18);
+    }
+
+    #[test]
+    fn work_is_cut_where_the_time_is_used_up() {
+        let budget = Budget { seconds: 1.0, speed: SOFTWARE };
+        let cut = |submissions: &mut Submissions, dispatch, seconds: &[f64]| submissions.cut(dispatch, seconds.iter().copied());
+        let mut submissions = Submissions::new(Some(budget));
+        assert_eq!(cut(&mut submissions, 0, &[0.5, 0.5]), [0..2]);
+        // The next begins a submission, and its third workgroup another; that one takes longer than there is, and is alone.
+        assert_eq!(cut(&mut submissions, 1, &[0.25, 0.5, 2.0, 0.75, 0.25]), [0..2, 2..3, 3..5]);
+        assert_eq!(cut(&mut submissions, 4, &[]), [0..0]);
+        assert_eq!(cut(&mut submissions, 5, &[0.0, 0.0, 0.5]), [0..2, 2..3]);
+        assert_eq!(submissions.begins(), [1, 2, 3, 6]);
+
+        let mut unbounded = Submissions::new(None);
+        assert_eq!(cut(&mut unbounded, 0, &[0.5, 1e9]), [0..2]);
+        assert_eq!(unbounded.begins(), [0usize; 0]);
+    }
+}

@@ -151,6 +151,14 @@ impl Air {
         let mains = self.main_widths.iter().enumerate().map(|(i, &width)| (Part::Main(i), width));
         preprocessed.into_iter().chain(mains)
     }
+
+    /// A part's place in [`Self::parts`].
+    pub(crate) fn part_idx(&self, part: Part) -> usize {
+        match part {
+            Part::Preprocessed => 0,
+            Part::Main(i) => i + usize::from(self.preprocessed_width.is_some()),
+        }
+    }
 }
 
 /// Builds an [`Air`]. Equal expressions become one node, and constants are folded.
@@ -339,11 +347,13 @@ impl AirBuilder {
         let index = |what, requested, limit| {
             if requested < limit { Ok(()) } else { Err(Error::Index { air: self.name.clone(), what, requested, limit }) }
         };
-        // An own node is always an earlier one: it was made before what it is an operand of.
-        let own = |node: NodeId| {
-            if node.builder == self.id { Ok(()) } else { Err(Error::Node { air: self.name.clone(), node: node.index() }) }
+        // An own node is always an earlier one: it was made before what it is an operand of. Where builders' numbers have come round after
+        // 2^32 of them, a foreign node can look like an own one, and its place be anywhere.
+        let own = |node: NodeId, before: usize| {
+            let is_own = node.builder == self.id && node.index() < before;
+            if is_own { Ok(()) } else { Err(Error::Node { air: self.name.clone(), node: node.index() }) }
         };
-        for node in &self.nodes {
+        for (i, node) in self.nodes.iter().enumerate() {
             match *node {
                 Node::Column(Column { part: Part::Preprocessed, index: column, .. }) => {
                     index("preprocessed column", column, self.preprocessed_width.unwrap_or(0))?;
@@ -354,16 +364,16 @@ impl AirBuilder {
                 }
                 Node::PublicValue(i) => index("public value", i, self.num_public_values)?,
                 Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => {
-                    own(a)?;
-                    own(b)?;
+                    own(a, i)?;
+                    own(b, i)?;
                 }
-                Node::Neg(a) => own(a)?,
+                Node::Neg(a) => own(a, i)?,
                 Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
             }
         }
         for interaction in &self.interactions {
             for &node in interaction.message.iter().chain([&interaction.count]) {
-                own(node)?;
+                own(node, self.nodes.len())?;
             }
         }
         Ok(())

@@ -11,28 +11,37 @@ use crate::{
     field::F,
 };
 
-/// Which nodes the roots are made of, themselves included.
-pub(crate) fn needed_nodes(nodes: &[SymbolicExpressionNode<F>], roots: impl IntoIterator<Item = usize>) -> Vec<bool> {
+/// Which nodes the roots are made of, themselves included. Those have operands before them.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a root that is not there and for an operand that does not come before its node: a DAG that was read from
+/// somewhere need not be one.
+pub(crate) fn needed_nodes(air: &str, nodes: &[SymbolicExpressionNode<F>], roots: impl IntoIterator<Item = usize>) -> Result<Vec<bool>> {
     let mut needed = vec![false; nodes.len()];
+    let unsupported = |what| Error::Unsupported { air: air.into(), what };
     for root in roots {
-        needed[root] = true;
+        let there = nodes.len();
+        *needed.get_mut(root).ok_or_else(|| unsupported(format!("node {root} is named, and there are {there}")))? = true;
     }
     for (i, node) in nodes.iter().enumerate().rev() {
         if !needed[i] {
             continue;
         }
-        match *node {
+        let operands = match *node {
             SymbolicExpressionNode::Add { left_idx, right_idx, .. }
             | SymbolicExpressionNode::Sub { left_idx, right_idx, .. }
-            | SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => {
-                needed[left_idx] = true;
-                needed[right_idx] = true;
+            | SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => [Some(left_idx), Some(right_idx)],
+            SymbolicExpressionNode::Neg { idx, .. } => [Some(idx), None],
+            _ => [None; 2],
+        };
+        for operand in operands.into_iter().flatten() {
+            if operand >= i {
+                return Err(unsupported(format!("node {operand} is an operand of node {i} and does not come before it")));
             }
-            SymbolicExpressionNode::Neg { idx, .. } => needed[idx] = true,
-            _ => {}
+            needed[operand] = true;
         }
     }
-    needed
+    Ok(needed)
 }
 
 impl Air {
@@ -40,8 +49,8 @@ impl Air {
     /// `vk.params.num_public_values`, `vk.max_constraint_degree`).
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a rotation beyond the next row or a challenge in an interaction; [`Error::Index`] for a column that
-    /// `width` does not have.
+    /// [`Error::Unsupported`] for a rotation beyond the next row or a challenge in an interaction, and for nodes that are not there or not in
+    /// topological order; [`Error::Index`] for a column that `width` does not have; [`Error::Degree`].
     pub fn from_openvm(
         name: impl Into<String>,
         dag: &SymbolicConstraintsDag<F>,
@@ -63,14 +72,14 @@ impl Air {
         // Only what the interactions reach: most of the DAG belongs to the constraints.
         let nodes = &dag.constraints.nodes;
         let named = dag.interactions.iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
-        let needed = needed_nodes(nodes, named.copied());
+        let needed = needed_nodes(&name, nodes, named.copied())?;
 
         let mut ids: Vec<Option<NodeId>> = vec![None; nodes.len()];
         for (i, node) in nodes.iter().enumerate() {
             if !needed[i] {
                 continue;
             }
-            let id = |idx: usize| ids[idx].expect("OpenVM's nodes are in topological order");
+            let id = |idx: usize| ids[idx].expect("needed nodes' operands come before them");
             ids[i] = Some(match *node {
                 SymbolicExpressionNode::Variable(variable) => match (variable.entry, variable.index) {
                     (Entry::Public, index) => air.public_value(index),

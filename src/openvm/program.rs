@@ -97,7 +97,7 @@ impl Program {
     /// beyond the next row.
     pub fn new(air: &str, dag: &SymbolicExpressionDag<F>, roots: &[usize], shape: &RowShape, num_public_values: usize) -> Result<Self> {
         let nodes = &dag.nodes;
-        let needed = needed_nodes(nodes, roots.iter().copied());
+        let needed = needed_nodes(air, nodes, roots.iter().copied())?;
         let in_order = || nodes.iter().enumerate().filter(|&(i, _)| needed[i]);
 
         let mut cells = Vec::new();
@@ -114,7 +114,7 @@ impl Program {
         let mut ops: Vec<Op> = Vec::new();
         let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
         for (i, node) in in_order() {
-            let place = |idx: usize| places[idx].expect("OpenVM's nodes are in topological order");
+            let place = |idx: usize| places[idx].expect("needed nodes' operands come before them");
             let mut value = |value| {
                 values.push(value);
                 Place::Value(values.len() as u32 - 1)

@@ -97,9 +97,10 @@ impl AffineSplit {
         }
         split.roots.reverse();
         columns.sort_unstable();
-        for (part_idx, (part, _)) in air.parts().enumerate() {
-            let mut matrix = AffineMatrix { part_idx, columns: Vec::new(), num_next: 0 };
-            for &(column, node) in columns.iter().filter(|(column, _)| column.part == part) {
+        // Sorted as `Air::parts` are.
+        for of_part in columns.chunk_by(|(a, _), (b, _)| a.part == b.part) {
+            let mut matrix = AffineMatrix { part_idx: air.part_idx(of_part[0].0.part), columns: Vec::new(), num_next: 0 };
+            for &(column, node) in of_part {
                 if matrix.columns.last().is_none_or(|last| last.index != column.index) {
                     matrix.columns.push(AffineColumn { index: column.index, current: None, next: None });
                 }
@@ -108,9 +109,7 @@ impl AffineSplit {
             }
             matrix.columns.sort_by_key(|column| column.next.is_none());
             matrix.num_next = matrix.columns.iter().filter(|column| column.next.is_some()).count();
-            if !matrix.columns.is_empty() {
-                split.matrices.push(matrix);
-            }
+            split.matrices.push(matrix);
         }
         split
     }

@@ -38,7 +38,7 @@ impl Rates {
 pub struct Estimate {
     /// Bytes of the used columns.
     pub read_bytes: u64,
-    /// 32 by 32 bit products of the non-affine part.
+    /// 32 by 32 bit products of the non-affine part; `u64::MAX` also stands for more.
     pub products: u64,
     /// Wall time of the call.
     pub device: Duration,
@@ -80,10 +80,13 @@ impl Round0Plan {
     pub fn estimate(&self, height: usize, rates: &Rates) -> Result<Estimate> {
         check_height(&self.air.name, height)?;
         let rows = height.max(1 << self.l_skip) as u64;
-        let read_bytes = if self.air.interactions.is_empty() { 0 } else { 4 * self.num_columns_used() as u64 * height as u64 };
-        let products = rows * self.programs.iter().map(|planned| planned.products_of_all(self.l_skip, self.num_cosets())).sum::<u64>();
-        let width: usize = self.air.parts().map(|(_, width)| width).sum();
-        let stock_cells = height as f64 * width as f64 * self.air.constraint_degree as f64;
+        let read_bytes =
+            if self.air.interactions.is_empty() { 0 } else { (4 * self.num_columns_used() as u64).saturating_mul(height as u64) };
+        let per_row =
+            self.programs.iter().map(|planned| planned.products_of_all(self.l_skip, self.num_cosets())).fold(0, u64::saturating_add);
+        let products = rows.saturating_mul(per_row);
+        let width: f64 = self.air.parts().map(|(_, width)| width as f64).sum();
+        let stock_cells = height as f64 * width * self.air.constraint_degree as f64;
         let time = |amount: f64, rate: f64| if amount == 0.0 { Duration::ZERO } else { seconds(amount / rate) };
         let device = time(read_bytes as f64, rates.read).saturating_add(time(products as f64, rates.products));
         Ok(Estimate {

@@ -11,7 +11,7 @@ pub(crate) mod launch;
 pub(crate) mod program;
 pub(crate) mod steps;
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 pub use estimate::{Estimate, Rates};
 pub use launch::DeviceLimits;
@@ -20,12 +20,13 @@ use self::{
     affine::AffineSplit,
     codegen::Generated,
     launch::{ColumnGeometry, CosetGeometry, check_height},
-    program::{Program, Root},
+    program::{Program, Room, Root},
 };
 use crate::{
     air::{Air, NodeId},
     error::{Error, Result},
     field::EXT_WORDS,
+    recording::ProgramText,
     shaders::{FieldForm, Kernel, Variant},
 };
 
@@ -38,6 +39,9 @@ const MAX_KERNEL_NODES: usize = 128;
 /// Columns of one generated kernel: a column is 16 loads or more, and takes a compiler as long as many nodes. On lavapipe (Mesa 22.3 on two
 /// cores, 2026-11-25) 126 nodes took 1.5 s, 32 columns 3.6 s, 48 columns 7.4 s, 64 columns 15.5 s.
 const MAX_KERNEL_COLUMNS: usize = 40;
+/// Different generated kernels of one AIR. Each takes a compiler up to seconds; what would need more is interpreted. OpenVM's AIRs need one or
+/// two. Guess.
+const MAX_KERNELS: usize = 64;
 
 /// How an AIR's expressions are evaluated. Both give the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,7 +89,8 @@ impl Round0Plan {
     ///
     /// # Errors
     /// [`Error::SkipDomain`] if `l_skip` is above [`MAX_L_SKIP`]; [`Error::DeviceLimit`] for an expression so long that one thread cannot
-    /// evaluate it at one point within the loop iterations that it has: about 30,000 operations.
+    /// evaluate it at one point within the loop iterations that it has: about 30,000 operations; and for expressions that share so much that
+    /// the programs of their parts have more than 2^24 instructions.
     pub fn new(air: Air, l_skip: usize, strategy: Strategy) -> Result<Self> {
         if l_skip > MAX_L_SKIP {
             return Err(Error::SkipDomain { air: air.name, requested: l_skip, limit: MAX_L_SKIP });
@@ -94,11 +99,8 @@ impl Round0Plan {
             Strategy::Split => {
                 let split = AffineSplit::new(&air);
                 let degree = split.roots.iter().map(|&(root, _)| air.degree(root)).max().unwrap_or(0);
-                let fits = |program: &Program| program.num_nodes <= MAX_KERNEL_NODES && program.columns.len() <= MAX_KERNEL_COLUMNS;
-                let (small, beyond) = Program::split(&air, &split.roots, &fits);
-                let generated = |program| PlannedProgram { generated: Some(Generated::new(&program, l_skip)), program };
-                let mut programs: Vec<PlannedProgram> = small.into_iter().map(generated).collect();
                 // A root that is too long for a kernel of its own takes a compiler minutes; the interpreter's is compiled already.
+                let (mut programs, beyond) = generated(&air, &split.roots, l_skip)?;
                 programs.extend(interpreted(&air, &beyond, l_skip)?);
                 for planned in &programs {
                     planned.check_steps(&air.name, l_skip)?;
@@ -251,14 +253,44 @@ impl PlannedProgram {
     }
 }
 
+/// Programs for kernels of their own, and the roots that are left to the interpreter: those too long for one, and those that would need one
+/// kernel too many.
+fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<PlannedProgram>, Vec<Root>)> {
+    let room = Room { kernel: Kernel::CosetPass, num_nodes: MAX_KERNEL_NODES, num_columns: MAX_KERNEL_COLUMNS };
+    let mut beyond = vec![];
+    let all_fit = |_: &Program| true; // what has room
+    let programs = Program::split(air, roots, room, &all_fit, &mut |root| {
+        beyond.push(root);
+        Ok(())
+    })?;
+    let mut texts: HashSet<ProgramText> = HashSet::new();
+    let mut planned = vec![];
+    for program in programs {
+        let mut generated = Generated::new(&program, l_skip);
+        match texts.get(&generated.source) {
+            Some(known) => generated.source = known.clone(), // one text in memory
+            None if texts.len() == MAX_KERNELS => {
+                beyond.extend(program.roots.into_iter().zip(program.reached));
+                continue;
+            }
+            None => _ = texts.insert(generated.source.clone()),
+        }
+        planned.push(PlannedProgram { program, generated: Some(generated) });
+    }
+    Ok((planned, beyond))
+}
+
 /// Programs for the interpreter.
 fn interpreted(air: &Air, roots: &[Root], l_skip: usize) -> Result<Vec<PlannedProgram>> {
-    let fits = |program: &Program| steps::interpreted_thread(program, l_skip) <= steps::MAX_STEPS;
-    let (programs, beyond) = Program::split(air, roots, &fits);
     let planned = |program| PlannedProgram { program, generated: None };
-    if let Some(&root) = beyond.first() {
+    let fits = |program: &Program| steps::interpreted_thread(program, l_skip) <= steps::MAX_STEPS;
+    // Each node and each column is an iteration at least.
+    let max = steps::MAX_STEPS as usize;
+    let room = Room { kernel: Kernel::CosetInterpret, num_nodes: max, num_columns: max };
+    let programs = Program::split(air, roots, room, &fits, &mut |root| {
         planned(Program::new(air, &[root])).check_steps(&air.name, l_skip)?;
-    }
+        unreachable!("{}: a root that fits was taken for one that does not", air.name)
+    })?;
     Ok(programs.into_iter().map(planned).collect())
 }
 
@@ -377,5 +409,31 @@ mod tests {
             let error = Round0Plan::new(long_field(20_000, 40), 4, strategy).unwrap_err();
             assert!(matches!(error, Error::DeviceLimit { kernel: "coset_interpret", limit: 32768, requested: 40_000.., .. }), "{error}");
         }
+    }
+
+    /// Fields of more shapes than kernels are generated for: each root is in one program, the last ones in the interpreter's.
+    #[test]
+    fn what_would_need_one_kernel_too_many_is_interpreted() {
+        let mut air = AirBuilder::new("shapes");
+        let main = air.main_part(3);
+        let columns: Vec<NodeId> = (0..3).map(|i| air.column(main, i)).collect();
+        let num_fields = MAX_KERNELS + 16;
+        for i in 0..num_fields {
+            let mut sum = columns[0];
+            for at in 0..60 {
+                let constant = air.constant(F::from_usize(1_000 * i + at + 2));
+                let term = air.add(columns[1], constant);
+                sum = if i >> (at % 7) & 1 == 0 { air.add(sum, term) } else { air.sub(sum, term) };
+            }
+            let field = air.mul(sum, columns[2]);
+            air.interaction(1, [field], columns[0]);
+        }
+        let plan = Round0Plan::new(air.build().unwrap(), 2, Strategy::Split).unwrap();
+        let (with, without): (Vec<_>, Vec<_>) = plan.programs.iter().partition(|planned| planned.generated.is_some());
+        let roots = |programs: &[&PlannedProgram]| programs.iter().flat_map(|p| p.program.roots.clone()).collect::<Vec<_>>();
+        assert_eq!((with.len(), without.len()), (MAX_KERNELS, 1));
+        let in_programs = [roots(&with), roots(&without)].concat();
+        assert_eq!(in_programs, plan.affine.roots.iter().map(|&(root, _)| root).collect::<Vec<_>>());
+        assert_eq!(in_programs.len(), num_fields);
     }
 }

@@ -1,6 +1,10 @@
 //! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
 
-use crate::air::{Air, Column, Node, NodeId};
+use crate::{
+    air::{Air, Column, Node, NodeId},
+    error::{Error, Result},
+    shaders::Kernel,
+};
 
 /// `OP_*` of `wgsl/coset_interpret.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub(super) const OPERAND_VALUE: u32 = 1 << 31;
 
 /// Columns that a segment of a program loads at most: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
+
+/// Instructions of an AIR's programs together. Roots that share nodes may not fit one program, and then each computes them: a million nodes
+/// could become as many instructions for each of thousands of programs. 256 MiB where the interpreter reads them.
+pub(crate) const MAX_INSTRUCTIONS: usize = 1 << 24;
 
 /// A run of instructions: loads, then operations on what was loaded so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,50 +63,128 @@ pub(crate) struct Program {
 struct Step {
     op: Op,
     node: NodeId,
-    operands: Vec<NodeId>,
+    operands: Operands,
     /// `Load`: index into `columns`; `Root`: index into `roots`.
     index: u32,
 }
 
+/// Up to two operands.
+type Operands = [Option<NodeId>; 2];
+
 /// A root, and whether it can have weight in the numerator and in the denominator.
 pub(crate) type Root = (NodeId, [bool; 2]);
 
+/// How far a program is made before it is given up as too long for its kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Nodes computed, as `Program::num_nodes` counts them.
+    pub num_nodes: usize,
+    /// Columns loaded.
+    pub num_columns: usize,
+}
+
+impl Room {
+    const UNBOUNDED: Self = Self { kernel: Kernel::CosetInterpret, num_nodes: usize::MAX, num_columns: usize::MAX };
+}
+
+/// What is noted of a node while a program is made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Note {
+    /// Its operands were scheduled, or are about to be.
+    opened: bool,
+    /// It was scheduled.
+    done: bool,
+    /// The last step that reads it.
+    last_use: u32,
+    /// Its temporary; of a degree-0 node, one more than its place in `Program::values`.
+    word: u32,
+}
+
+/// The notes of all nodes. Each program clears what it touched, so that one costs what it holds and not what the AIR does.
+struct Notes {
+    of: Vec<Note>,
+    touched: Vec<usize>,
+}
+
+impl Notes {
+    fn new(air: &Air) -> Self {
+        Self { of: vec![Note::default(); air.nodes.len()], touched: vec![] }
+    }
+
+    fn clear(&mut self) {
+        for i in self.touched.drain(..) {
+            self.of[i] = Note::default();
+        }
+    }
+}
+
 impl Program {
-    /// The programs that together add up `roots`, each within the limits of the kernel that is to run it; and the roots that are beyond
-    /// them on their own.
-    pub fn split(air: &Air, roots: &[Root], fits: &impl Fn(&Self) -> bool) -> (Vec<Self>, Vec<Root>) {
-        if roots.is_empty() {
-            return (vec![], vec![]);
+    /// The programs that together add up `roots`, each within the limits of the kernel that is to run it: `fits` says whether it is, and what
+    /// has no `room` never is. `beyond` is given the roots that do not fit on their own.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for programs of more than [`MAX_INSTRUCTIONS`] together; what `beyond` returns.
+    pub fn split(
+        air: &Air,
+        roots: &[Root],
+        room: Room,
+        fits: &impl Fn(&Self) -> bool,
+        beyond: &mut impl FnMut(Root) -> Result<()>,
+    ) -> Result<Vec<Self>> {
+        let mut notes = Notes::new(air);
+        let mut programs: Vec<Self> = vec![];
+        let mut num_instructions = 0;
+        // Runs of roots that are still to be tried, the first on top.
+        let mut runs = vec![roots];
+        while let Some(run) = runs.pop() {
+            if run.is_empty() {
+                continue;
+            }
+            match Self::with_notes(air, run, room, &mut notes).filter(fits) {
+                Some(program) => {
+                    num_instructions += program.instructions.len();
+                    if num_instructions > MAX_INSTRUCTIONS {
+                        let (requested, limit) = (num_instructions as u64, MAX_INSTRUCTIONS as u64);
+                        let (kernel, what) = (room.kernel.name(), "instructions of one AIR's programs");
+                        return Err(Error::DeviceLimit { air: air.name.clone(), kernel, what, requested, limit });
+                    }
+                    programs.push(program);
+                }
+                None if run.len() == 1 => beyond(run[0])?,
+                None => {
+                    let (left, right) = run.split_at(run.len() / 2);
+                    runs.extend([right, left]);
+                }
+            }
         }
-        let program = Self::new(air, roots);
-        if fits(&program) {
-            return (vec![program], vec![]);
-        }
-        if roots.len() == 1 {
-            return (vec![], roots.to_vec());
-        }
-        let (left, right) = roots.split_at(roots.len() / 2);
-        let (mut programs, mut beyond) = Self::split(air, left, fits);
-        let (more_programs, more_beyond) = Self::split(air, right, fits);
-        programs.extend(more_programs);
-        beyond.extend(more_beyond);
-        (programs, beyond)
+        Ok(programs)
     }
 
     /// The program that adds up `roots`. Operands are computed just before their first use, so that few are alive at a time.
     pub fn new(air: &Air, roots: &[Root]) -> Self {
+        Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air)).expect("there is room for all")
+    }
+
+    fn with_notes(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<Self> {
+        let program = Self::within(air, roots, room, notes);
+        notes.clear();
+        program
+    }
+
+    fn within(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<Self> {
         let mut program = Self::default();
         let mut steps: Vec<Step> = Vec::new();
-        let mut done = vec![false; air.nodes.len()];
         for (root_idx, &(root, reached)) in roots.iter().enumerate() {
-            program.schedule(air, root, &mut done, &mut steps);
-            steps.push(Step { op: Op::Root, node: root, operands: vec![root], index: root_idx as u32 });
+            program.schedule(air, root, room, notes, &mut steps)?;
+            steps.push(Step { op: Op::Root, node: root, operands: [Some(root), None], index: root_idx as u32 });
             program.roots.push(root);
             program.reached.push(reached);
         }
         let steps = program.segment(steps);
-        program.allocate(air, &steps);
-        program
+        program.allocate(air, notes, &steps);
+        Some(program)
     }
 
     /// Moves loads, which need no operand, to the front of their segment.
@@ -117,73 +203,81 @@ impl Program {
         ordered
     }
 
-    /// Schedules `root` after everything that it needs; depth first, without recursion.
-    fn schedule(&mut self, air: &Air, root: NodeId, done: &mut [bool], steps: &mut Vec<Step>) {
+    /// Schedules `root` after everything that it needs; depth first, without recursion. `None` where there is no room.
+    fn schedule(&mut self, air: &Air, root: NodeId, room: Room, notes: &mut Notes, steps: &mut Vec<Step>) -> Option<()> {
         let mut stack = vec![root];
         while let Some(&node) = stack.last() {
             let i = node.index();
-            if done[i] || air.degrees[i] == 0 {
+            if notes.of[i].done || air.degrees[i] == 0 {
                 stack.pop();
                 continue;
             }
             let (op, operands) = match air.nodes[i] {
-                Node::Column(_) => (Op::Load, vec![]),
-                Node::IsFirstRow => (Op::First, vec![]),
-                Node::IsLastRow => (Op::Last, vec![]),
-                Node::IsTransition => (Op::Transition, vec![]),
-                Node::Add(a, b) => (Op::Add, vec![a, b]),
-                Node::Sub(a, b) => (Op::Sub, vec![a, b]),
-                Node::Mul(a, b) => (Op::Mul, vec![a, b]),
-                Node::Neg(a) => (Op::Neg, vec![a]),
+                Node::Column(_) => (Op::Load, [None; 2]),
+                Node::IsFirstRow => (Op::First, [None; 2]),
+                Node::IsLastRow => (Op::Last, [None; 2]),
+                Node::IsTransition => (Op::Transition, [None; 2]),
+                Node::Add(a, b) => (Op::Add, [Some(a), Some(b)]),
+                Node::Sub(a, b) => (Op::Sub, [Some(a), Some(b)]),
+                Node::Mul(a, b) => (Op::Mul, [Some(a), Some(b)]),
+                Node::Neg(a) => (Op::Neg, [Some(a), None]),
                 Node::PublicValue(_) | Node::Constant(_) => unreachable!("degree 0"),
             };
-            let pending = operands.iter().rev().filter(|o| !done[o.index()] && air.degree(**o) > 0).copied();
+            if !std::mem::replace(&mut notes.of[i].opened, true) {
+                notes.touched.push(i);
+                self.num_nodes += usize::from(operands[0].is_some());
+                if self.num_nodes > room.num_nodes {
+                    return None;
+                }
+            }
             let before = stack.len();
-            stack.extend(pending);
+            stack.extend(operands.into_iter().rev().flatten().filter(|o| !notes.of[o.index()].done && air.degrees[o.index()] > 0));
             if stack.len() > before {
                 continue;
             }
             let mut index = 0;
             if let Node::Column(column) = air.nodes[i] {
-                let part_idx = air.parts().position(|(part, _)| part == column.part).expect("checked by AirBuilder");
                 index = self.columns.len() as u32;
-                self.columns.push((part_idx, column));
+                self.columns.push((air.part_idx(column.part), column));
+                if self.columns.len() > room.num_columns {
+                    return None;
+                }
             }
-            self.num_nodes += usize::from(!operands.is_empty());
             steps.push(Step { op, node, operands, index });
-            done[i] = true;
+            notes.of[i].done = true;
             stack.pop();
         }
+        Some(())
     }
 
     /// Gives every node a temporary from its step to its last use.
-    fn allocate(&mut self, air: &Air, steps: &[Step]) {
-        let mut last_use = vec![0; air.nodes.len()];
+    fn allocate(&mut self, air: &Air, notes: &mut Notes, steps: &[Step]) {
         for (at, step) in steps.iter().enumerate() {
-            for operand in &step.operands {
-                last_use[operand.index()] = at;
+            for operand in step.operands.into_iter().flatten() {
+                notes.of[operand.index()].last_use = at as u32;
             }
         }
-        let mut temps: Vec<Option<u32>> = vec![None; air.nodes.len()];
-        let mut value_index: Vec<Option<u32>> = vec![None; air.nodes.len()];
         let mut free: Vec<u32> = Vec::new();
         for (at, step) in steps.iter().enumerate() {
             let mut words = [0; 2];
-            for (word, operand) in words.iter_mut().zip(&step.operands) {
-                *word = if air.degree(*operand) == 0 {
-                    OPERAND_VALUE
-                        | *value_index[operand.index()].get_or_insert_with(|| {
-                            self.values.push(*operand);
-                            self.values.len() as u32 - 1
-                        })
-                } else {
-                    temps[operand.index()].expect("operands are scheduled first")
-                };
+            for (word, operand) in words.iter_mut().zip(step.operands.into_iter().flatten()) {
+                let note = &mut notes.of[operand.index()];
+                *word = note.word;
+                if air.degrees[operand.index()] == 0 {
+                    if note.word == 0 {
+                        notes.touched.push(operand.index());
+                        self.values.push(operand);
+                        note.word = self.values.len() as u32;
+                    }
+                    *word = OPERAND_VALUE | (note.word - 1);
+                }
             }
             // An instruction reads its operands before it writes, so a dying operand's temporary can be its destination.
-            for operand in &step.operands {
-                if air.degree(*operand) > 0 && last_use[operand.index()] == at && !free.contains(&temps[operand.index()].unwrap()) {
-                    free.extend(temps[operand.index()]);
+            let [first, second] = step.operands;
+            for operand in [first, second.filter(|_| second != first)].into_iter().flatten() {
+                let note = notes.of[operand.index()];
+                if air.degrees[operand.index()] > 0 && note.last_use == at as u32 {
+                    free.push(note.word);
                 }
             }
             let instruction = match step.op {
@@ -193,7 +287,7 @@ impl Program {
                         self.num_temps += 1;
                         self.num_temps as u32 - 1
                     });
-                    temps[step.node.index()] = Some(temp);
+                    notes.of[step.node.index()].word = temp;
                     match step.op {
                         Op::Load => [step.op as u32, temp, step.index, 0],
                         _ => [step.op as u32, temp, words[0], words[1]],

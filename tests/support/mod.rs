@@ -7,6 +7,7 @@ pub mod dawn;
 #[cfg(target_os = "linux")]
 pub mod faulty;
 pub mod field_ops;
+pub mod hostile;
 #[cfg(feature = "openvm")]
 pub mod keccak_vm;
 #[cfg(feature = "openvm")]

@@ -1,15 +1,13 @@
 //! A call in two steps: submitted, and waited for or dropped.
 
-mod support;
-
 use std::time::Duration;
 
-use logup_wgpu::{Error, Instance, Round0, Strategy, shaders::FieldForm};
-use support::{
+use crate::support::{
     Case, SCHEDULES, Uploaded, gpu,
     random_air::{Size, random_case},
     rng,
 };
+use logup_wgpu::{Error, Instance, Round0, Strategy, shaders::FieldForm};
 
 fn cases() -> Vec<Case> {
     let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };

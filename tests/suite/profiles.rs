@@ -1,17 +1,14 @@
 //! Weaker devices than the one at hand: the core of the exactness suite under each profile, and traces larger than any binding.
-#![cfg(feature = "openvm")]
 
-mod support;
-
-use logup_wgpu::{EF, Error, Gpu, GpuOptions, Layout, Profile, Round0, Round0Polys, Schedule, Strategy, Trace, shaders::FieldForm};
-use p3_field::PrimeCharacteristicRing;
-use support::{
+use crate::support::{
     Case, STRATEGIES, Uploaded, assert_same,
     random_air::{Size, random_case},
     rng,
     stock::{StockInstance, keccak_vm_airs},
     wide_air::wide_case,
 };
+use logup_wgpu::{EF, Error, Gpu, GpuOptions, Layout, Profile, Round0, Round0Polys, Schedule, Strategy, Trace, shaders::FieldForm};
+use p3_field::PrimeCharacteristicRing;
 
 fn open(profile: Profile) -> Gpu {
     Gpu::new(GpuOptions { profile: Some(profile), ..GpuOptions::default() }).unwrap_or_else(|error| panic!("{profile:?}: {error}"))
@@ -65,7 +62,7 @@ fn a_profile_is_what_the_device_has() {
         }
     }
     // A caller's device, opened with all that it has, is used as if it had less.
-    let all = support::gpu(FieldForm::U64);
+    let all = crate::support::gpu(FieldForm::U64);
     let options = GpuOptions { profile: Some(Profile::WebGpu), ..GpuOptions::default() };
     let less = Gpu::from_device(all.info().clone(), all.device().clone(), all.queue().clone(), &options).unwrap();
     assert_eq!((less.field_form(), less.limits().storage_buffers, less.limits().buffer_bytes), (FieldForm::U32, 8, 256 << 20));

@@ -1,9 +1,12 @@
 //! Awkward shapes against the naive reference, in every field form, strategy and schedule.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{
+    Case, Uploaded, assert_same, check_all, gpu,
+    random_air::{Size, random_case},
+    random_ef, rng,
+};
 use logup_wgpu::{
     Air, AirBuilder, EF, Eq, Error, F, Gpu, GpuOptions, Instance, Layout, NodeId, P, Part, Round0, Round0Plan, Round0Polys, Strategy,
     Trace,
@@ -11,11 +14,6 @@ use logup_wgpu::{
     wgpu::{self, util::DeviceExt},
 };
 use p3_field::PrimeCharacteristicRing;
-use support::{
-    Case, Uploaded, assert_same, check_all, gpu,
-    random_air::{Size, random_case},
-    random_ef, rng,
-};
 
 /// An AIR over one main part, and its random inputs.
 fn case(width: usize, l_skip: usize, height: usize, build: impl FnOnce(&mut AirBuilder, Part)) -> Case {
@@ -170,7 +168,7 @@ fn tall_traces_are_cut_into_chunks() {
 fn eq_evaluations_can_be_given() {
     let size = Size { max_degree: 2, num_ops: 10, num_interactions: 3, max_message_len: 3 };
     let cases: Vec<Case> = (0..3).map(|seed| random_case(&mut rng(seed), size, 2, 64 << seed)).collect();
-    for strategy in support::STRATEGIES {
+    for strategy in crate::support::STRATEGIES {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, strategy);
         let mains = uploaded.mains();
         let by_challenges = uploaded.instances(&mains);
@@ -188,7 +186,7 @@ fn eq_evaluations_can_be_given() {
     let cases = [4, 6].map(|log_height| random_case(&mut rng(log_height), size, 2, 1 << log_height));
     let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
     let mains = uploaded.mains();
-    let weights = support::random_ef(&mut rng(7), 1 << 4);
+    let weights = crate::support::random_ef(&mut rng(7), 1 << 4);
     let instances: Vec<Instance<'_>> = uploaded
         .instances(&mains)
         .into_iter()
@@ -217,7 +215,7 @@ fn traces_may_share_a_buffer_or_not() {
     let size = Size { max_degree: 3, num_ops: 10, num_interactions: 3, max_message_len: 3 };
     // Twelve AIRs with up to four matrices: more buffers than a dispatch has windows.
     let cases: Vec<Case> = (0..12).map(|seed| random_case(&mut rng(seed), size, 3, 8 << (seed % 4))).collect();
-    for strategy in support::STRATEGIES {
+    for strategy in crate::support::STRATEGIES {
         let together = Uploaded::together(gpu(FieldForm::U64), &cases, strategy);
         let apart = Uploaded::apart(gpu(FieldForm::U64), &cases, strategy);
         let round0 = Round0::new(gpu(FieldForm::U64));
@@ -249,7 +247,7 @@ fn a_callers_buffer_is_used_in_place() {
         usage: wgpu::BufferUsages::STORAGE,
     });
     let trace = Trace::from_buffer(gpu, Arc::new(buffer), offset as u64, 5, 32, Layout::RowMajor).unwrap();
-    for strategy in support::STRATEGIES {
+    for strategy in crate::support::STRATEGIES {
         let plan = case.plan(strategy);
         let output = Round0::new(gpu).evaluate(&[Instance {
             plan: &plan,
@@ -270,7 +268,7 @@ fn scratch_does_not_leak_between_calls() {
     let size = Size { max_degree: 3, num_ops: 10, num_interactions: 3, max_message_len: 3 };
     let cases: Vec<Case> = [7usize, 3, 10, 0, 5, 9].map(|log| random_case(&mut rng(log as u64), size, 2, 1 << log)).into();
     for form in FieldForm::ALL {
-        for strategy in support::STRATEGIES {
+        for strategy in crate::support::STRATEGIES {
             let engine = Round0::new(gpu(form));
             for case in &cases {
                 let uploaded = Uploaded::together(gpu(form), std::slice::from_ref(case), strategy);
@@ -300,7 +298,7 @@ fn long_programs_are_cut() {
         air.interaction(0, fields.iter().copied(), columns[0]);
     });
     let [case, _] = in_both_layouts(case);
-    let outputs = support::STRATEGIES.map(|strategy| {
+    let outputs = crate::support::STRATEGIES.map(|strategy| {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), strategy);
         uploaded.evaluate(&Round0::new(gpu(FieldForm::U64)))
     });
@@ -324,7 +322,7 @@ fn skip_domains_of_up_to_4096_points() {
         let cases = [0, 3, l_skip, l_skip + 2].map(|log_height| random_case(&mut rng(log_height as u64), size, l_skip, 1 << log_height));
         let point = random_ef(&mut rng(l_skip as u64), 1)[0];
         for form in FieldForm::ALL {
-            for strategy in support::STRATEGIES {
+            for strategy in crate::support::STRATEGIES {
                 let output = Uploaded::together(gpu(form), &cases, strategy).evaluate(&Round0::new(gpu(form)));
                 for (case, polys) in cases.iter().zip(&output.polys) {
                     assert_eq!(values_at(polys, point), case.reference_at(point), "l_skip {l_skip}, height {}, {strategy:?}", case.height);
@@ -359,7 +357,7 @@ fn long_field(terms: usize, width: usize, l_skip: usize, height: usize) -> Case 
 #[test]
 fn long_roots_are_right_or_refused() {
     let beyond = long_field(1_336, 1_337, 9, 1 << 9);
-    for strategy in support::STRATEGIES {
+    for strategy in crate::support::STRATEGIES {
         let error = Round0Plan::new(beyond.air.clone(), 9, strategy).unwrap_err();
         let is_limit = matches!(error, Error::DeviceLimit { kernel: "coset_interpret", requested: 40_000.., limit: 32_768, .. });
         assert!(is_limit, "{error}");
@@ -368,7 +366,7 @@ fn long_roots_are_right_or_refused() {
         let case = long_field(terms, width, l_skip, height);
         let point = random_ef(&mut rng(terms as u64), 1)[0];
         let expected = case.reference_at(point);
-        for strategy in support::STRATEGIES {
+        for strategy in crate::support::STRATEGIES {
             let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), strategy);
             let polys = uploaded.evaluate(&Round0::new(gpu(FieldForm::U64))).polys.swap_remove(0);
             assert_eq!(values_at(&polys, point), expected, "{terms} terms, {strategy:?}");

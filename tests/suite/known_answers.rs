@@ -1,18 +1,16 @@
 //! A device that computes wrongly is caught before it computes for anyone: kernels' texts are broken on purpose, one mistake at a time.
 
-mod support;
-
 use std::sync::Arc;
 
-use logup_wgpu::{
-    EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy,
-    shaders::{FieldForm, Kernel},
-};
-use support::{
+use crate::support::{
     Case, Uploaded, assert_same,
     mutant::Mutant,
     random_air::{Size, random_case},
     rng,
+};
+use logup_wgpu::{
+    EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy,
+    shaders::{FieldForm, Kernel},
 };
 
 fn broken(mutant: Mutant, form: FieldForm, known_answers: bool) -> Gpu {
@@ -152,7 +150,7 @@ fn each_kernel_is_asked_once() {
     let mut asked = 0;
     for seed in 0..6 {
         let case = random_case(&mut rng(seed), size, 4, 64);
-        for strategy in support::STRATEGIES {
+        for strategy in crate::support::STRATEGIES {
             let uploaded = Uploaded::apart(&gpu, std::slice::from_ref(&case), strategy);
             let output = uploaded.evaluate(&round0);
             assert_same(&output.polys[0], &case.reference(), &format!("seed {seed}, {strategy:?}, {:?}", case.layout));

@@ -1,14 +1,12 @@
 //! The stats against what was recorded, the device's own counters, and the events.
 
-mod support;
-
+use crate::support::{Case, Uploaded, gpu, rng};
 use approx::assert_relative_eq;
 use logup_wgpu::{
     AirBuilder, Gpu, GpuOptions, NodeId, Round0, Round0Options, Schedule, Strategy,
     recording::Recording,
     shaders::{FieldForm, Kernel},
 };
-use support::{Case, Uploaded, gpu, rng};
 
 /// An all-affine AIR of constraint degree 3, like OpenVM's KeccakfPermAir.
 fn affine_case() -> Case {
@@ -67,8 +65,8 @@ fn the_three_ways_cost_what_the_design_says() {
 fn stats_count_the_recording() {
     let gpu = gpu(FieldForm::U64);
     let cases = [affine_case(), mixed_case()];
-    for strategy in support::STRATEGIES {
-        for schedule in support::SCHEDULES {
+    for strategy in crate::support::STRATEGIES {
+        for schedule in crate::support::SCHEDULES {
             let uploaded = Uploaded::together(gpu, &cases, strategy);
             let mains = uploaded.mains();
             let instances = uploaded.instances(&mains);

@@ -1,13 +1,11 @@
 //! A device that is lost: every call says so, nothing panics, and another device can be opened.
 
-mod support;
-
-use logup_wgpu::{Error, FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Round0, Strategy, Trace};
-use support::{
+use crate::support::{
     Case, Uploaded, assert_same,
     random_air::{Size, random_case},
     rng,
 };
+use logup_wgpu::{Error, FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Round0, Strategy, Trace};
 
 fn case() -> Case {
     let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };
@@ -63,7 +61,7 @@ mod in_the_wait {
     /// The engine's wait, and the wait for a call in flight.
     #[test]
     fn the_wait_is_an_error_and_no_panic() {
-        let Some(driver) = Faulty::driver("in_the_wait::the_wait_is_an_error_and_no_panic") else { return };
+        let Some(driver) = Faulty::driver("lost::in_the_wait::the_wait_is_an_error_and_no_panic") else { return };
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         let cases = [case()];
         let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
@@ -101,7 +99,7 @@ mod in_the_wait {
 
         use crate::support::pair_air::{PairAir, PairFixture};
 
-        let Some(driver) = Faulty::driver("in_the_wait::the_default_device_is_opened_anew") else { return };
+        let Some(driver) = Faulty::driver("lost::in_the_wait::the_default_device_is_opened_anew") else { return };
         let params = test_system_params_small(2, 8, 3);
         let fixture = PairFixture(vec![PairAir::plain(4, 16)]);
         let engine = WgpuEngine::<CpuTranscript>::try_new(params.clone()).unwrap();

@@ -2,18 +2,15 @@
 //! field form, strategy and schedule of the lists below. All AIRs go into one call. Their traces have random layouts. From a skip domain of 2^6
 //! points on, where lavapipe compiles the kernels of a layout and a form for minutes, each has one: 2^6 64-bit products and column-major, 2^9
 //! 16-bit limbs and row-major. `tests/msl.rs` runs the forms the other way round.
-#![cfg(feature = "openvm")]
 
-mod support;
-
-use logup_wgpu::{
-    Layout, Round0Plan, Strategy,
-    shaders::{FieldForm, Kernel, Variant},
-};
-use support::{
+use crate::support::{
     Case,
     stock::{StockInstance, keccak_vm_airs},
     translate::{self, MslOptions},
+};
+use logup_wgpu::{
+    Layout, Round0Plan, Strategy,
+    shaders::{FieldForm, Kernel, Variant},
 };
 
 const HEIGHTS: [usize; 5] = [1, 1 << 3, 1 << 4, 1 << 5, 1 << 10];
@@ -22,7 +19,7 @@ fn check(l_skip: usize) {
     let airs = keccak_vm_airs();
     assert_eq!(airs.len(), 26);
     for height in HEIGHTS {
-        let mut rng = support::rng((l_skip * 10_000 + height) as u64);
+        let mut rng = crate::support::rng((l_skip * 10_000 + height) as u64);
         let cases: Vec<_> = airs.iter().map(|air| air.random_case(l_skip, height, &mut rng)).collect();
         let ways: &[(FieldForm, Option<Layout>)] = match l_skip {
             6 => &[(FieldForm::U64, Some(Layout::ColMajor))],
@@ -33,7 +30,7 @@ fn check(l_skip: usize) {
             let start = std::time::Instant::now();
             let cases: Vec<_> = cases.iter().map(|case| Case { layout: layout.unwrap_or(case.layout), ..case.clone() }).collect();
             let expected: Vec<_> = airs.iter().zip(&cases).map(|(air, case)| StockInstance::new(air, case).round0()).collect();
-            support::check_form(form, &cases, &expected);
+            crate::support::check_form(form, &cases, &expected);
             println!("l_skip {l_skip}, height {height}, {form:?}: 26 AIRs x 4 ways in {:.1?}", start.elapsed());
         }
     }

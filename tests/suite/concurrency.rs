@@ -1,7 +1,4 @@
 //! Calls and first proofs from many threads at once, in every kind of pool: each ends, with the right result.
-#![cfg(feature = "openvm")]
-
-mod support;
 
 use std::{
     sync::{
@@ -11,6 +8,13 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    Case, SCHEDULES, STRATEGIES, Uploaded, gpu,
+    pair_air::{PairAir, PairFixture},
+    random_air::{Size, random_case},
+    rng,
+    watchdog::within,
+};
 use logup_wgpu::{Gpu, GpuOptions, Round0, Round0Polys, Strategy, openvm::WgpuEngine, shaders::FieldForm};
 use openvm_stark_backend::{
     StarkEngine,
@@ -19,13 +23,6 @@ use openvm_stark_backend::{
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::CpuTranscript;
 use rayon::prelude::*;
-use support::{
-    Case, SCHEDULES, STRATEGIES, Uploaded, gpu,
-    pair_air::{PairAir, PairFixture},
-    random_air::{Size, random_case},
-    rng,
-    watchdog::within,
-};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -167,7 +164,7 @@ fn a_thousand_mixed_calls() {
             let mains = uploaded.mains();
             let instances = uploaded.instances(&mains);
             let own = Round0::with_schedule(gpu, SCHEDULES[at / 8 % 2]);
-            let engine = if at % 5 == 0 { &own } else { &shared[at / 8 % 2] };
+            let engine = if at.is_multiple_of(5) { &own } else { &shared[at / 8 % 2] };
             let polys = match at / 16 % 3 {
                 0 => engine.submit(&instances).unwrap().wait().unwrap().polys,
                 1 => {

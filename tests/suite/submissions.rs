@@ -1,16 +1,14 @@
 //! Work beyond the GPU-time budget of a submission: cut over `x` into several of one call, for one wait, with the same bits.
 
-mod support;
-
 use std::time::Duration;
 
-use logup_wgpu::{Error, Gpu, GpuOptions, Round0, Round0Options, Round0Stats, Schedule, shaders::FieldForm};
-use support::{
+use crate::support::{
     Case, SCHEDULES, STRATEGIES, Uploaded, assert_same, gpu,
     random_air::{Size, random_case},
     rng,
     wide_air::wide_case,
 };
+use logup_wgpu::{Error, Gpu, GpuOptions, Round0, Round0Options, Round0Stats, Schedule, shaders::FieldForm};
 
 const BUDGETS: [Duration; 3] = [Duration::from_nanos(1), Duration::from_micros(200), Duration::from_secs(1)];
 

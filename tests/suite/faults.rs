@@ -1,7 +1,5 @@
 //! Faults, rehearsed: each is a typed error within bounded time, and the next good call is right.
 
-mod support;
-
 use std::{
     sync::{
         Arc, Barrier,
@@ -10,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy};
-use support::{
+use crate::support::{
     Case, Uploaded, assert_same,
     random_air::{Size, random_case},
     rng,
     watchdog::within,
 };
+use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -173,7 +171,7 @@ mod of_the_driver {
     /// A command buffer that was ended early and reports success: nothing, or the last dispatch, or an early submission did not run.
     #[test]
     fn dispatches_that_did_not_run() {
-        let Some(driver) = Faulty::driver("of_the_driver::dispatches_that_did_not_run") else { return };
+        let Some(driver) = Faulty::driver("faults::of_the_driver::dispatches_that_did_not_run") else { return };
         let cases = [case()];
         let expected = cases[0].reference();
         let budgets = [None, Some(Duration::from_nanos(1))];
@@ -201,7 +199,7 @@ mod of_the_driver {
     /// More than the device's memory: a trace, and a call's own buffers.
     #[test]
     fn no_memory() {
-        let Some(driver) = Faulty::driver("of_the_driver::no_memory") else { return };
+        let Some(driver) = Faulty::driver("faults::of_the_driver::no_memory") else { return };
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         is_right(&gpu, &case(), "before");
         let is_refused = |what: &str, error: Error| assert!(matches!(error, Error::OutOfMemory { .. }), "{what}: {error}");
@@ -217,7 +215,7 @@ mod of_the_driver {
         upload().unwrap();
 
         // One column over 2^20 points: eq is 16 MiB, and so is its upload.
-        let long = [support::wide_air::wide_case(1, 1 << 22, Layout::ColMajor, false)];
+        let long = [crate::support::wide_air::wide_case(1, 1 << 22, Layout::ColMajor, false)];
         let uploaded = Uploaded::together(&gpu, &long, Strategy::Split);
         let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
         let evals = long[0].eq_evals();

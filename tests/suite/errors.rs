@@ -1,15 +1,13 @@
 //! Bad input gets a typed error that names the AIR and gives requested and limit, and the next good call is right.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Case, Uploaded, assert_same, gpu};
 use logup_wgpu::{
     AirBuilder, EF, Eq, Error, F, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan, Strategy, Trace, shaders::FieldForm,
     wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
-use support::{Case, Uploaded, assert_same, gpu};
 
 /// An AIR with a preprocessed trace, two main parts and two public values, at 16 rows with a skip domain of 4.
 fn good_case() -> Case {
@@ -22,7 +20,7 @@ fn good_case() -> Case {
     let product = air.mul(b, c);
     air.interaction(0, [a, product], c);
     air.interaction(1, [public], a);
-    Case::random(air.build().unwrap(), 2, 16, (Some(1), &[2, 3]), 2, &mut support::rng(5))
+    Case::random(air.build().unwrap(), 2, 16, (Some(1), &[2, 3]), 2, &mut crate::support::rng(5))
 }
 
 /// Breaks a good instance, expects an error whose message names the AIR and both numbers, then evaluates the good one.
@@ -72,7 +70,7 @@ fn more_betas_than_needed_are_fine() {
     let mut case = good_case();
     let expected = case.reference();
     case.beta_pows.push(EF::TWO);
-    support::check_all(&[case], &[expected]);
+    crate::support::check_all(&[case], &[expected]);
 }
 
 #[test]
@@ -127,7 +125,7 @@ fn callers_buffers_are_checked() {
 
 #[test]
 fn uploads_past_a_buffer_are_refused() {
-    let small = support::limited_gpu(FieldForm::U32, |limits| wgpu::Limits {
+    let small = crate::support::limited_gpu(FieldForm::U32, |limits| wgpu::Limits {
         max_buffer_size: 1 << 20,
         max_storage_buffer_binding_size: 1 << 20,
         ..limits
@@ -140,7 +138,7 @@ fn uploads_past_a_buffer_are_refused() {
 #[test]
 fn field_forms_that_the_device_lacks_are_refused() {
     // Opened without 64-bit integers.
-    let gpu = support::limited_gpu(FieldForm::U32, |limits| limits);
+    let gpu = crate::support::limited_gpu(FieldForm::U32, |limits| limits);
     let (info, device, queue) = (gpu.info().clone(), gpu.device().clone(), gpu.queue().clone());
     let options = GpuOptions { field_form: Some(FieldForm::U64), ..GpuOptions::default() };
     let error = Gpu::from_device(info.clone(), device.clone(), queue.clone(), &options).unwrap_err();

@@ -4,16 +4,14 @@
 //! that are no field elements from then on, and the result is not right any more. (With the checks of wgpu on, an index outside would be
 //! clamped, and the result be right by luck.)
 
-mod support;
-
 use std::sync::Arc;
 
-use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, shaders::FieldForm};
-use support::{
+use crate::support::{
     Case, SCHEDULES, STRATEGIES, Uploaded,
     random_air::{Size, random_case},
     rng,
 };
+use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, shaders::FieldForm};
 
 /// The text with a fence around every index of a storage array.
 fn fenced(source: &str) -> String {

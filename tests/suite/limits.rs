@@ -1,14 +1,12 @@
 //! Devices that have less than a kernel needs: an error that says what is missing and how much, from this crate and before wgpu's own.
 
-mod support;
-
-use logup_wgpu::{Error, F, GpuOptions, Layout, Matrix, Round0, Strategy, Trace, shaders::FieldForm, wgpu};
-use p3_field::PrimeCharacteristicRing;
-use support::{
+use crate::support::{
     Case, Uploaded, assert_same, gpu_of_my_own,
     random_air::{Size, random_case},
     rng,
 };
+use logup_wgpu::{Error, F, GpuOptions, Layout, Matrix, Round0, Strategy, Trace, shaders::FieldForm, wgpu};
+use p3_field::PrimeCharacteristicRing;
 
 fn case() -> Case {
     let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };
@@ -21,7 +19,7 @@ fn errors(limits: impl Fn(wgpu::Limits) -> wgpu::Limits) -> Vec<Error> {
     let round0 = Round0::new(&gpu);
     let case = case();
     let mut errors = Vec::new();
-    for strategy in support::STRATEGIES {
+    for strategy in crate::support::STRATEGIES {
         let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), strategy);
         let mains = uploaded.mains();
         errors.push(round0.evaluate(&uploaded.instances(&mains)).unwrap_err());
@@ -94,7 +92,7 @@ fn traces_are_spread_over_buffers() {
     let expected: Vec<_> = cases.iter().map(Case::reference).collect();
     for form in FieldForm::ALL {
         let gpu = gpu_of_my_own(small_buffers(form), |limits| wgpu::Limits { max_buffer_size: 256 << 10, ..limits });
-        for strategy in support::STRATEGIES {
+        for strategy in crate::support::STRATEGIES {
             let output = Uploaded::together(&gpu, &cases, strategy).evaluate(&Round0::new(&gpu));
             for (i, expected) in expected.iter().enumerate() {
                 assert_same(&output.polys[i], expected, &format!("{form:?}, {strategy:?}, case {i}"));

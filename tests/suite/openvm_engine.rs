@@ -1,10 +1,14 @@
 //! `WgpuEngine` as OpenVM uses an engine: OpenVM's own conformance suite, all of it, and proofs equal to the stock engine's, byte for byte.
-#![cfg(feature = "openvm")]
-
-mod support;
 
 use std::error::Error;
 
+use crate::support::{
+    awkward_air::AwkwardFixture,
+    gpu_of_my_own,
+    keccak_vm::{copy, keccak_vm, program, run},
+    pair_air::{Field, Pair, PairAir, PairFixture},
+    replay::ReplayTranscript,
+};
 use logup_wgpu::{
     EditShader, Gpu, GpuOptions,
     openvm::{WgpuDevice, WgpuEngine, WgpuProverError},
@@ -22,13 +26,6 @@ use openvm_stark_backend::{
     },
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
-use support::{
-    awkward_air::AwkwardFixture,
-    gpu_of_my_own,
-    keccak_vm::{copy, keccak_vm, program, run},
-    pair_air::{Field, Pair, PairAir, PairFixture},
-    replay::ReplayTranscript,
-};
 
 type SC = BabyBearPoseidon2Config;
 

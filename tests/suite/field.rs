@@ -1,16 +1,14 @@
 //! The field kernels against p3, alone and first: every operation in both forms, on edge values and random ones.
 
-mod support;
-
+use crate::support::field_ops::{OPS, component_0, expected, operands};
 use logup_wgpu::{EF, FieldOp, FieldOps, shaders::FieldForm};
 use p3_field::PrimeCharacteristicRing;
-use support::field_ops::{OPS, component_0, expected, operands};
 
 #[test]
 fn operations_equal_p3() {
     let (a, b) = operands();
     for form in FieldForm::ALL {
-        let ops = FieldOps::new(support::gpu(form));
+        let ops = FieldOps::new(crate::support::gpu(form));
         for op in OPS {
             let got = ops.apply(op, 1, &a, &b).unwrap();
             for ((&x, &y), got) in a.iter().zip(&b).zip(got) {
@@ -26,7 +24,7 @@ fn ring_laws_hold() {
     let (a, b) = operands();
     let c: Vec<EF> = a.iter().rev().copied().collect();
     for form in FieldForm::ALL {
-        let ops = FieldOps::new(support::gpu(form));
+        let ops = FieldOps::new(crate::support::gpu(form));
         let apply = |op, x: &[EF], y: &[EF]| ops.apply(op, 1, x, y).unwrap();
         for (add, mul) in [(FieldOp::Add, FieldOp::Mul), (FieldOp::ExtAdd, FieldOp::ExtMul)] {
             let ab = apply(mul, &a, &b);
@@ -48,7 +46,7 @@ fn ring_laws_hold() {
 #[test]
 fn rounds_repeat_the_operation() {
     let (a, b) = operands();
-    let ops = FieldOps::new(support::gpu(FieldForm::U32));
+    let ops = FieldOps::new(crate::support::gpu(FieldForm::U32));
     let got = ops.apply(FieldOp::ExtMul, 5, &a, &b).unwrap();
     assert!(got.iter().zip(a.iter().zip(&b)).all(|(&got, (&x, &y))| got == x * y.exp_u64(5)));
     assert!(ops.apply(FieldOp::Add, 1, &a, &b[1..]).is_err());

@@ -1,8 +1,12 @@
 //! Memory stays flat: over 10,000 calls, 500 engines and 50 proofs. Each in a process of its own, whose memory is then no other test's.
-#![cfg(feature = "openvm")]
 
-mod support;
-
+use crate::support::{
+    Case, SCHEDULES, Uploaded, gpu,
+    pair_air::{PairAir, PairFixture},
+    random_air::{Size, random_case},
+    rng,
+    watchdog::{alone, is_alone},
+};
 use logup_wgpu::{Gpu, GpuOptions, Round0, Strategy, openvm::WgpuEngine, shaders::FieldForm, wgpu};
 use memory_stats::memory_stats;
 use openvm_stark_backend::{
@@ -11,13 +15,6 @@ use openvm_stark_backend::{
     test_utils::{TestFixture, test_system_params_small},
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::CpuTranscript;
-use support::{
-    Case, SCHEDULES, Uploaded, gpu,
-    pair_air::{PairAir, PairFixture},
-    random_air::{Size, random_case},
-    rng,
-    watchdog::{alone, is_alone},
-};
 
 /// What allocators and drivers may keep more at the end than after the first tenth.
 const SLACK: usize = 8 << 20;
@@ -60,7 +57,7 @@ fn calls() {
     let cases = [case()];
     let mut engine = None;
     is_flat(
-        "calls",
+        "endurance::calls",
         || gpu(FieldForm::U64).clone(),
         10_000,
         "calls",
@@ -82,7 +79,7 @@ fn calls() {
 fn engines() {
     let cases = [case()];
     is_flat(
-        "engines",
+        "endurance::engines",
         || Gpu::new(GpuOptions::default()).unwrap(),
         500,
         "engines",
@@ -99,7 +96,7 @@ fn proofs() {
     let fixture = PairFixture((0..4).map(|i| PairAir::plain(4, 16 << i)).collect());
     let mut prover = None;
     is_flat(
-        "proofs",
+        "endurance::proofs",
         || gpu(FieldForm::U64).clone(),
         50,
         "proofs",

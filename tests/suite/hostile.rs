@@ -1,14 +1,12 @@
 //! Hostile input gets an answer or a typed error, in bounded time and memory. The bodies of the fuzz targets in `fuzz/` as bounded property
 //! tests, what they found, and DAGs that are deep, wide, or share much. Proptest prints the bytes of a failing case.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Case, STRATEGIES, Uploaded, check_all, gpu, hostile, rng, watchdog};
 use logup_wgpu::{Air, AirBuilder, EF, Error, F, NodeId, Part, Rates, Result, Round0, Round0Plan, Strategy, shaders::FieldForm};
 use p3_field::PrimeCharacteristicRing;
 use proptest::prelude::*;
-use support::{Case, STRATEGIES, Uploaded, check_all, gpu, hostile, rng, watchdog};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }

@@ -1,13 +1,11 @@
 //! Every shader that a device can be asked to compile, without a device: naga validates it, its structs are laid out as Rust lays them
 //! out, and it becomes MSL with the options of wgpu's Metal backend.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::translate::{self, MslOptions};
 use logup_wgpu::shaders::{FieldForm, Kernel, LAYOUTS, Needs, Variant};
 use naga::{AddressSpace, Module, TypeInner};
-use support::translate::{self, MslOptions};
 
 fn parse(variant: Variant) -> Module {
     translate::parse(&format!("{variant:?}"), &variant.source())

@@ -1,15 +1,13 @@
 //! Traces larger than a storage binding, on a device opened with small limits: windows, slots, and jobs that are cut.
 
-mod support;
-
+use crate::support::{Case, Uploaded, assert_same, wide_air::wide_case};
 use logup_wgpu::{DeviceLimits, Error, Gpu, GpuOptions, Layout, Round0, Schedule, Strategy, shaders::FieldForm, wgpu};
-use support::{Case, Uploaded, assert_same, wide_air::wide_case};
 
 /// A device whose storage bindings hold `binding_bytes` and whose kernels bind `storage_buffers` of them.
 fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {
     // Known answers need more than the 64 KiB of a binding here; no real device has so little.
     let options = GpuOptions { field_form: Some(form), known_answers: false, ..GpuOptions::default() };
-    support::gpu_of_my_own(options, |limits| wgpu::Limits {
+    crate::support::gpu_of_my_own(options, |limits| wgpu::Limits {
         max_storage_buffer_binding_size: binding_bytes,
         max_storage_buffers_per_shader_stage: storage_buffers,
         ..limits

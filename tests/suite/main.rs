@@ -1,0 +1,32 @@
+//! The tests of the crate as its users use it, in one program: it is linked once, and its tests share two cores better than twenty programs one
+//! after another. Tests that need a process of their own (environment, tracing subscribers, examples) or a compiler beside it (msl, portable)
+//! are beside this folder.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "openvm")]
+mod concurrency;
+#[cfg(feature = "openvm")]
+mod endurance;
+mod errors;
+mod faults;
+mod fence;
+mod field;
+mod hostile;
+mod known_answers;
+mod limits;
+mod lost;
+#[cfg(feature = "openvm")]
+mod openvm_engine;
+#[cfg(feature = "openvm")]
+mod profiles;
+mod random_airs;
+mod shaders;
+mod shapes;
+mod stats;
+mod submissions;
+mod submit;
+#[cfg(feature = "openvm")]
+mod vm_airs;
+mod windows;

@@ -152,7 +152,7 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
         let module = if gpu.options().shader_checks {
             gpu.device().create_shader_module(descriptor)
         } else {
-            // SAFETY: every index is derived from tables that `round0` builds and checks against the bound ranges. `tests/fence.rs` runs
+            // SAFETY: every index is derived from tables that `round0` builds and checks against the bound ranges. `tests/suite/fence.rs` runs
             // every kernel with each storage access compared with its binding's length, and all loops are counted in `plan::steps`.
             unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };

@@ -122,17 +122,19 @@ mod tests {
     #[test]
     fn work_is_cut_where_the_time_is_used_up() {
         let budget = Budget { seconds: 1.0, speed: SOFTWARE };
-        let cut = |submissions: &mut Submissions, dispatch, seconds: &[f64]| submissions.cut(dispatch, seconds.iter().copied());
+        let cut = |submissions: &mut Submissions, dispatch, seconds: &[f64]| -> Vec<(usize, usize)> {
+            submissions.cut(dispatch, seconds.iter().copied()).into_iter().map(|part| (part.start, part.end)).collect()
+        };
         let mut submissions = Submissions::new(Some(budget));
-        assert_eq!(cut(&mut submissions, 0, &[0.5, 0.5]), [0..2]);
+        assert_eq!(cut(&mut submissions, 0, &[0.5, 0.5]), [(0, 2)]);
         // The next begins a submission, and its third workgroup another; that one takes longer than there is, and is alone.
-        assert_eq!(cut(&mut submissions, 1, &[0.25, 0.5, 2.0, 0.75, 0.25]), [0..2, 2..3, 3..5]);
-        assert_eq!(cut(&mut submissions, 4, &[]), [0..0]);
-        assert_eq!(cut(&mut submissions, 5, &[0.0, 0.0, 0.5]), [0..2, 2..3]);
+        assert_eq!(cut(&mut submissions, 1, &[0.25, 0.5, 2.0, 0.75, 0.25]), [(0, 2), (2, 3), (3, 5)]);
+        assert_eq!(cut(&mut submissions, 4, &[]), [(0, 0)]);
+        assert_eq!(cut(&mut submissions, 5, &[0.0, 0.0, 0.5]), [(0, 2), (2, 3)]);
         assert_eq!(submissions.begins(), [1, 2, 3, 6]);
 
         let mut unbounded = Submissions::new(None);
-        assert_eq!(cut(&mut unbounded, 0, &[0.5, 1e9]), [0..2]);
+        assert_eq!(cut(&mut unbounded, 0, &[0.5, 1e9]), [(0, 2)]);
         assert_eq!(unbounded.begins(), [0usize; 0]);
     }
 }

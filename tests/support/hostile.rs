@@ -1,5 +1,5 @@
 //! Hostile input: any bytes as an AIR and its shapes, and what must hold whatever they are. The bodies are shared by the fuzz targets in
-//! `fuzz/` and by the bounded property tests in `tests/hostile.rs`.
+//! `fuzz/` and by the bounded property tests in `tests/suite/hostile.rs`.
 //!
 //! The bytes are read as a small program that drives an [`AirBuilder`]; where they end, zeros follow. A [`Tame`] reading of them is an AIR
 //! that is not refused and that lavapipe compiles in a fraction of a second; a [`Wild`](Reading::Wild) one names columns that are not there,

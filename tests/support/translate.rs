@@ -85,12 +85,26 @@ pub fn to_msl(variant: Variant, source: &str, constants: &[(&str, f64)], MslOpti
     };
     let (text, translation) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(translation.entry_point_names[0].as_deref().ok(), Some("main_"), "{name}");
-    lint(&name, &module, &text);
+    lint(variant, &name, &module, &text);
     Msl { text, sized, num_threads: module.entry_points[0].workgroup_size[0] }
 }
 
-/// What drivers are known to get wrong, or Metal cannot compile.
-fn lint(name: &str, module: &Module, msl: &str) {
+/// Bytes of a kernel's Metal text, checks included. Guess, above what the largest generated kernels have: compilers take longer with more, and
+/// Apple's was seen to get large ones wrong (risc0/risc0#3756).
+const MAX_TEXT: usize = 256 << 10;
+
+/// What drivers are known to get wrong, or Metal cannot compile; and what the plan counts on, in generated kernels too.
+fn lint(variant: Variant, name: &str, module: &Module, msl: &str) {
+    assert!(msl.len() <= MAX_TEXT, "{name}: {} bytes of Metal", msl.len());
+    let variables = || module.global_variables.iter().map(|(_, variable)| variable);
+    let buffers = variables().filter(|variable| matches!(variable.space, AddressSpace::Storage { .. })).count();
+    assert_eq!(buffers, variant.needs().storage_buffers as usize, "{name}: storage buffers");
+    let memory = variables().filter(|variable| variable.space == AddressSpace::WorkGroup);
+    let memory: u32 = memory.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+    assert!(
+        memory == variant.needs().workgroup_bytes && memory <= 16 << 10,
+        "{name}: {memory} bytes of workgroup memory; WebGPU has 16 KiB"
+    );
     assert!(!msl.contains("ulong naga_div"), "{name}: 64-bit division does not compile on Metal (gfx-rs/wgpu#10277)");
     let entry_points = module.entry_points.iter().map(|entry_point| &entry_point.function);
     for function in module.functions.iter().map(|(_, function)| function).chain(entry_points) {

@@ -24,6 +24,7 @@ const _: () = assert!(size_of::<F>() == 4 && align_of::<F>() == align_of::<u32>(
 const _: () = assert!(size_of::<EF>() == 4 * EXT_WORDS);
 
 /// The words of field elements, without a copy.
+#[expect(unsafe_code, reason = "p3 does not give its elements' words away")]
 pub fn words(elements: &[F]) -> &[u32] {
     // SAFETY: p3's MontyField31 is a #[repr(transparent)] u32 (its marker field is zero-sized).
     unsafe { std::slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
@@ -41,6 +42,7 @@ pub fn ext_words(element: EF) -> [u32; EXT_WORDS] {
 }
 
 /// The field element of a word below `P`, or `None`.
+#[expect(unsafe_code, reason = "p3 makes an element of a canonical value only, by a multiplication")]
 pub fn from_word(word: u32) -> Option<F> {
     // SAFETY: as in `words`; every u32 is a valid bit pattern, and only reduced ones are let through.
     (word < P).then(|| unsafe { std::mem::transmute::<u32, F>(word) })

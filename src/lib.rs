@@ -65,6 +65,7 @@
 //! # Features
 //! - `openvm`: [`Air::from_openvm`](Air), uploads of OpenVM's `ColMajorMatrix`, and `openvm::WgpuEngine`, a prover engine for OpenVM.
 
+#![deny(unsafe_code)] // docs/safety.md lists the exceptions
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

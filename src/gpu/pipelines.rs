@@ -141,6 +141,7 @@ impl Gpu {
     }
 }
 
+#[expect(unsafe_code, reason = "a caller can ask for kernels without wgpu's checks")]
 fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeline> {
     let name = variant.kernel.name();
     let mut source = key.program.as_ref().map_or_else(|| variant.source(), |program| variant.source_with(program));

@@ -5,8 +5,10 @@ use std::{ops::Range, time::Duration};
 
 use super::PlannedProgram;
 
-/// GPU time that a submission may take on a device with a watchdog, unless the caller says otherwise.
-const SUBMISSION: Duration = Duration::from_millis(100);
+/// GPU time of a submission, unless the caller says otherwise: what a Mac that drives a display was not seen to end.
+const INTEGRATED_SUBMISSION: Duration = Duration::from_millis(100);
+/// On a discrete device, half of the two seconds after which Windows resets one.
+const DISCRETE_SUBMISSION: Duration = Duration::from_secs(1);
 
 /// How fast work is done, so that times are rather too long than too short.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,9 +27,9 @@ const DISCRETE: Speed = Speed { read: 200e9, products: 300e9 };
 /// lavapipe on two cores, as `Rates::LAVAPIPE_2_CORES`. It has no watchdog: only used where a caller asks for a budget.
 const SOFTWARE: Speed = Speed { read: 2.5e9, products: 1.3e9 };
 
-/// An interpreted instruction takes as long as so many products: 0.18 ns on an H200 (2026-11-23), which does 3e12 products a second in
-/// generated kernels.
-const INTERPRETED_PRODUCTS: u64 = 540;
+/// An interpreted instruction takes as long as so many products: 4.15e9 of them, for each row and coset of a segment, took an H200 29 ms
+/// (2026-11-25); it does 3e12 products a second in generated kernels.
+const INTERPRETED_PRODUCTS: u64 = 21;
 
 /// The time of one submission, and how long work takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,15 +39,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// The caller's, else 100 ms on a device with a watchdog; `None` where there is no bound.
+    /// The caller's, else what suits the device; `None` where there is no bound.
     pub fn new(device: wgpu::DeviceType, wanted: Option<Duration>) -> Option<Self> {
-        let speed = match device {
-            wgpu::DeviceType::Cpu => SOFTWARE,
-            wgpu::DeviceType::DiscreteGpu => DISCRETE,
-            _ => INTEGRATED,
+        let (speed, usual) = match device {
+            wgpu::DeviceType::Cpu => (SOFTWARE, None),
+            wgpu::DeviceType::DiscreteGpu => (DISCRETE, Some(DISCRETE_SUBMISSION)),
+            _ => (INTEGRATED, Some(INTEGRATED_SUBMISSION)),
         };
-        let bounded = wanted.or_else(|| (device != wgpu::DeviceType::Cpu).then_some(SUBMISSION));
-        bounded.map(|time| Self { seconds: time.as_secs_f64(), speed })
+        wanted.or(usual).map(|time| Self { seconds: time.as_secs_f64(), speed })
     }
 
     /// Seconds of summing up so many cells of columns, or of partial sums with four words each.
@@ -115,6 +116,7 @@ mod tests {
         let seconds = |device, wanted| Budget::new(device, wanted).map(|budget| budget.seconds);
         assert_eq!(seconds(wgpu::DeviceType::Cpu, None), None);
         assert_eq!(seconds(wgpu::DeviceType::IntegratedGpu, None), Some(0.1));
+        assert_eq!(seconds(wgpu::DeviceType::DiscreteGpu, None), Some(1.0));
         assert_eq!(seconds(wgpu::DeviceType::Cpu, Some(Duration::from_millis(10))), Some(0.01));
         assert!(seconds(wgpu::DeviceType::DiscreteGpu, Some(Duration::MAX)).unwrap() > 1e18);
     }

@@ -72,7 +72,7 @@ fn one_submission_is_the_rule() {
 #[test]
 fn stage_times_and_later_calls_know_of_cuts() {
     let cases = cases();
-    let gpu = gpu_with_budget(FieldForm::U64, BUDGETS[1]);
+    let gpu = gpu_with_budget(FieldForm::U64, BUDGETS[0]);
     let options = {
         let mut options = Round0Options::default();
         options.stage_times = true;
@@ -97,7 +97,7 @@ fn stage_times_and_later_calls_know_of_cuts() {
 #[test]
 fn every_submission_writes_the_nonce() {
     let case = &cases()[1..2];
-    let gpu = gpu_with_budget(FieldForm::U64, BUDGETS[1]);
+    let gpu = gpu_with_budget(FieldForm::U64, BUDGETS[0]);
     let uploaded = Uploaded::together(&gpu, case, STRATEGIES[0]);
     let (mains, engine) = (uploaded.mains(), Round0::new(&gpu));
     let instances = uploaded.instances(&mains);

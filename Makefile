@@ -1,5 +1,5 @@
 # make demo, make test: all that a fresh machine with Rust needs. The rest is for work on the crate.
-.PHONY: demo test check check-macos check-portable bench setup
+.PHONY: demo test check check-macos check-portable check-fuzz check-miri bench setup
 
 # Mesa asks for it; a service account has none.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -32,6 +32,14 @@ check-macos:
 # Runs the kernels without 64-bit integers in Dawn, a second implementation of WebGPU. Installs it, and node where there is none.
 check-portable: setup
 	scripts/check-portable $(CHECKED)
+
+# Compiles the fuzz targets, which are a package of their own; docs/safety.md says how to run them.
+check-fuzz:
+	cargo check --locked --manifest-path fuzz/Cargo.toml
+
+# The parts with unsafe code, and what they are used by, under Miri. Needs a nightly toolchain with miri and rust-src.
+check-miri:
+	cargo +nightly miri test --locked --lib -- field:: air:: reference:: gpu::profile gpu::trace plan:: --skip kernels_are_bounded --skip one_kernel_too_many
 
 bench: setup
 	cargo bench --locked --all-features --bench round0

@@ -36,8 +36,8 @@ pub struct GpuOptions {
     pub deadline: Option<Duration>,
     /// GPU time of one submission, estimated from bytes and products. Systems end command buffers that run for long (a Mac that drives a
     /// display, after a few hundred milliseconds), so work beyond it is cut over `x` into several submissions of the same call, for one wait;
-    /// [`Round0Stats::submissions`](crate::Round0Stats) counts them. `None` for 100 ms, a second on a discrete device, by the rates of a
-    /// small one of its kind, and no bound on a software device; [`Duration::MAX`] for no bound.
+    /// [`Round0Stats::submissions`](crate::Round0Stats) counts them. `None` for 100 ms, a second on a discrete device outside a Mac, by
+    /// the rates of a small one of its kind, and no bound on a software device; [`Duration::MAX`] for no bound.
     pub submission_budget: Option<Duration>,
     /// Changes kernels' text before it is compiled: how tests break kernels.
     #[doc(hidden)]
@@ -246,7 +246,7 @@ impl Gpu {
             queue,
             features,
             limits,
-            budget: Budget::new(info.device_type, options.submission_budget),
+            budget: Budget::new(info.device_type, info.backend, options.submission_budget),
             info,
             field_form,
             options: options.clone(),

@@ -6,8 +6,8 @@ use std::{ops::Range, time::Duration};
 use super::PlannedProgram;
 
 /// GPU time of a submission, unless the caller says otherwise: what a Mac that drives a display was not seen to end.
-const INTEGRATED_SUBMISSION: Duration = Duration::from_millis(100);
-/// On a discrete device, half of the two seconds after which Windows resets one.
+const SUBMISSION: Duration = Duration::from_millis(100);
+/// On a discrete device but in a Mac, half of the two seconds after which Windows resets one.
 const DISCRETE_SUBMISSION: Duration = Duration::from_secs(1);
 
 /// How fast work is done, so that times are rather too long than too short.
@@ -40,11 +40,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// The caller's, else what suits the device; `None` where there is no bound.
-    pub fn new(device: wgpu::DeviceType, wanted: Option<Duration>) -> Option<Self> {
+    pub fn new(device: wgpu::DeviceType, backend: wgpu::Backend, wanted: Option<Duration>) -> Option<Self> {
         let (speed, usual) = match device {
             wgpu::DeviceType::Cpu => (SOFTWARE, None),
+            wgpu::DeviceType::DiscreteGpu if backend == wgpu::Backend::Metal => (DISCRETE, Some(SUBMISSION)),
             wgpu::DeviceType::DiscreteGpu => (DISCRETE, Some(DISCRETE_SUBMISSION)),
-            _ => (INTEGRATED, Some(INTEGRATED_SUBMISSION)),
+            _ => (INTEGRATED, Some(SUBMISSION)),
         };
         wanted.or(usual).map(|time| Self { seconds: time.as_secs_f64(), speed })
     }
@@ -101,9 +102,9 @@ impl Submissions {
         parts
     }
 
-    /// The dispatches that begin a submission, but for the first.
-    pub fn begins(self) -> Vec<usize> {
-        self.begins
+    /// Takes the dispatches that begin a submission, but for the first.
+    pub fn take_begins(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.begins)
     }
 }
 
@@ -113,10 +114,12 @@ mod tests {
 
     #[test]
     fn devices_with_a_watchdog_have_a_budget() {
-        let seconds = |device, wanted| Budget::new(device, wanted).map(|budget| budget.seconds);
+        let of_backend = |device, backend, wanted| Budget::new(device, backend, wanted).map(|budget| budget.seconds);
+        let seconds = |device, wanted| of_backend(device, wgpu::Backend::Vulkan, wanted);
         assert_eq!(seconds(wgpu::DeviceType::Cpu, None), None);
         assert_eq!(seconds(wgpu::DeviceType::IntegratedGpu, None), Some(0.1));
         assert_eq!(seconds(wgpu::DeviceType::DiscreteGpu, None), Some(1.0));
+        assert_eq!(of_backend(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Metal, None), Some(0.1));
         assert_eq!(seconds(wgpu::DeviceType::Cpu, Some(Duration::from_millis(10))), Some(0.01));
         assert!(seconds(wgpu::DeviceType::DiscreteGpu, Some(Duration::MAX)).unwrap() > 1e18);
     }
@@ -133,10 +136,10 @@ mod tests {
         assert_eq!(cut(&mut submissions, 1, &[0.25, 0.5, 2.0, 0.75, 0.25]), [(0, 2), (2, 3), (3, 5)]);
         assert_eq!(cut(&mut submissions, 4, &[]), [(0, 0)]);
         assert_eq!(cut(&mut submissions, 5, &[0.0, 0.0, 0.5]), [(0, 2), (2, 3)]);
-        assert_eq!(submissions.begins(), [1, 2, 3, 6]);
+        assert_eq!(submissions.take_begins(), [1, 2, 3, 6]);
 
         let mut unbounded = Submissions::new(None);
         assert_eq!(cut(&mut unbounded, 0, &[0.5, 1e9]), [(0, 2)]);
-        assert_eq!(unbounded.begins(), [0usize; 0]);
+        assert_eq!(unbounded.take_begins(), [0usize; 0]);
     }
 }

@@ -199,8 +199,8 @@ impl Round0 {
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::TooFew`], [`Error::Height`] and [`Error::OtherDevice`] for instances that do not fit their plan,
-    /// before the device is touched; [`Error::DeviceLimit`] for work that the device has no room for; [`Error::Device`],
-    /// [`Error::DeviceLost`] for what the device reports; [`Error::WrongAnswer`] if a kernel, at its first use, does not give its known
+    /// before the device is touched; [`Error::DeviceLimit`] for work beyond the device's limits; [`Error::OutOfMemory`],
+    /// [`Error::Device`], [`Error::DeviceLost`] for what the device reports; [`Error::Deadline`] if it takes longer than the caller gives it; [`Error::WrongAnswer`] if a kernel, at its first use, does not give its known
     /// answer.
     pub fn evaluate(&self, instances: &[Instance<'_>]) -> Result<Round0Output> {
         self.submit(instances)?.wait()
@@ -405,7 +405,7 @@ impl InFlight<'_> {
     /// Waits for the device and interpolates.
     ///
     /// # Errors
-    /// [`Error::Device`], [`Error::DeviceLost`].
+    /// [`Error::Device`], [`Error::DeviceLost`], [`Error::Deadline`].
     pub fn wait(mut self) -> Result<Round0Output> {
         let resumed = Instant::now();
         let wait_before = self.wait;

@@ -97,10 +97,10 @@ pub(super) fn by_coset(work: &[Work]) -> Vec<(Vec<Work>, bool)> {
     groups
 }
 
-/// One more than the last coset that a call evaluates a program on.
-fn num_cosets(call: &Call) -> usize {
-    let end = |work: &Work| if let Block::Coset(coset) = work.block { coset + 1 } else { 0 };
-    call.work.iter().map(end).max().unwrap_or(0)
+/// The cosets that a call's reductions fold: up to the last that it evaluates a program on.
+fn cosets(call: &Call) -> Range<u32> {
+    let end = |work: &Work| if let Block::Coset(coset) = work.block { coset as u32 + 1 } else { 1 };
+    0..call.work.iter().map(end).max().unwrap_or(1)
 }
 
 /// Records what one wait is for: one submission, or as many as the work takes by the budget.
@@ -646,7 +646,7 @@ impl Recorder<'_> {
         let (tile_table, run_table) = (self.section(&tiles), self.section(&runs));
         let seconds = self.submissions.seconds(|budget| budget.sums(EXT_WORDS as u64 * self.partial_elements));
         self.submissions.cut(self.launches.len(), std::iter::once(seconds));
-        let cosets = 0..num_cosets(call).max(1) as u32;
+        let cosets = cosets(call);
         for &parts in call.reductions {
             let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { parts, ..*job }).collect();
             let tables = vec![tile_table, self.section(&jobs), run_table];
@@ -658,7 +658,7 @@ impl Recorder<'_> {
     /// Ends every submission but the last with a reduction of nothing, which writes the nonce; the last has a reduction at its end. Where
     /// each submission's launches end.
     fn end_submissions(&mut self, cosets: Range<u32>, nonce: u32) -> Vec<usize> {
-        let begins = std::mem::replace(&mut self.submissions, Submissions::new(None)).begins();
+        let begins = self.submissions.take_begins();
         let mut ends = Vec::with_capacity(begins.len() + 1);
         if !begins.is_empty() {
             let job = ReduceJob { num_z: 1, nonce, ..ReduceJob::default() };
@@ -674,7 +674,7 @@ impl Recorder<'_> {
 
     /// Lays out the input buffer and scratch, and resolves every binding.
     fn finish(mut self, call: &Call, nonce: u32, result_bases: Vec<usize>, result_elements: u64) -> Result<Recorded> {
-        let ends = self.end_submissions(0..num_cosets(call).max(1) as u32, nonce);
+        let ends = self.end_submissions(cosets(call), nonce);
         let temps_base = 4 * self.partial_elements;
         let scratch_bytes = 4 * (temps_base + self.temp_words);
         let eq_bytes = 16 * self.eq_elements;

@@ -47,12 +47,14 @@ pub fn to_msl(variant: Variant, source: &str, constants: &[(&str, f64)], MslOpti
     let name = format!("{variant:?}, MSL {lang_version:?}");
     let module = parse(&name, source);
     let info = validate(&name, source, variant.form, &module);
+    // slots are by layout, which has the buffers that constants leave unused too
+    let mut bindings: Vec<_> = module.global_variables.iter().filter_map(|(_, v)| Some((v.binding?, v.space))).collect();
+    bindings.sort_by_key(|(binding, _)| *binding);
+    let buffers = bindings.iter().filter(|(_, space)| matches!(space, AddressSpace::Storage { .. })).count();
     // wgpu resolves pipeline constants before it writes MSL
     let constants = constants.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
     let entry_point = Some((ShaderStage::Compute, "main"));
     let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry_point, &constants).unwrap();
-    let mut bindings: Vec<_> = module.global_variables.iter().filter_map(|(_, v)| Some((v.binding?, v.space))).collect();
-    bindings.sort_by_key(|(binding, _)| *binding);
     let mut resources = msl::EntryPointResources { sizes_buffer: Some(bindings.len() as u8), ..Default::default() };
     for (slot, (binding, space)) in bindings.iter().enumerate() {
         let mutable = matches!(space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE));
@@ -85,6 +87,7 @@ pub fn to_msl(variant: Variant, source: &str, constants: &[(&str, f64)], MslOpti
     };
     let (text, translation) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(translation.entry_point_names[0].as_deref().ok(), Some("main_"), "{name}");
+    assert_eq!(buffers, variant.needs().storage_buffers as usize, "{name}: storage buffers");
     lint(variant, &name, &module, &text);
     Msl { text, sized, num_threads: module.entry_points[0].workgroup_size[0] }
 }
@@ -97,8 +100,6 @@ const MAX_TEXT: usize = 256 << 10;
 fn lint(variant: Variant, name: &str, module: &Module, msl: &str) {
     assert!(msl.len() <= MAX_TEXT, "{name}: {} bytes of Metal", msl.len());
     let variables = || module.global_variables.iter().map(|(_, variable)| variable);
-    let buffers = variables().filter(|variable| matches!(variable.space, AddressSpace::Storage { .. })).count();
-    assert_eq!(buffers, variant.needs().storage_buffers as usize, "{name}: storage buffers");
     let memory = variables().filter(|variable| variable.space == AddressSpace::WorkGroup);
     let memory: u32 = memory.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum();
     assert!(

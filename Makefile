@@ -4,26 +4,28 @@
 # Mesa asks for it; a service account has none.
 export XDG_RUNTIME_DIR ?= /tmp
 
-# Tests run at full speed but keep this crate's own assertions and overflow checks.
+# Tests run at full speed but keep both crates' own assertions and overflow checks.
 CHECKED := --config 'profile.release.package.logup-wgpu.debug-assertions=true' \
-           --config 'profile.release.package.logup-wgpu.overflow-checks=true'
+           --config 'profile.release.package.logup-wgpu.overflow-checks=true' \
+           --config 'profile.release.package.openvm-wgpu.debug-assertions=true' \
+           --config 'profile.release.package.openvm-wgpu.overflow-checks=true'
 
 setup:
 	@scripts/setup
 
 # 1,024 real Keccak-f permutations in three ways, beside the stock prover.
 demo: setup
-	cargo run --locked --release --features openvm --example keccakf
+	cargo run --locked --release --example keccakf
 
 test:
 	@scripts/setup tests
-	cargo test --locked --release --all-features $(CHECKED)
+	cargo test --locked --release --workspace --all-features $(CHECKED)
 
 check: setup
-	cargo fmt --check
-	cargo clippy --locked --release --all-targets --all-features -- -D warnings
-	cargo clippy --locked --release -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --all-features
+	cargo fmt --all --check
+	cargo clippy --locked --release --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked --release --workspace -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --all-features
 
 # Type-checks everything for aarch64-apple-darwin; on Linux nothing is run.
 check-macos:
@@ -42,4 +44,4 @@ check-miri:
 	cargo +nightly miri test --locked --lib -- field:: air:: reference:: gpu::profile gpu::trace plan:: --skip kernels_are_bounded --skip one_kernel_too_many
 
 bench: setup
-	cargo bench --locked --all-features --bench round0
+	cargo bench --locked --workspace --all-features --bench round0 --bench vm

@@ -1,39 +1,29 @@
-//! Inside-out: field operations, each kernel, each AIR, a segment, many small AIRs, one AIR in the three ways; the stock prover beside them.
+//! Inside-out: field operations, each kernel, one AIR in the three ways; the stock prover beside them. `openvm-wgpu`'s bench `vm` has
+//! OpenVM's AIRs.
 //!
 //! ```text
-//! cargo bench --features openvm [-- GROUP]
+//! cargo bench --bench round0 [-- GROUP]
 //! ```
 //! Wall times of calls on resident traces (`kernels`: GPU time of one stage); throughput is bytes of used columns. Upload and kernel
-//! compilation are groups of their own. The adapter is printed first. Sizes suit a software device; `examples/report` has the large ones.
+//! compilation are groups of their own. The adapter is printed first. Sizes suit a software device; `openvm-wgpu`'s example `report` has the large ones.
 
+#[path = "../tests/support/bench.rs"]
+mod bench;
+#[path = "../tests/stock/mod.rs"]
+mod stock;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::{hint::black_box, time::Duration};
 
+use bench::{bench_calls, gpu, used_bytes};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logup_wgpu::{
-    AirBuilder, FieldOp, FieldOps, Gpu, GpuOptions, Layout, NodeId, Round0, Round0Plan, Round0Stats, Schedule, Strategy, Trace,
+    AirBuilder, FieldOp, FieldOps, Layout, NodeId, Round0, Round0Stats, Schedule, Strategy, Trace,
     shaders::{FieldForm, Kernel},
 };
-use support::{
-    Case, Uploaded, keccakf, rng,
-    stock::{StockInstance, keccak_vm_airs},
-};
-
-fn gpu() -> &'static Gpu {
-    support::gpu(default_form())
-}
-
-/// What an unconfigured device would use.
-fn default_form() -> FieldForm {
-    static FORM: std::sync::LazyLock<FieldForm> = std::sync::LazyLock::new(|| {
-        let gpu = Gpu::new(GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-        println!("adapter: {}, {:?}", gpu.adapter(), gpu.field_form());
-        gpu.field_form()
-    });
-    *FORM
-}
+use stock::{StockInstance, keccakf};
+use support::{Case, Uploaded, WAYS, rng};
 
 /// `mul` and `ext_mul` in both forms: elements per second of 2^16 elements times 256 dependent operations.
 fn field(c: &mut Criterion) {
@@ -64,13 +54,16 @@ fn affine_case(width: usize, log_height: usize, layout: Layout) -> Case {
     Case { layout, ..case }
 }
 
-fn bench_calls(bench: &mut criterion::Bencher<'_>, cases: &[Case], strategy: Strategy, schedule: Schedule) {
-    let uploaded = Uploaded::together(gpu(), cases, strategy);
-    let mains = uploaded.mains();
-    let instances = uploaded.instances(&mains);
-    let round0 = Round0::with_schedule(gpu(), schedule);
-    round0.evaluate(&instances).unwrap();
-    bench.iter(|| round0.evaluate(black_box(&instances)).unwrap());
+/// Twenty columns, half of them in products: as many as an ALU's.
+fn product_case(log_height: usize) -> Case {
+    let mut air = AirBuilder::new("products");
+    let main = air.main_part(20);
+    let cells: Vec<NodeId> = (0..20).map(|i| air.column(main, i)).collect();
+    let products: Vec<NodeId> = cells.chunks_exact(4).map(|cells| air.mul(cells[0], cells[1])).collect();
+    air.interaction(0, cells.iter().copied(), cells[3]);
+    air.interaction(1, products, cells[7]);
+    let case = Case::random(air.build().unwrap(), 4, 1 << log_height, (None, &[20]), 0, &mut rng(5));
+    Case { layout: Layout::ColMajor, ..case }
 }
 
 /// All-affine AIRs: bytes of used columns per second of a whole call.
@@ -86,11 +79,6 @@ fn column_sums(c: &mut Criterion) {
         }
     }
     group.finish();
-}
-
-/// Bytes of the columns that the cases' plans use.
-fn used_bytes(cases: &[Case]) -> Throughput {
-    Throughput::Bytes(cases.iter().map(|case| (4 * case.plan(Strategy::Split).num_columns_used() * case.height) as u64).sum())
 }
 
 /// GPU time (wall time of the call where there are no timestamps) of one kernel of a call.
@@ -112,8 +100,7 @@ fn bench_stage(bench: &mut criterion::Bencher<'_>, cases: &[Case], kernel: Kerne
 /// Each kernel on one AIR that has all of them, and what `eq` costs: two tables on the host, in a recording of one column.
 fn kernels(c: &mut Criterion) {
     let mut group = c.benchmark_group("kernels");
-    let alu = keccak_vm_airs().into_iter().find(|air| air.name.contains("BaseAluCore")).expect("the VM has an ALU");
-    let case = [Case { layout: Layout::ColMajor, ..alu.random_case(4, 1 << 14, &mut rng(5)) }];
+    let case = [product_case(14)];
     group.throughput(used_bytes(&case));
     for (name, kernel) in [("column_sums", Kernel::ColumnSums), ("coset_pass", Kernel::CosetPass), ("dual_reduce", Kernel::DualReduce)] {
         group.bench_function(name, |bench| bench_stage(bench, &case, kernel));
@@ -128,103 +115,41 @@ fn kernels(c: &mut Criterion) {
     group.finish();
 }
 
-/// Every AIR of the keccak VM alone, at 2^10 rows.
-fn airs(c: &mut Criterion) {
-    let mut group = c.benchmark_group("airs");
-    let mut rng = rng(6);
-    for air in keccak_vm_airs() {
-        let case = [Case { layout: Layout::ColMajor, ..air.random_case(4, 1 << 10, &mut rng) }];
-        group.throughput(used_bytes(&case));
-        group.bench_function(&air.name, |bench| bench_calls(bench, &case, Strategy::Split, Schedule::Batched));
-    }
-    group.finish();
-}
-
-/// log2 heights of the 26 AIRs in segment 118 of block 23992138 of a reth workload, here divided by 2^8.
-const SEGMENT_118: [usize; 26] = [20, 1, 17, 17, 9, 14, 9, 5, 11, 16, 17, 21, 15, 18, 16, 17, 20, 16, 22, 19, 18, 21, 16, 2, 16, 18];
-
-/// All AIRs of a segment in one call.
-fn segment(c: &mut Criterion) {
-    let mut group = c.benchmark_group("segment");
-    let mut rng = rng(7);
-    let airs = keccak_vm_airs();
-    let heights = SEGMENT_118.map(|log_height| 1 << log_height.saturating_sub(8));
-    let cases: Vec<Case> =
-        (airs.iter().zip(heights)).map(|(air, height)| Case { layout: Layout::ColMajor, ..air.random_case(4, height, &mut rng) }).collect();
-    group.throughput(used_bytes(&cases));
-    group.bench_function("118", |bench| bench_calls(bench, &cases, Strategy::Split, Schedule::Batched));
-    group.finish();
-}
-
-/// 300 AIRs of 2^5 rows in one call.
-fn many_small(c: &mut Criterion) {
-    let mut group = c.benchmark_group("many_small");
-    let mut rng = rng(8);
-    let airs = keccak_vm_airs();
-    let cases: Vec<Case> =
-        (0..300).map(|i| Case { layout: Layout::ColMajor, ..airs[i % airs.len()].random_case(4, 1 << 5, &mut rng) }).collect();
-    group.throughput(used_bytes(&cases));
-    group.bench_function("300x2^5", |bench| bench_calls(bench, &cases, Strategy::Split, Schedule::Batched));
-    group.finish();
-}
-
-const WAYS: [(&str, Strategy, Schedule); 3] = [
-    ("direct_per_coset", Strategy::Direct, Schedule::PerCoset),
-    ("direct_batched", Strategy::Direct, Schedule::Batched),
-    ("split_batched", Strategy::Split, Schedule::Batched),
-];
-
-/// Where the kernel comes from, what was asked for, and the default: one keccak AIR, and the VM's 26 AIRs in one call.
+/// The three ways on one keccak AIR.
 fn schedule(c: &mut Criterion) {
     let mut group = c.benchmark_group("schedule");
     let air = keccakf::air();
     let keccak = [keccakf::case(&air, 40, 4)];
-    let mut rng = rng(3);
-    let vm: Vec<Case> = keccak_vm_airs().iter().map(|air| air.random_case(4, 1 << 8, &mut rng)).collect();
-    for (name, cases) in [("keccakf_40", &keccak[..]), ("vm_26_airs_2^8", &vm[..])] {
-        for (way, strategy, schedule) in WAYS {
-            group.bench_function(BenchmarkId::new(way, name), |bench| bench_calls(bench, cases, strategy, schedule));
-        }
+    for (way, strategy, schedule) in WAYS {
+        group.bench_function(BenchmarkId::new(way, "keccakf_40"), |bench| bench_calls(bench, &keccak, strategy, schedule));
     }
     group.finish();
 }
 
-/// The stock prover on the same keccak AIR and on one AIR with a non-affine part, with ours beside it.
+/// The stock prover on the same keccak AIR, with ours beside it.
 fn stock_cpu(c: &mut Criterion) {
     let mut group = c.benchmark_group("stock_cpu");
-    let keccak = keccakf::air();
-    let keccak_case = keccakf::case(&keccak, 40, 4);
-    let alu = keccak_vm_airs().into_iter().find(|air| air.name.contains("BaseAluCore")).expect("the VM has an ALU");
-    let alu_case = alu.random_case(4, 1 << 12, &mut rng(4));
-    for (name, air, case) in [("keccakf_40", &keccak, &keccak_case), ("base_alu_2^12", &alu, &alu_case)] {
-        let stock = StockInstance::new(air, case);
-        group.bench_function(BenchmarkId::new("stock", name), |bench| bench.iter(|| black_box(&stock).round0()));
-        group.bench_function(BenchmarkId::new("split_batched", name), |bench| {
-            bench_calls(bench, std::slice::from_ref(case), Strategy::Split, Schedule::Batched)
-        });
-    }
+    let air = keccakf::air();
+    let case = keccakf::case(&air, 40, 4);
+    let stock = StockInstance::new(&air, &case);
+    group.bench_function("stock/keccakf_40", |bench| bench.iter(|| black_box(&stock).round0()));
+    let ours = std::slice::from_ref(&case);
+    group.bench_function("split_batched/keccakf_40", |bench| bench_calls(bench, ours, Strategy::Split, Schedule::Batched));
     group.finish();
 }
 
-/// What a first call pays beside its kernels: compilation and upload.
-fn first_call(c: &mut Criterion) {
-    let mut group = c.benchmark_group("first_call");
-    let plans = keccak_vm_airs().iter().map(|air| Round0Plan::new(air.air(), 4, Strategy::Split).unwrap()).collect::<Vec<_>>();
-    let plans: Vec<&Round0Plan> = plans.iter().collect();
-    // A device of its own each time: kernels are kept with it.
-    let device = || Gpu::new(GpuOptions::default()).unwrap();
-    group.bench_function("compile/26 AIRs", |bench| {
-        bench.iter_batched(device, |gpu| Round0::new(&gpu).warm_up(&plans, Layout::ColMajor).unwrap(), criterion::BatchSize::PerIteration)
-    });
+/// What a first call pays beside its kernels: the upload.
+fn upload(c: &mut Criterion) {
+    let mut group = c.benchmark_group("upload");
     let case = affine_case(64, 14, Layout::ColMajor);
     group.throughput(Throughput::Bytes(4 << 20));
-    group.bench_function("upload/4 MiB", |bench| bench.iter(|| Trace::upload(gpu(), &case.matrices()).unwrap()));
+    group.bench_function("4 MiB", |bench| bench.iter(|| Trace::upload(gpu(), &case.matrices()).unwrap()));
     group.finish();
 }
 
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = field, kernels, column_sums, airs, segment, many_small, schedule, stock_cpu, first_call
+    targets = field, kernels, column_sums, schedule, stock_cpu, upload
 }
 criterion_main!(benches);

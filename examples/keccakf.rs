@@ -4,25 +4,24 @@
 //! prover's coefficients. Times are medians of the second call onward.
 //!
 //! ```text
-//! cargo run --release --features openvm --example keccakf [-- --json] [--permutations N] [--calls N]
+//! cargo run --release --example keccakf [-- --json] [--permutations N] [--calls N]
 //! ```
 
+#[path = "../tests/support/args.rs"]
+mod args;
+#[path = "../tests/stock/mod.rs"]
+mod stock;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{Eq, Gpu, GpuOptions, Instance, Result, Round0, Round0Plan, Round0Stats, Schedule, Strategy, Trace};
+use logup_wgpu::{Eq, Gpu, GpuOptions, Instance, Result, Round0, Round0Plan, Round0Stats, Trace};
 use serde_json::{Value, json};
-use support::{keccakf, stock::StockInstance};
+use stock::{StockInstance, keccakf};
+use support::WAYS;
 
 const L_SKIP: usize = 4;
-const WAYS: [(&str, Strategy, Schedule); 3] = [
-    ("direct_per_coset", Strategy::Direct, Schedule::PerCoset),
-    ("direct_batched", Strategy::Direct, Schedule::Batched),
-    ("split_batched", Strategy::Split, Schedule::Batched),
-];
-
 struct Args {
     json: bool,
     permutations: usize,
@@ -30,22 +29,12 @@ struct Args {
 }
 
 fn args() -> Args {
-    let usage = || -> ! {
-        eprintln!("usage: keccakf [--json] [--permutations N] [--calls N]");
-        std::process::exit(2)
-    };
-    let mut args = Args { json: false, permutations: 1024, calls: 5 };
-    let mut rest = std::env::args().skip(1);
-    while let Some(arg) = rest.next() {
-        let mut number = || rest.next().and_then(|n| n.parse().ok()).filter(|&n| n > 0).unwrap_or_else(|| usage());
-        match arg.as_str() {
-            "--json" => args.json = true,
-            "--permutations" => args.permutations = number(),
-            "--calls" => args.calls = number(),
-            _ => usage(),
-        }
-    }
-    args
+    let mut args = args::Args::new("keccakf [--json] [--permutations N] [--calls N]");
+    let json = args.flag("--json");
+    let mut number = |name, usual| args.option(name, |&n: &usize| n > 0).unwrap_or(usual);
+    let (permutations, calls) = (number("--permutations", 1024), number("--calls", 5));
+    args.end();
+    Args { json, permutations, calls }
 }
 
 fn main() {

@@ -62,8 +62,8 @@
 //! [`Air`] and [`AirBuilder`] (interactions as data), [`Round0Plan`] (what is decided once per AIR), [`Gpu`] and [`Trace`] (the
 //! device), [`Round0`] (the one call), [`Round0Stats`] (what it did), [`reference`](mod@reference) (the judge).
 //!
-//! # Features
-//! - `openvm`: [`Air::from_openvm`](Air), uploads of OpenVM's `ColMajorMatrix`, and `openvm::WgpuEngine`, a prover engine for OpenVM.
+//! # With OpenVM
+//! The crate `openvm-wgpu` has a prover engine on top of this one, and translates OpenVM's AIRs and matrices.
 
 #![deny(unsafe_code)] // docs/safety.md lists the exceptions
 #![warn(missing_docs)]
@@ -73,8 +73,6 @@ mod air;
 mod error;
 mod field;
 mod gpu;
-#[cfg(feature = "openvm")]
-pub mod openvm;
 mod plan;
 pub mod recording;
 pub mod reference;

@@ -10,43 +10,22 @@ mod support;
 use std::{collections::BTreeSet, sync::Mutex, time::Instant};
 
 use logup_wgpu::{
-    AirBuilder, EF, F, Gpu, GpuOptions, Layout, NodeId, Round0Polys, Schedule, Strategy,
+    AirBuilder, EF, F, GpuOptions, Layout, NodeId, Round0Polys, Schedule, Strategy,
     shaders::{FieldForm, Kernel, Variant},
     wgpu,
 };
-use metal::{Buffer, Build, Counts, Machine, Order};
+use metal::{
+    Buffer, Build, Counts, Machine, Order,
+    check::{ORDERS, check, check_all},
+};
 use p3_field::BasedVectorSpace;
 use rayon::prelude::*;
 use support::{
-    Case, SCHEDULES, STRATEGIES, Uploaded, assert_same, field_ops,
+    Case, STRATEGIES, Uploaded, field_ops,
     mutant::Mutant,
     random_air::{Size, random_case},
     rng,
 };
-
-const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
-
-/// Replays one call and compares every coefficient.
-fn check(machine: Machine<'_>, gpu: &Gpu, uploaded: &Uploaded<'_>, schedule: Schedule, expected: &[Round0Polys], how: &str) -> Counts {
-    let mains = uploaded.mains();
-    let how = format!("{how}, {:?}, {schedule:?}, {:?}, {:?}", machine.form, machine.order, machine.build);
-    let (polys, counts) = machine.evaluate(gpu, &uploaded.instances(&mains), schedule).unwrap_or_else(|error| panic!("{how}: {error}"));
-    for (i, (got, expected)) in polys.iter().zip(expected).enumerate() {
-        assert_same(got, expected, &format!("{how}, {}", uploaded.cases[i].air.name()));
-    }
-    counts
-}
-
-/// The same in both schedules and both orders of the threads.
-fn check_all(gpu: &Gpu, uploaded: &Uploaded<'_>, expected: &[Round0Polys], how: &str) -> Counts {
-    let mut counts = Counts::default();
-    for schedule in SCHEDULES {
-        for order in ORDERS {
-            counts += check(Machine::new(gpu.field_form(), order), gpu, uploaded, schedule, expected, how);
-        }
-    }
-    counts
-}
 
 fn references(cases: &[Case]) -> Vec<Round0Polys> {
     cases.par_iter().map(Case::reference).collect()
@@ -77,52 +56,6 @@ fn random_airs_run() {
         counts += check(unchecked, gpu, &uploaded, Schedule::Batched, &expected, "Split, unchecked");
     }
     println!("random AIRs: {counts:?} in {:.1?}", start.elapsed());
-}
-
-/// All AIRs with interactions of OpenVM's keccak VM, judged by the stock prover: the whole product at a skip domain of 2^4 points, and at
-/// some others one form each, in random layouts. (Each skip domain has kernels of its own, and clang++ takes a second for each.)
-#[cfg(feature = "openvm")]
-#[test]
-fn keccak_vm_airs_run() {
-    use support::stock::{StockInstance, keccak_vm_airs};
-    let airs = keccak_vm_airs();
-    assert_eq!(airs.len(), 26);
-    let cases = |l_skip: usize, height: usize, layout: Option<Layout>| -> (Vec<Case>, Vec<Round0Polys>) {
-        let mut rng = rng((l_skip * 100 + height) as u64);
-        let cases: Vec<Case> = airs.iter().map(|air| air.random_case(l_skip, height, &mut rng)).collect();
-        let cases: Vec<Case> = cases.into_iter().map(|case| Case { layout: layout.unwrap_or(case.layout), ..case }).collect();
-        let expected = airs.par_iter().zip(&cases).map(|(air, case)| StockInstance::new(air, case).round0()).collect();
-        (cases, expected)
-    };
-    let start = Instant::now();
-    let mut counts = Counts::default();
-    for height in [16, 32] {
-        for layout in [Layout::ColMajor, Layout::RowMajor] {
-            let (cases, expected) = cases(4, height, Some(layout));
-            for form in FieldForm::ALL {
-                for strategy in STRATEGIES {
-                    let uploaded = Uploaded::together(support::gpu(form), &cases, strategy);
-                    counts += check_all(support::gpu(form), &uploaded, &expected, &format!("{strategy:?}, {layout:?}, height {height}"));
-                }
-            }
-        }
-    }
-    println!("26 AIRs, l_skip 4: {counts:?} in {:.1?}", start.elapsed());
-    for (l_skip, form, order) in [
-        (0, FieldForm::U64, Order::Ascending),
-        (2, FieldForm::U32, Order::Descending),
-        (6, FieldForm::U32, Order::Ascending),
-        (9, FieldForm::U64, Order::Descending),
-    ] {
-        let (start, mut counts) = (Instant::now(), Counts::default());
-        let (cases, expected) = cases(l_skip, 32, None);
-        for (strategy, schedule) in STRATEGIES.into_iter().zip(SCHEDULES) {
-            let uploaded = Uploaded::together(support::gpu(form), &cases, strategy);
-            let how = format!("{strategy:?}, l_skip {l_skip}");
-            counts += check(Machine::new(form, order), support::gpu(form), &uploaded, schedule, &expected, &how);
-        }
-        println!("26 AIRs, l_skip {l_skip}: {counts:?} in {:.1?}", start.elapsed());
-    }
 }
 
 /// `num_parts` main parts of two columns, all of them in products and in affine fields.

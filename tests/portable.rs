@@ -2,95 +2,25 @@
 //!
 //! Every kernel that fits 8 storage buffers, with 1 and 2 trace windows, both strategies, schedules and layouts. `make check-portable`
 //! installs Dawn and runs this; `cargo test` alone leaves it out.
-#![cfg(feature = "openvm")]
 
 mod support;
 
-use std::{collections::BTreeSet, ops::Range};
+use std::collections::BTreeSet;
 
 use logup_wgpu::{
-    AirBuilder, EF, F, Gpu, Layout, RecordedCall, Round0, Round0Polys, Schedule, Strategy,
+    AirBuilder, EF, F, Layout, Round0, Round0Polys, Strategy,
     shaders::{FieldForm, Kernel, Variant},
-    wgpu,
 };
 use p3_field::{BasedVectorSpace, PrimeField32};
 use support::{
-    Case, SCHEDULES, STRATEGIES, Uploaded, assert_same,
-    dawn::{Dawn, Ran},
+    Case, STRATEGIES, Uploaded,
+    dawn::Dawn,
     field_ops::{OPS, expected, operands},
-    limited_gpu,
+    portable::{Group, check, webgpu},
     random_air::{Size, random_case},
     rng,
-    stock::{StockInstance, keccak_vm_airs},
     wide_air::wide_case,
 };
-
-/// A device that has what WebGPU has everywhere, but for this.
-fn webgpu(change: fn(&mut wgpu::Limits)) -> Gpu {
-    limited_gpu(FieldForm::U32, |_| {
-        let mut limits = wgpu::Limits::default();
-        change(&mut limits);
-        limits
-    })
-}
-
-/// Instances of one call, what comes of them, and the device that lends its limits to the recording.
-struct Group<'a> {
-    gpu: &'a Gpu,
-    uploaded: Uploaded<'a>,
-    strategy: Strategy,
-    expected: &'a [Round0Polys],
-}
-
-impl<'a> Group<'a> {
-    fn together(gpu: &'a Gpu, cases: &'a [Case], strategy: Strategy, expected: &'a [Round0Polys]) -> Self {
-        Self { gpu, uploaded: Uploaded::together(gpu, cases, strategy), strategy, expected }
-    }
-
-    fn apart(gpu: &'a Gpu, cases: &'a [Case], strategy: Strategy, expected: &'a [Round0Polys]) -> Self {
-        Self { gpu, uploaded: Uploaded::apart(gpu, cases, strategy), strategy, expected }
-    }
-
-    /// How many submissions a call makes.
-    fn num_submissions(&self, schedule: Schedule) -> usize {
-        match schedule {
-            Schedule::Batched => 1,
-            // the affine part goes with the first coset
-            Schedule::PerCoset => self.uploaded.plans.iter().map(|plan| plan.num_cosets().max(1)).sum(),
-        }
-    }
-
-    fn compare(&self, call: &RecordedCall<'_>, schedule: Schedule, results: &[Vec<u32>]) {
-        let polys = call.polys(results.to_vec()).unwrap();
-        assert_eq!(polys.len(), self.expected.len());
-        for ((case, got), expected) in self.uploaded.cases.iter().zip(&polys).zip(self.expected) {
-            let how = format!("{}, height {}, l_skip {}", case.air.name(), case.height, case.l_skip);
-            assert_same(got, expected, &format!("{how}, {:?}, {schedule:?}, {:?}", self.strategy, case.layout));
-        }
-    }
-}
-
-/// Records every group under both schedules, runs all in Dawn and compares.
-fn check(mut dawn: Dawn, groups: &[Group<'_>]) -> Ran {
-    let mains: Vec<_> = groups.iter().map(|group| group.uploaded.mains()).collect();
-    let instances: Vec<_> = groups.iter().zip(&mains).map(|(group, mains)| group.uploaded.instances(mains)).collect();
-    let engines: Vec<_> = groups.iter().map(|group| SCHEDULES.map(|schedule| Round0::with_schedule(group.gpu, schedule))).collect();
-    let mut calls: Vec<(&Group<'_>, Schedule, RecordedCall<'_>, Range<usize>)> = vec![];
-    for ((group, instances), engines) in groups.iter().zip(&instances).zip(&engines) {
-        for (schedule, engine) in SCHEDULES.into_iter().zip(engines) {
-            let call = engine.record(instances).unwrap();
-            let submissions = dawn.call(group.gpu, &call);
-            assert_eq!(submissions.len(), group.num_submissions(schedule), "{:?}, {schedule:?}", group.strategy);
-            calls.push((group, schedule, call, submissions));
-        }
-    }
-    let ran = dawn.run();
-    for (group, schedule, call, submissions) in calls {
-        group.compare(&call, schedule, &ran.results[submissions]);
-    }
-    println!("{} submissions, {} kernels, {} words compared on {}", ran.results.len(), ran.num_kernels, ran.num_words(), ran.adapter);
-    ran
-}
 
 fn references(cases: &[Case]) -> Vec<Round0Polys> {
     cases.iter().map(Case::reference).collect()
@@ -162,25 +92,6 @@ fn four_windows_equal_the_reference() {
     let groups = STRATEGIES.map(|strategy| Group::apart(&gpu, &cases, strategy, &expected));
     let ran = check(Dawn::new("four-windows", 9), &groups);
     assert!(ran.variants.is_superset(&variants(|variant| variant.slots == 4)), "{:?}", ran.variants);
-}
-
-/// All 26 AIRs of OpenVM's keccak VM against the stock prover.
-#[test]
-#[ignore = "runs in Dawn: make check-portable"]
-fn openvm_airs_equal_the_stock_prover() {
-    let gpu = webgpu(|_| {});
-    let airs = keccak_vm_airs();
-    assert_eq!(airs.len(), 26);
-    let of_height = |height: usize| -> (Vec<Case>, Vec<Round0Polys>) {
-        let mut rng = rng(height as u64);
-        let cases: Vec<Case> = airs.iter().map(|air| air.random_case(4, height, &mut rng)).collect();
-        let expected = airs.iter().zip(&cases).map(|(air, case)| StockInstance::new(air, case).round0()).collect();
-        (cases, expected)
-    };
-    let calls = [1, 16, 32, 256].map(of_height);
-    let ways = calls.iter().flat_map(|call| STRATEGIES.map(|strategy| (call, strategy)));
-    let groups: Vec<_> = ways.map(|((cases, expected), strategy)| Group::together(&gpu, cases, strategy, expected)).collect();
-    check(Dawn::new("openvm", 8), &groups);
 }
 
 /// The field kernel alone: every operation against p3.

@@ -2,7 +2,7 @@
 //!
 //! An interaction `i` sends or receives the `message` `f_i0, f_i1, ..` on the bus `b_i` with multiplicity `count` `m_i`. Messages and
 //! counts are nodes of one DAG over trace cells of a row and of the next one, public values, constants and the row selectors. Build it
-//! with [`AirBuilder`], or from OpenVM's own DAG with [`Air::from_openvm`] (feature `openvm`).
+//! with [`AirBuilder`]; `openvm_wgpu::air` makes it from OpenVM's own DAG.
 
 use std::{
     collections::HashMap,
@@ -15,9 +15,6 @@ use crate::{
     error::{Error, Result},
     field::F,
 };
-
-#[cfg(feature = "openvm")]
-pub(crate) mod openvm;
 
 /// The largest degree of an expression or a constraint: what OpenVM's verifying key holds in a byte.
 pub const MAX_DEGREE: usize = u8::MAX as usize;

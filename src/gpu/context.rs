@@ -333,12 +333,15 @@ impl Gpu {
     }
 
     /// Why the device was lost, if it was.
-    pub(crate) fn lost(&self) -> Option<&str> {
+    pub fn lost(&self) -> Option<&str> {
         self.inner.lost.get().map(String::as_str)
     }
 
     /// Refuses a device that is lost or that computed wrongly.
-    pub(crate) fn usable(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::WrongAnswer`].
+    pub fn usable(&self) -> Result<()> {
         if let Some(reason) = self.lost() {
             return Err(Error::DeviceLost { reason: reason.into() });
         }

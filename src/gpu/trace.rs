@@ -49,14 +49,6 @@ impl<'a> From<&'a RowMajorMatrix<F>> for Matrix<'a> {
     }
 }
 
-#[cfg(feature = "openvm")]
-impl<'a> From<&'a openvm_stark_backend::prover::ColMajorMatrix<F>> for Matrix<'a> {
-    fn from(matrix: &'a openvm_stark_backend::prover::ColMajorMatrix<F>) -> Self {
-        use openvm_stark_backend::prover::MatrixDimensions;
-        Self::col_major(&matrix.values, matrix.width())
-    }
-}
-
 /// A matrix on the device. Clones share its memory.
 #[derive(Clone, Debug)]
 pub struct Trace {

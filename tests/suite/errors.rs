@@ -197,10 +197,9 @@ fn no_adapter_is_an_error_that_says_what_to_do() {
     assert!(error.to_string().contains("mesa-vulkan-drivers"), "{error}");
 }
 
-#[cfg(feature = "openvm")]
 #[test]
 fn openvm_expressions_that_round_0_has_no_meaning_for() {
-    use logup_wgpu::Air;
+    use crate::stock::openvm_air;
     use openvm_stark_backend::{
         air_builders::symbolic::{
             SymbolicConstraints, SymbolicConstraintsDag,
@@ -210,12 +209,13 @@ fn openvm_expressions_that_round_0_has_no_meaning_for() {
         interaction::Interaction,
         keygen::types::TraceWidth,
     };
+
     let from = |entry, index| {
         let count: SymbolicExpression<F> = SymbolicVariable::new(entry, index).into();
         let interactions = vec![Interaction { message: vec![], count, bus_index: 0, count_weight: 1 }];
         let dag = SymbolicConstraintsDag::from(SymbolicConstraints { constraints: vec![], interactions });
         let width = TraceWidth { preprocessed: None, cached_mains: vec![], common_main: 2 };
-        Air::from_openvm("from openvm", &dag, &width, 1, 1)
+        openvm_air::from_dag("from openvm", &dag, &width, 1, 1)
     };
     assert!(from(Entry::Main { part_index: 0, offset: 1 }, 1).is_ok());
     assert!(matches!(from(Entry::Challenge, 0), Err(Error::Unsupported { .. })));

@@ -348,7 +348,6 @@ fn estimates_of_impossible_shapes() {
 }
 
 /// OpenVM's DAG can be read from a file, and then it need not be one: nodes that are not there, or that name themselves or later ones.
-#[cfg(feature = "openvm")]
 #[test]
 fn openvm_dags_that_are_none() {
     use openvm_stark_backend::{
@@ -356,11 +355,14 @@ fn openvm_dags_that_are_none() {
         interaction::Interaction,
         keygen::types::TraceWidth,
     };
+
+    use crate::stock::openvm_air;
+
     let from = |node: SymbolicExpressionNode<F>, field: usize, count: usize| {
         let nodes = vec![SymbolicExpressionNode::IsFirstRow, node, SymbolicExpressionNode::IsLastRow];
         let interactions = vec![Interaction { message: vec![field], count, bus_index: 0, count_weight: 1 }];
         let dag = SymbolicConstraintsDag { constraints: SymbolicExpressionDag { nodes, constraint_idx: vec![] }, interactions };
-        Air::from_openvm("hostile", &dag, &TraceWidth { preprocessed: None, cached_mains: vec![], common_main: 0 }, 0, 2)
+        openvm_air::from_dag("hostile", &dag, &TraceWidth { preprocessed: None, cached_mains: vec![], common_main: 0 }, 0, 2)
     };
     let add = |left_idx, right_idx| SymbolicExpressionNode::Add { left_idx, right_idx, degree_multiple: 1 };
     let neg = |idx| SymbolicExpressionNode::Neg { idx, degree_multiple: 1 };

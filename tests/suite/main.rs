@@ -2,12 +2,12 @@
 //! after another. Tests that need a process of their own (environment, tracing subscribers, examples) or a compiler beside it (msl, portable)
 //! are beside this folder.
 
+#[path = "../stock/mod.rs"]
+mod stock;
 #[path = "../support/mod.rs"]
 mod support;
 
-#[cfg(feature = "openvm")]
 mod concurrency;
-#[cfg(feature = "openvm")]
 mod endurance;
 mod errors;
 mod faults;
@@ -17,9 +17,6 @@ mod hostile;
 mod known_answers;
 mod limits;
 mod lost;
-#[cfg(feature = "openvm")]
-mod openvm_engine;
-#[cfg(feature = "openvm")]
 mod profiles;
 mod random_airs;
 mod shaders;
@@ -27,6 +24,4 @@ mod shapes;
 mod stats;
 mod submissions;
 mod submit;
-#[cfg(feature = "openvm")]
-mod vm_airs;
 mod windows;

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs,
     ops::Range,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -22,10 +22,13 @@ use logup_wgpu::{
 };
 use serde_json::{Value, json};
 
-use super::read_buffer;
+use super::{read_buffer, root};
 
 /// Where `scripts/check-portable` has installed Dawn.
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/portable");
+fn installed() -> PathBuf {
+    root().join("target/portable")
+}
+
 /// A word that is no field element: what nothing has written yet.
 const POISON: u32 = u32::MAX;
 
@@ -64,7 +67,7 @@ impl Ran {
 impl Dawn {
     /// On a device with so many storage buffers; WebGPU has 8 everywhere. The folder must be no other's.
     pub fn new(folder: &str, storage_buffers: u32) -> Self {
-        let folder = Path::new(INSTALLED).join("submissions").join(folder);
+        let folder = installed().join("submissions").join(folder);
         let _ = fs::remove_dir_all(&folder); // results of a run before would be taken for this one's
         fs::create_dir_all(&folder).unwrap();
         Self {
@@ -148,12 +151,12 @@ impl Dawn {
             "submissions": self.submissions,
         });
         fs::write(self.folder.join("submissions.json"), submissions.to_string()).unwrap();
-        let installed = Path::new(INSTALLED).join("node_modules/webgpu").exists();
-        assert!(installed, "Dawn is not installed; `make check-portable` installs it and runs this");
+        let is_there = installed().join("node_modules/webgpu").exists();
+        assert!(is_there, "Dawn is not installed; `make check-portable` installs it and runs this");
         let output = Command::new("node")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/portable/replay.mjs"))
+            .arg(root().join("scripts/portable/replay.mjs"))
             .arg(&self.folder)
-            .current_dir(INSTALLED)
+            .current_dir(installed())
             .stderr(Stdio::inherit())
             .output()
             .expect("node starts");

@@ -2,7 +2,10 @@
 
 use std::{fs, ops::Range, path::PathBuf, process::Command, sync::OnceLock};
 
-use super::watchdog::{is_alone, passes_alone};
+use super::{
+    root,
+    watchdog::{is_alone, passes_alone},
+};
 
 /// What the driver does wrong.
 #[derive(Clone, Debug)]
@@ -65,9 +68,9 @@ fn compile_layer() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let folder = program.with_extension("faulty_layer");
     fs::create_dir_all(&folder).unwrap();
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/faulty_layer.c");
+    let source = root().join("tests/support/faulty_layer.c");
     let library = folder.join("libfaulty_layer.so");
-    let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", source, "-o"]).arg(&library).output().unwrap();
+    let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror"]).arg(source).arg("-o").arg(&library).output().unwrap();
     assert!(cc.status.success(), "{}", String::from_utf8_lossy(&cc.stderr));
     let manifest = format!(
         r#"{{"file_format_version": "1.1.2", "layer": {{"name": "VK_LAYER_LOGUP_faulty", "type": "GLOBAL", "library_path": {:?},

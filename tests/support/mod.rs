@@ -1,30 +1,24 @@
-//! What tests, benches and examples share: random inputs, the stock prover beside ours.
+//! What tests, benches, examples and fuzz targets of both packages share: random inputs, devices, other executors. None of it needs OpenVM;
+//! what does is in `tests/stock`.
 #![allow(dead_code)] // each user takes its part
 
-#[cfg(feature = "openvm")]
-pub mod awkward_air;
 pub mod dawn;
 #[cfg(target_os = "linux")]
 pub mod faulty;
 pub mod field_ops;
+pub mod flat;
 pub mod hostile;
-#[cfg(feature = "openvm")]
-pub mod keccak_vm;
-#[cfg(feature = "openvm")]
-pub mod keccakf;
 pub mod mutant;
-#[cfg(feature = "openvm")]
-pub mod pair_air;
+pub mod portable;
 pub mod random_air;
-#[cfg(feature = "openvm")]
-pub mod replay;
-#[cfg(feature = "openvm")]
-pub mod stock;
 pub mod translate;
 pub mod watchdog;
 pub mod wide_air;
 
-use std::sync::LazyLock;
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use logup_wgpu::{
     Air, EF, Eq, F, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule, Strategy, Trace,
@@ -36,7 +30,20 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub const STRATEGIES: [Strategy; 2] = [Strategy::Split, Strategy::Direct];
+/// Where this kernel comes from, what was asked for, and the default.
+pub const WAYS: [(&str, Strategy, Schedule); 3] = [
+    ("direct_per_coset", Strategy::Direct, Schedule::PerCoset),
+    ("direct_batched", Strategy::Direct, Schedule::Batched),
+    ("split_batched", Strategy::Split, Schedule::Batched),
+];
 pub const SCHEDULES: [Schedule; 2] = [Schedule::Batched, Schedule::PerCoset];
+
+/// The repository's root, from whichever package these files were compiled in.
+pub fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let nested = ["openvm-wgpu", "fuzz"].iter().any(|name| package.ends_with(name));
+    if nested { package.parent().expect("a package in the repository") } else { package }.to_owned()
+}
 
 /// The device with one of the field forms. A run without an adapter fails here.
 pub fn gpu(form: FieldForm) -> &'static Gpu {

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::support::translate::Msl;
+use crate::support::{root, translate::Msl};
 
 /// What one thread of a dispatch is given: `metal_call` in `library_source`.
 #[repr(C)]
@@ -81,8 +81,6 @@ impl Kernel {
     }
 }
 
-const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/msl/include");
-
 fn library_path(source: &str, build: Build) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     (source, build, include_str!("include/metal_stdlib"), include_str!("kernel.rs")).hash(&mut hasher);
@@ -109,7 +107,8 @@ fn compile(source: &str, library: &Path, build: Build) {
     };
     let common = ["-std=c++17", "-fPIC", "-fno-strict-aliasing", "-fno-exceptions", "-Wno-ignored-attributes", "-Wno-unknown-attributes"];
     let (text_path, object_path, linked_path) = (text.to_str().unwrap(), object.to_str().unwrap(), linked.to_str().unwrap());
-    run(&[flags, &common, &["-I", INCLUDE, "-c", text_path, "-o", object_path]].concat());
+    let include = root().join("tests/support/msl/include");
+    run(&[flags, &common, &["-I", include.to_str().unwrap(), "-c", text_path, "-o", object_path]].concat());
     run(&["-shared", object_path, "-o", linked_path]);
     fs::rename(&linked, library).unwrap();
     fs::remove_file(&text).unwrap();

@@ -3,7 +3,9 @@
 //! naga writes the text as it does for wgpu's Metal backend, clang++ compiles it as C++, and every threadgroup runs with real barriers.
 //! Scratch and threadgroup memory hold words that are no field elements before they are written. Indices that a bounds check would have had
 //! to move are counted, and are a failure as a wrong result is.
+#![allow(dead_code)] // each user takes its part
 
+pub mod check;
 mod kernel;
 mod threadgroup;
 

@@ -1,0 +1,95 @@
+//! The whole comparison on whatever adapter is there: OpenVM's 26 AIRs, a real segment, many small AIRs.
+//!
+//! ```text
+//! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]
+//! ```
+//! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can judge any height:
+//! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
+//! height, AIRs that use them are judged by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
+//! `--growth` measures how the cost grows instead: six AIRs of 3 to 913 columns over log heights 4 to 22.
+//! `--plot RECORD` measures nothing and draws a record's plot again, beside it.
+
+#[path = "../../../tests/support/args.rs"]
+mod args;
+#[path = "../../tests/fixtures/mod.rs"]
+mod fixtures;
+mod growth;
+mod measure;
+mod plot;
+#[path = "../../../tests/stock/mod.rs"]
+mod stock;
+#[path = "../../../tests/support/mod.rs"]
+mod support;
+
+use std::path::PathBuf;
+
+use logup_wgpu::{Gpu, GpuOptions, wgpu};
+
+pub struct Args {
+    pub quick: bool,
+    pub json: bool,
+    pub unchecked: bool,
+    pub growth: bool,
+    pub log_height: Option<usize>,
+    pub out: Option<PathBuf>,
+}
+
+fn args() -> Args {
+    let usage = "report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]";
+    let mut args = args::Args::new(usage);
+    let any = |_: &PathBuf| true;
+    let plot = args.option("--plot", any);
+    let chosen = Args {
+        quick: args.flag("--quick"),
+        json: args.flag("--json"),
+        unchecked: args.flag("--unchecked"),
+        growth: args.flag("--growth"),
+        log_height: args.option("--log-height", |n: &usize| (4..=24).contains(n)),
+        out: args.option("--out", any),
+    };
+    args.end();
+    if let Some(record) = plot {
+        plot::draw_again(&record);
+        std::process::exit(0)
+    }
+    chosen
+}
+
+fn main() {
+    let args = args();
+    let result = Gpu::new(GpuOptions { shader_checks: !args.unchecked, ..GpuOptions::default() }).and_then(|gpu| run(&gpu, &args));
+    if let Err(error) = result {
+        eprintln!("{error}");
+        std::process::exit(1)
+    }
+}
+
+fn run(gpu: &Gpu, args: &Args) -> logup_wgpu::Result<()> {
+    let software = gpu.info().device_type == wgpu::DeviceType::Cpu;
+    if args.growth {
+        let report =
+            serde_json::json!({ "date": measure::date(), "adapter": gpu.adapter(), "growth": growth::growth(gpu, software, args)? });
+        println!("{report:#}");
+        if let Some(dir) = &args.out {
+            plot::write(&report, dir, "growth");
+        }
+        return Ok(());
+    }
+    let log_height = args.log_height.unwrap_or(match (software, args.quick) {
+        (true, false) => 13,
+        (true, true) => 10,
+        (false, false) => 20,
+        (false, true) => 16,
+    });
+    let report = measure::report(gpu, log_height, software, args)?;
+    if args.json {
+        println!("{report}");
+    } else {
+        measure::print(&report);
+    }
+    if let Some(dir) = &args.out {
+        plot::write(&report, dir, "report");
+    }
+    assert_eq!(report["exact"], true, "a result differs from its judge's");
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! The measurements, as one JSON object.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use logup_wgpu::{
+    EF, Eq, Gpu, Instance, Layout, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule, Strategy, Trace, wgpu,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Args,
+    fixtures::vm_airs::{SEGMENT_118, keccak_vm_airs},
+    stock::{StockAir, StockInstance},
+    support::{Case, random_ef, rng},
+};
+
+pub const L_SKIP: usize = 4;
+/// Rows of the block that a trace repeats.
+pub const LOG_BLOCK: usize = 13;
+/// GPU ms of the native CUDA kernel `_logup_bary_eval_interactions_round0` (openvm-cuda-backend 2.0.1) on an H200 at 2^20 rows,
+/// KeccakfPerm at 2^18: median of 11, resident random traces.
+const CUDA_H200_MS: [f64; 26] = [
+    0.154, 0.842, 1.719, 2.576, 33.75, 3.872, 72.72, 2.923, 4.816, 2.506, 1.724, 0.359, 1.861, 2.448, 1.025, 2.572, 1.908, 3.573, 4.025,
+    3.977, 2.999, 3.633, 1.301, 0.413, 1.863, 0.362,
+];
+/// The same for segment 118: the sum of its 26 kernels.
+const CUDA_H200_SEGMENT_MS: f64 = 35.2;
+const KECCAKF_PERM: usize = 5;
+/// How long calls are repeated before they are timed.
+const WARM_UP: Duration = Duration::from_millis(50);
+
+/// An AIR's block on the host and its traces on the device.
+pub struct Resident {
+    pub block: Case,
+    xi: Vec<EF>,
+    log_height: usize,
+    traces: Vec<Trace>,
+}
+
+impl Resident {
+    pub fn instance<'a>(&'a self, plan: &'a Round0Plan, main: &'a [&'a Trace]) -> Instance<'a> {
+        Instance {
+            plan,
+            preprocessed: self.block.preprocessed.as_ref().map(|_| &self.traces[0]),
+            main,
+            public_values: &self.block.public_values,
+            eq: Eq::Challenges(&self.xi),
+            beta_pows: &self.block.beta_pows,
+            eq_3bs: &self.block.eq_3bs,
+        }
+    }
+
+    pub fn main(&self) -> Vec<&Trace> {
+        self.traces[usize::from(self.block.preprocessed.is_some())..].iter().collect()
+    }
+}
+
+/// Random blocks of the AIRs at their heights, repeated into one device buffer where that fits, column-major.
+pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -> Result<Vec<Resident>> {
+    let mut rng = rng(seed);
+    // One sumcheck over all AIRs: each cube takes a prefix of the same challenges.
+    let longest = log_heights.iter().max().map_or(0, |log_height| log_height.saturating_sub(L_SKIP));
+    let xi = random_ef(&mut rng, longest);
+    let mut blocks = vec![];
+    for (air, &log_height) in airs.iter().zip(log_heights) {
+        let mut block = air.random_case(L_SKIP, 1 << log_height.min(LOG_BLOCK), &mut rng);
+        block.layout = Layout::ColMajor;
+        block.xi = xi[..block.xi.len()].to_vec();
+        let xi = xi[..log_height.saturating_sub(L_SKIP)].to_vec();
+        blocks.push((block, xi, log_height));
+    }
+    let words = |block: &Case, log_height: usize| -> u64 {
+        block.matrices().iter().map(|matrix| ((matrix.width << log_height) as u64).next_multiple_of(64)).sum()
+    };
+    let limit = gpu.limits().buffer_bytes / 4;
+    let mut residents: Vec<Resident> = vec![];
+    let mut rest = &blocks[..];
+    while !rest.is_empty() {
+        // As many AIRs as one buffer takes.
+        let mut num_words = 0;
+        let fits = rest.iter().take_while(|(block, _, log_height)| {
+            num_words += words(block, *log_height);
+            num_words <= limit
+        });
+        let (now, later) = rest.split_at(fits.count().max(1));
+        rest = later;
+        let num_words: u64 = now.iter().map(|(block, _, log_height)| words(block, *log_height)).sum();
+        let buffer = Arc::new(gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("resident traces"),
+            size: 4 * num_words,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        }));
+        let mut at = 0;
+        for (block, xi, log_height) in now {
+            let source = Trace::upload(gpu, &block.matrices())?;
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut traces = vec![];
+            for trace in &source {
+                repeat(&mut encoder, trace, &buffer, at, *log_height);
+                traces.push(Trace::from_buffer(gpu, Arc::clone(&buffer), at, trace.width(), 1 << log_height, Layout::ColMajor)?);
+                at += ((trace.width() << log_height) as u64).next_multiple_of(64);
+            }
+            gpu.queue().submit([encoder.finish()]);
+            residents.push(Resident { block: block.clone(), xi: xi.clone(), log_height: *log_height, traces });
+        }
+    }
+    let _ = gpu.device().poll(wgpu::PollType::wait_indefinitely());
+    Ok(residents)
+}
+
+/// Copies a block's columns to `at` and lengthens each to `2^log_height` rows by repetition.
+fn repeat(encoder: &mut wgpu::CommandEncoder, block: &Trace, to: &wgpu::Buffer, at: u64, log_height: usize) {
+    let (block_rows, rows) = (block.height() as u64, 1u64 << log_height);
+    for column in 0..block.width() as u64 {
+        let (from, first) = block.location(column as usize);
+        for copy in 0..rows / block_rows {
+            encoder.copy_buffer_to_buffer(from, 4 * first, to, 4 * (at + column * rows + copy * block_rows), 4 * block_rows);
+        }
+    }
+}
+
+pub fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// What the stock prover gives for a block, and its wall ms.
+pub fn stock_ms(air: &StockAir, block: &Case) -> (Round0Polys, f64) {
+    let judge = StockInstance::new(air, block);
+    let start = Instant::now();
+    let polys = judge.round0();
+    (polys, ms(start.elapsed()))
+}
+
+/// GPU time where there is one, else wall time.
+pub fn gpu_ms(stats: &Round0Stats) -> f64 {
+    ms(stats.gpu.unwrap_or(stats.wall))
+}
+
+/// GPU ms of each stage, from one more call with a pass for each.
+fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
+    round0.set_stage_times(true);
+    let stats = round0.evaluate(instances)?.stats;
+    round0.set_stage_times(false);
+    Ok(stats.stages.iter().map(|stage| (stage.kernel.name().to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
+}
+
+/// The first call, and of `calls` more after a warm-up the one with the median wall time, with the median GPU and CPU times put in.
+pub fn repeat_calls(round0: &Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
+    let first = round0.evaluate(instances)?;
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        round0.evaluate(instances)?;
+    }
+    let mut stats: Vec<Round0Stats> = (0..calls).map(|_| Ok(round0.evaluate(instances)?.stats)).collect::<Result<_>>()?;
+    let middle = stats.len() / 2;
+    stats.sort_by_key(|stats| stats.gpu);
+    let gpu = stats[middle].gpu;
+    stats.sort_by_key(|stats| stats.cpu);
+    let cpu = stats[middle].cpu;
+    stats.sort_by_key(|stats| stats.wall);
+    let mut median = stats.swap_remove(middle);
+    (median.gpu, median.cpu) = (gpu, cpu);
+    Ok((first, median))
+}
+
+/// Whether selectors make a repeated trace differ from its block.
+fn uses_selectors(case: &Case) -> bool {
+    use logup_wgpu::Node;
+    case.air.nodes().iter().any(|node| matches!(node, Node::IsFirstRow | Node::IsLastRow | Node::IsTransition))
+}
+
+/// GPUs lower their clocks while idle, for example while the host compiles, and take seconds of work to raise them.
+pub fn raise_clocks(gpu: &Gpu, air: &StockAir) -> Result<()> {
+    let plan = Round0Plan::new(air.air(), L_SKIP, Strategy::Split)?;
+    let resident = reside(gpu, &[air], &[16], 0)?.pop().expect("one AIR");
+    let main = resident.main();
+    let round0 = Round0::new(gpu);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        round0.evaluate(&[resident.instance(&plan, &main)])?;
+    }
+    Ok(())
+}
+
+pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Result<Value> {
+    let calls = if args.quick { 3 } else { 9 };
+    let stock_airs = keccak_vm_airs();
+    let on_h200 = gpu.info().name.contains("H200");
+
+    let compile = Instant::now();
+    let plans: Vec<Round0Plan> = stock_airs.iter().map(|air| Round0Plan::new(air.air(), L_SKIP, Strategy::Split)).collect::<Result<_>>()?;
+    let mut round0 = Round0::new(gpu);
+    let warm_up = round0.warm_up(&plans.iter().collect::<Vec<_>>(), Layout::ColMajor)?;
+    let (compile_ms, known_answers_ms) = (ms(compile.elapsed() - warm_up.answer), ms(warm_up.answer));
+    eprintln!(
+        "adapter: {}; compiled every kernel in {compile_ms:.0} ms, {} known answers in {known_answers_ms:.0} ms",
+        gpu.adapter(),
+        warm_up.known_answers,
+    );
+    if !software {
+        raise_clocks(gpu, &stock_airs[KECCAKF_PERM])?;
+    }
+    let read = gpu.plain_read_rate()?;
+    eprintln!("plain read {:.1} GB/s", read / 1e9);
+
+    let mut airs = vec![];
+    for (i, (stock, plan)) in stock_airs.iter().zip(&plans).enumerate() {
+        let height = if i == KECCAKF_PERM { log_height - 2 } else { log_height };
+        let resident = reside(gpu, &[stock], &[height], i as u64)?.pop().expect("one AIR");
+        let main = resident.main();
+        let instance = resident.instance(plan, &main);
+        let (output, stats) = repeat_calls(&round0, &[instance], calls)?;
+        // The judge, at the block's height.
+        let (expected, stock_ms) = stock_ms(stock, &resident.block);
+        let exact = if uses_selectors(&resident.block) && height > LOG_BLOCK {
+            // Selectors do not repeat: the textbook way is the judge, at full height.
+            let direct = Round0Plan::new(stock.air(), L_SKIP, Strategy::Direct)?;
+            Round0::new(gpu).evaluate(&[resident.instance(&direct, &main)])?.polys == output.polys
+        } else {
+            output.polys[0] == expected
+        };
+        let stock_scaled = stock_ms * f64::from(1u32 << (height - height.min(LOG_BLOCK)));
+        let used = plan.num_columns_used();
+        let bytes = (4 * used) as f64 * f64::from(1u32 << height);
+        let gpu_time = gpu_ms(&stats);
+        eprintln!("[{:>2}/26] {:<40} 2^{height} rows {gpu_time:>9.3} ms, exact: {exact}", i + 1, stock.name);
+        let mut row = json!({
+            "name": stock.name,
+            "log_height": height,
+            "used_columns": used,
+            "affine": plan.num_cosets() == 0,
+            "gpu_ms": gpu_time,
+            "wall_ms": ms(stats.wall),
+            "cpu_ms": ms(stats.cpu),
+            "ns_per_cell": gpu_time * 1e6 * 4.0 / bytes,
+            "gb_s": bytes / gpu_time / 1e6,
+            "fraction_of_read": bytes / gpu_time * 1e3 / read,
+            "stock_cpu_ms": stock_scaled,
+            "stock_log_height": height.min(LOG_BLOCK),
+            "speedup_stock": stock_scaled / ms(stats.wall),
+            "stage_ms": stages(&mut round0, &[instance])?,
+            "exact": exact,
+        });
+        if on_h200 && log_height == 20 {
+            row["cuda_ms"] = json!(CUDA_H200_MS[i]);
+            row["speedup_cuda"] = json!(CUDA_H200_MS[i] / gpu_time);
+        }
+        airs.push(row);
+    }
+
+    // Software devices and quick runs take the segment 2^6 times smaller.
+    let offset = if software || args.quick { 6 } else { 0 };
+    let heights = SEGMENT_118.map(|log| log.saturating_sub(offset));
+    let all: Vec<&StockAir> = stock_airs.iter().collect();
+    eprintln!("segment 118, heights divided by 2^{offset}");
+    let segment = segment_118(gpu, &all, &heights, if args.quick { 3 } else { calls })?;
+    let mut segment = json!({
+        "log_height_offset": -(offset as i64),
+        "gpu_ms": gpu_ms(&segment[0]),
+        "wall_ms": ms(segment[0].wall),
+        "cpu_ms": ms(segment[0].cpu),
+        "stage_ms": segment[0].stages.iter().map(|s| json!([s.kernel.name(), ms(s.gpu)])).collect::<Vec<_>>(),
+        "waits": segment[0].waits,
+        "kernels": segment[0].kernels(),
+        "allocations": segment[0].allocations,
+        "scratch_bytes": segment[0].scratch_bytes,
+        "trace_bytes": segment[0].trace_bytes,
+        "direct_batched": { "wall_ms": ms(segment[1].wall), "cpu_ms": ms(segment[1].cpu), "waits": segment[1].waits },
+        "direct_per_coset": { "wall_ms": ms(segment[2].wall), "cpu_ms": ms(segment[2].cpu), "waits": segment[2].waits },
+    });
+    if on_h200 && offset == 0 {
+        segment["cuda_kernels_ms"] = json!(CUDA_H200_SEGMENT_MS);
+    }
+
+    eprintln!("300 AIRs of 2^5 rows");
+    let small: Vec<&StockAir> = (0..300).map(|i| &stock_airs[i % stock_airs.len()]).collect();
+    let residents = reside(gpu, &small, &[5; 300], 300)?;
+    let mains: Vec<Vec<&Trace>> = residents.iter().map(Resident::main).collect();
+    let instances: Vec<Instance<'_>> =
+        residents.iter().zip(&mains).enumerate().map(|(i, (r, main))| r.instance(&plans[i % plans.len()], main)).collect();
+    let (output, stats) = repeat_calls(&round0, &instances, calls)?;
+    let small_exact = (0..small.len()).all(|i| output.polys[i] == StockInstance::new(small[i], &residents[i].block).round0());
+
+    let speedups: Vec<f64> = airs.iter().filter_map(|air| air["speedup_stock"].as_f64()).collect();
+    let exact = small_exact && airs.iter().all(|air| air["exact"] == true);
+    let mut report = json!({
+        "date": date(),
+        "adapter": gpu.adapter(),
+        "shader_checks": !args.unchecked,
+        "cpu_threads": std::thread::available_parallelism().map_or(0, usize::from),
+        "read_gb_s": read / 1e9,
+        "compile_ms": compile_ms,
+        "known_answers": warm_up.known_answers,
+        "known_answers_ms": known_answers_ms,
+        "exact": exact,
+        "airs": airs,
+        "geomean_speedup_stock": geomean(&speedups),
+        "min_speedup_stock": speedups.iter().copied().fold(f64::INFINITY, f64::min),
+        "segment_118": segment,
+        "many_small": {
+            "airs": 300, "log_height": 5, "wall_ms": ms(stats.wall), "cpu_ms": ms(stats.cpu), "gpu_ms": gpu_ms(&stats),
+            "kernels": stats.kernels(), "waits": stats.waits,
+        },
+    });
+    if on_h200 && log_height == 20 {
+        let speedups: Vec<f64> = report["airs"].as_array().into_iter().flatten().filter_map(|air| air["speedup_cuda"].as_f64()).collect();
+        report["geomean_speedup_cuda"] = json!(geomean(&speedups));
+        report["min_speedup_cuda"] = json!(speedups.iter().copied().fold(f64::INFINITY, f64::min));
+    }
+    Ok(report)
+}
+
+/// Split + Batched, Direct + Batched and Direct + PerCoset on one segment, in turns.
+fn segment_118(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], calls: usize) -> Result<[Round0Stats; 3]> {
+    let residents = reside(gpu, airs, log_heights, 118)?;
+    let mains: Vec<Vec<&Trace>> = residents.iter().map(Resident::main).collect();
+    let ways =
+        [(Strategy::Split, Schedule::Batched, calls), (Strategy::Direct, Schedule::Batched, 1), (Strategy::Direct, Schedule::PerCoset, 1)];
+    let mut all: Vec<Round0Stats> = vec![];
+    let mut expected = None;
+    for (strategy, schedule, calls) in ways {
+        let plans: Vec<Round0Plan> = airs.iter().map(|air| Round0Plan::new(air.air(), L_SKIP, strategy)).collect::<Result<_>>()?;
+        let instances: Vec<Instance<'_>> =
+            residents.iter().zip(&mains).zip(&plans).map(|((resident, main), plan)| resident.instance(plan, main)).collect();
+        let mut round0 = Round0::with_schedule(gpu, schedule);
+        let (output, mut stats) = repeat_calls(&round0, &instances, calls)?;
+        if strategy == Strategy::Split {
+            round0.set_stage_times(true);
+            stats.stages = round0.evaluate(&instances)?.stats.stages;
+        }
+        assert!(*expected.get_or_insert(output.polys.clone()) == output.polys, "{strategy:?} and {schedule:?} differ");
+        all.push(stats);
+    }
+    debug_assert!(residents.iter().zip(log_heights).all(|(resident, &log)| resident.log_height == log));
+    Ok(all.try_into().expect("three ways"))
+}
+
+fn geomean(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
+/// Today, as year-month-day (civil-from-days).
+pub fn date() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let days = seconds as i64 / 86400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02}")
+}
+
+/// An AIR's name; of a VM wrapper, its core's.
+pub fn short_name(air: &Value) -> &str {
+    let name = air["name"].as_str().unwrap_or_default();
+    name.strip_prefix("VmAirWrapper<").and_then(|inner| inner.split(", ").nth(1)).unwrap_or(name)
+}
+
+/// The report as a table.
+pub fn print(report: &Value) {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    println!("adapter: {}", report["adapter"].as_str().unwrap_or_default());
+    println!(
+        "plain read: {:.1} GB/s; every kernel compiled in {:.0} ms, {} known answers in {:.1} ms",
+        number(&report["read_gb_s"]),
+        number(&report["compile_ms"]),
+        report["known_answers"],
+        number(&report["known_answers_ms"]),
+    );
+    println!(
+        "{:<42}{:>6}{:>9}{:>11}{:>11}{:>9}{:>9}{:>11}{:>11}",
+        "AIR", "rows", "columns", "ms", "ns/cell", "GB/s", "% read", "x stock", "x CUDA"
+    );
+    for air in report["airs"].as_array().into_iter().flatten() {
+        let cuda = air["speedup_cuda"].as_f64().map_or("-".into(), |x| format!("{x:.1}"));
+        println!(
+            "{:<42}{:>6}{:>9}{:>11.3}{:>11.4}{:>9.1}{:>9.1}{:>11.1}{cuda:>11}",
+            short_name(air).chars().take(41).collect::<String>(),
+            format!("2^{}", air["log_height"]),
+            air["used_columns"].to_string(),
+            number(&air["gpu_ms"]),
+            number(&air["ns_per_cell"]),
+            number(&air["gb_s"]),
+            100.0 * number(&air["fraction_of_read"]),
+            number(&air["speedup_stock"]),
+        );
+    }
+    println!("geometric mean over the stock prover: {:.1}x", number(&report["geomean_speedup_stock"]));
+    if let Some(mean) = report["geomean_speedup_cuda"].as_f64() {
+        println!("geometric mean over the CUDA kernel's record: {mean:.1}x");
+    }
+    println!("segment 118: {}", report["segment_118"]);
+    println!("300 small AIRs: {}", report["many_small"]);
+    println!("every result exact: {}", report["exact"]);
+}

@@ -1,0 +1,204 @@
+//! The prover's device: OpenVM's CPU device, with LogUp round 0 on a [`Gpu`].
+
+use std::sync::{Arc, Mutex};
+
+use logup_wgpu::{EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, WarmUp};
+use openvm_cpu_backend::{CpuBackend, CpuDevice};
+use openvm_stark_backend::{
+    FiatShamirTranscript, StarkProtocolConfig,
+    keygen::types::MultiStarkProvingKey,
+    proof::{BatchConstraintProof, GkrProof, StackingProof, WhirProof},
+    prover::{
+        ColMajorMatrix, DeviceDataTransporter, DeviceMultiStarkProvingKey, MultiRapProver, OpeningProver, ProverBackend, ProverDevice,
+        ProvingContext, TraceCommitter, stacked_pcs::StackedPcsData,
+    },
+};
+use p3_matrix::dense::RowMajorMatrix;
+use tracing::{debug, info_span, warn};
+
+use crate::{Digest, SC, WgpuProverError, key_plan::KeyPlan, lock, logup_round0::LogupRound0Stats, rap};
+
+type Backend = CpuBackend<SC>;
+type PcsData = <Backend as ProverBackend>::PcsData;
+
+/// A prover device for OpenVM's row-major CPU backend: LogUp round 0 of all AIRs is one call on a [`Gpu`], the rest of the constraint
+/// stage runs here on the CPU, commitments and openings are the stock CPU device's.
+///
+/// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
+/// pool: no lock is held while a proof computes or waits. Each has the columns that its interactions read on the device.
+#[derive(Clone)]
+pub struct WgpuDevice {
+    cpu: CpuDevice<SC>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Round0,
+    /// The latest keys' plans, those used last first.
+    plans: Mutex<Vec<Arc<Planned>>>,
+    last_stats: Mutex<Option<LogupRound0Stats>>,
+}
+
+/// A key's plan, and what making it ready did.
+struct Planned {
+    key_plan: KeyPlan,
+    warm_up: WarmUp,
+}
+
+/// Keys whose plans a device keeps.
+const MAX_KEYS: usize = 8;
+
+impl WgpuDevice {
+    /// A device for this configuration on this GPU.
+    ///
+    /// # Errors
+    /// [`Error::SkipDomain`] for a configuration whose `l_skip` is above [`MAX_L_SKIP`]; [`Error::DeviceLost`] and [`Error::WrongAnswer`] for
+    /// a GPU that cannot be used any more.
+    pub fn new(config: SC, gpu: &Gpu) -> logup_wgpu::Result<Self> {
+        Self::with_options(config, gpu, Round0Options::default())
+    }
+
+    /// A device with chosen options for round 0.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(config: SC, gpu: &Gpu, options: Round0Options) -> logup_wgpu::Result<Self> {
+        let l_skip = config.params().l_skip;
+        if l_skip > MAX_L_SKIP {
+            return Err(Error::SkipDomain { air: "(every AIR)".into(), requested: l_skip, limit: MAX_L_SKIP });
+        }
+        gpu.usable()?;
+        let shared = Shared { engine: Round0::with_options(gpu, options), plans: Mutex::default(), last_stats: Mutex::default() };
+        Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared) })
+    }
+
+    /// The protocol's configuration.
+    pub fn config(&self) -> &SC {
+        self.cpu.config()
+    }
+
+    /// The GPU.
+    pub fn gpu(&self) -> &Gpu {
+        self.shared.engine.gpu()
+    }
+
+    /// What LogUp round 0 of the latest proof did; `None` before the first.
+    pub fn last_round0_stats(&self) -> Option<LogupRound0Stats> {
+        lock(&self.shared.last_stats).clone()
+    }
+
+    /// Plans a proving key's AIRs, compiles their kernels and has them give known answers ([`Round0::warm_up`]), so that the first proof does
+    /// not. Done once per key, or by each of the threads that ask for a new key at the same time:
+    /// [`DeviceDataTransporter::transport_pk_to_device`] calls this, and a proof does for a key that came another way. The result is what was
+    /// done when the key was planned.
+    ///
+    /// # Errors
+    /// [`WgpuProverError::Air`] for an AIR that has no plan; [`WgpuProverError::Round0`] if the driver refuses a kernel, or if one computes
+    /// wrongly.
+    pub fn prepare(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<WarmUp, WgpuProverError> {
+        self.plan(key).map(|planned| planned.warm_up)
+    }
+
+    /// The key's plan. Threads that ask for a new key at the same time each make it, rather than wait: planning is rayon's work, and a
+    /// thread that holds a lock over such work can be handed a task that wants the lock.
+    fn plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Arc<Planned>, WgpuProverError> {
+        let known = lock(&self.shared.plans).clone();
+        let planned = match known.into_iter().find(|planned| planned.key_plan.is_of(key)) {
+            Some(planned) => planned,
+            None => Arc::new(self.new_plan(key)?),
+        };
+        let mut plans = lock(&self.shared.plans);
+        plans.retain(|other| !other.key_plan.is_of(key));
+        plans.insert(0, Arc::clone(&planned));
+        plans.truncate(MAX_KEYS);
+        Ok(planned)
+    }
+
+    fn new_plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Planned, WgpuProverError> {
+        let _span = info_span!("plan_logup_round0").entered();
+        let key_plan = KeyPlan::new(key)?;
+        let round0_plans = key_plan.round0_plans();
+        let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();
+        let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
+            .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
+        debug!(?warm_up);
+        Ok(Planned { key_plan, warm_up })
+    }
+}
+
+impl<TS: FiatShamirTranscript<SC>> ProverDevice<Backend, TS> for WgpuDevice {
+    type Error = WgpuProverError;
+    type DeviceCtx = ();
+
+    fn device_ctx(&self) -> &() {
+        &()
+    }
+}
+
+impl TraceCommitter<Backend> for WgpuDevice {
+    type Error = WgpuProverError;
+
+    fn commit(&self, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData), WgpuProverError> {
+        Ok(self.cpu.commit(traces)?)
+    }
+}
+
+impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
+    type PartialProof = (GkrProof<SC>, BatchConstraintProof<SC>);
+    type Artifacts = Vec<EF>;
+    type Error = WgpuProverError;
+
+    fn prove_rap_constraints(
+        &self,
+        transcript: &mut TS,
+        mpk: &DeviceMultiStarkProvingKey<Backend>,
+        ctx: &ProvingContext<Backend>,
+        _common_main_pcs_data: &PcsData,
+    ) -> Result<(Self::PartialProof, Vec<EF>), WgpuProverError> {
+        let _span = info_span!("prover.rap_constraints", phase = "prover").entered();
+        let plan = self.plan(mpk)?;
+        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &self.shared.engine)?;
+        *lock(&self.shared.last_stats) = Some(stats);
+        Ok(proof)
+    }
+}
+
+impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
+    type OpeningProof = (StackingProof<SC>, WhirProof<SC>);
+    type OpeningPoints = Vec<EF>;
+    type Error = WgpuProverError;
+
+    fn prove_openings(
+        &self,
+        transcript: &mut TS,
+        mpk: &DeviceMultiStarkProvingKey<Backend>,
+        ctx: ProvingContext<Backend>,
+        common_main_pcs_data: PcsData,
+        points: Vec<EF>,
+    ) -> Result<Self::OpeningProof, WgpuProverError> {
+        Ok(self.cpu.prove_openings(transcript, mpk, ctx, common_main_pcs_data, points)?)
+    }
+}
+
+impl DeviceDataTransporter<SC, Backend> for WgpuDevice {
+    /// The stock CPU device's key; its AIRs are planned on the way. A plan that fails is left to the first proof, which reports it.
+    fn transport_pk_to_device(&self, mpk: &MultiStarkProvingKey<SC>) -> DeviceMultiStarkProvingKey<Backend> {
+        let key = self.cpu.transport_pk_to_device(mpk);
+        if let Err(error) = self.prepare(&key) {
+            warn!(%error, "proving key not planned");
+        }
+        key
+    }
+
+    fn transport_matrix_to_device(&self, matrix: &ColMajorMatrix<F>) -> RowMajorMatrix<F> {
+        self.cpu.transport_matrix_to_device(matrix)
+    }
+
+    fn transport_pcs_data_to_device(&self, pcs_data: &StackedPcsData<F, Digest>) -> PcsData {
+        self.cpu.transport_pcs_data_to_device(pcs_data)
+    }
+
+    fn transport_matrix_from_device_to_host(&self, matrix: &RowMajorMatrix<F>) -> ColMajorMatrix<F> {
+        self.cpu.transport_matrix_from_device_to_host(matrix)
+    }
+}

@@ -1,0 +1,100 @@
+//! Which part of an AIR's trace the device needs: the columns that its interactions read.
+//!
+//! They are few where traces are wide. Of OpenVM 2.0.2's Keccak-f AIR, interactions read 202 of 2,634 columns.
+
+use logup_wgpu::{F, Matrix};
+use openvm_stark_backend::{
+    air_builders::symbolic::{SymbolicConstraintsDag, SymbolicExpressionNode, symbolic_variable::Entry},
+    keygen::types::TraceWidth,
+};
+use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
+
+use crate::rows::{Cell, RowShape, Rows};
+
+/// Columns of one part.
+#[derive(Debug)]
+pub(crate) struct DevicePart {
+    part: usize,
+    /// Sorted, at least one.
+    columns: Vec<usize>,
+}
+
+/// An AIR's interactions over the columns that they read and no others.
+#[derive(Debug)]
+pub(crate) struct DeviceParts {
+    pub parts: Vec<DevicePart>,
+    pub has_preprocessed: bool,
+}
+
+impl DeviceParts {
+    /// The columns of these cells. At least one, as a trace's height is known by its columns.
+    pub fn new(shape: &RowShape, cells: &[Cell]) -> Self {
+        let mut used: Vec<Vec<usize>> = vec![vec![]; shape.widths.len()];
+        for &cell in cells {
+            if let Cell::Column { part, column, .. } = cell {
+                used[part].push(column);
+            }
+        }
+        if used.iter().all(Vec::is_empty)
+            && let Some(part) = shape.widths.iter().rposition(|&width| width > 0)
+        {
+            used[part].push(0);
+        }
+        let parts = used.into_iter().enumerate().filter(|(_, columns)| !columns.is_empty()).map(|(part, mut columns)| {
+            columns.sort_unstable();
+            columns.dedup();
+            DevicePart { part, columns }
+        });
+        let parts: Vec<DevicePart> = parts.collect();
+        Self { has_preprocessed: shape.has_preprocessed && parts.first().is_some_and(|first| first.part == 0), parts }
+    }
+
+    /// The DAG and its widths with parts and columns renumbered. Nodes that read other columns are left as they are.
+    pub fn renumber(&self, shape: &RowShape, dag: &SymbolicConstraintsDag<F>) -> (SymbolicConstraintsDag<F>, TraceWidth) {
+        let mut dag = dag.clone();
+        let first_main = usize::from(shape.has_preprocessed);
+        for node in &mut dag.constraints.nodes {
+            let SymbolicExpressionNode::Variable(variable) = node else { continue };
+            let part = match variable.entry {
+                Entry::Preprocessed { .. } => 0,
+                Entry::Main { part_index, .. } => first_main + part_index,
+                Entry::Public | Entry::Challenge => continue,
+            };
+            let Some(position) = self.parts.iter().position(|used| used.part == part) else { continue };
+            let Ok(column) = self.parts[position].columns.binary_search(&variable.index) else { continue };
+            variable.index = column;
+            if let Entry::Main { part_index, .. } = &mut variable.entry {
+                *part_index = position - usize::from(self.has_preprocessed);
+            }
+        }
+        let mut widths = self.parts.iter().map(|used| used.columns.len());
+        let preprocessed = if self.has_preprocessed { widths.next() } else { None };
+        (dag, TraceWidth { preprocessed, cached_mains: widths.collect(), common_main: 0 })
+    }
+}
+
+/// Columns that are picked together: as many as a cache line of a row holds.
+const COLUMNS_PER_TASK: usize = 8;
+
+impl DevicePart {
+    /// The part's columns, one after another: kernels read column-major traces by 16-byte loads.
+    pub fn cells(&self, rows: &Rows<'_>) -> Vec<F> {
+        let matrix = rows.parts[self.part];
+        let mut picked = F::zero_vec(self.columns.len() * rows.height);
+        let tasks = picked.par_chunks_mut(COLUMNS_PER_TASK * rows.height).zip(self.columns.par_chunks(COLUMNS_PER_TASK));
+        tasks.for_each(|(picked, columns)| {
+            for (row_idx, row) in matrix.values.chunks_exact(matrix.width).enumerate() {
+                for (picked, &column) in picked.chunks_exact_mut(rows.height).zip(columns) {
+                    picked[row_idx] = row[column];
+                }
+            }
+        });
+        picked
+    }
+
+    /// What [`DevicePart::cells`] gave, to be uploaded.
+    pub fn matrix<'a>(&self, cells: &'a [F]) -> Matrix<'a> {
+        Matrix::col_major(cells, self.columns.len())
+    }
+}

@@ -1,0 +1,34 @@
+//! Why a proof was not made.
+
+use logup_wgpu::Error;
+use openvm_cpu_backend::CpuProverError;
+use openvm_stark_backend::prover::{LogupZerocheckError, error::StackedPcsError};
+
+/// The prover's error. There is no fallback: a proof whose round 0 the device did not compute is not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WgpuProverError {
+    /// The stock CPU device could not commit or open.
+    #[error(transparent)]
+    Cpu(#[from] CpuProverError),
+    /// The constraint stage failed where the stock prover fails too: LogUp's sum is not zero, say.
+    #[error("constraints: {0}")]
+    Constraints(#[from] LogupZerocheckError),
+    /// An AIR or its trace does not fit; the source names it.
+    #[error(transparent)]
+    Air(#[from] Error),
+    /// The device did not compute LogUp round 0.
+    #[error("LogUp round 0 of {}: {source}", airs.join(", "))]
+    Round0 {
+        /// The AIRs of the call, in its order.
+        airs: Vec<String>,
+        /// What the device, or its limits, said.
+        source: Error,
+    },
+}
+
+impl From<StackedPcsError> for WgpuProverError {
+    fn from(error: StackedPcsError) -> Self {
+        Self::Constraints(error.into())
+    }
+}

@@ -1,0 +1,161 @@
+//! What a proving key's AIRs need, decided once per key.
+
+use logup_wgpu::{EF, F, Result, Round0Plan, Strategy};
+use openvm_cpu_backend::CpuBackend;
+use openvm_stark_backend::{
+    air_builders::symbolic::SymbolicConstraintsDag,
+    keygen::types::{StarkVerifyingKey, StarkVerifyingParams},
+    prover::{DeviceMultiStarkProvingKey, DeviceStarkProvingKey},
+};
+use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
+
+use crate::{Digest, SC, air, device_parts::DeviceParts, program::Program, rows::RowShape, zerocheck_round0::Zerocheck};
+
+/// The plans of all AIRs of a proving key, in its order, and what they were made of.
+#[derive(Debug)]
+pub(crate) struct KeyPlan {
+    pub airs: Vec<AirPlan>,
+    l_skip: usize,
+    made_of: Vec<AirContent>,
+}
+
+/// What an [`AirPlan`] is made of. A key's stored hash does not tell: a caller may carry it along to a key whose AIRs have changed.
+#[derive(Debug)]
+struct AirContent {
+    name: String,
+    params: StarkVerifyingParams,
+    dag: SymbolicConstraintsDag<F>,
+    max_constraint_degree: u8,
+}
+
+impl AirContent {
+    fn of(key: &DeviceStarkProvingKey<CpuBackend<SC>>) -> Self {
+        let vk = &key.vk;
+        Self {
+            name: key.air_name.clone(),
+            params: vk.params.clone(),
+            dag: vk.symbolic_constraints.clone(),
+            max_constraint_degree: vk.max_constraint_degree,
+        }
+    }
+
+    fn is_of(&self, key: &DeviceStarkProvingKey<CpuBackend<SC>>) -> bool {
+        let params = |params: &StarkVerifyingParams| {
+            let width = &params.width;
+            (width.preprocessed, width.cached_mains.clone(), width.common_main, params.num_public_values, params.need_rot)
+        };
+        let (vk, dag) = (&key.vk, &key.vk.symbolic_constraints);
+        self.name == key.air_name
+            && self.max_constraint_degree == vk.max_constraint_degree
+            && params(&self.params) == params(&vk.params)
+            && self.dag.interactions == dag.interactions
+            && self.dag.constraints == dag.constraints
+    }
+}
+
+/// One AIR's plan.
+#[derive(Debug)]
+pub(crate) struct AirPlan {
+    pub name: String,
+    pub shape: RowShape,
+    /// Of constraints and interactions together.
+    pub constraint_degree: usize,
+    pub zerocheck: Zerocheck,
+    /// `None` without interactions.
+    pub logup: Option<LogupPlan>,
+    /// For the rounds after round 0, where all is in `EF`: the roots are the constraints, then `logup`'s roots.
+    pub batch: Program,
+    /// Where the cells of `batch` are in a wide row.
+    pub batch_columns: Vec<u32>,
+}
+
+/// An AIR's interactions: for round 0 on the device, and for single rows on the CPU.
+#[derive(Debug)]
+pub(crate) struct LogupPlan {
+    pub round0: Round0Plan,
+    /// What `round0` is a plan over.
+    pub device: DeviceParts,
+    pub rows: Logup,
+}
+
+/// Interactions over the roots of a program.
+#[derive(Debug)]
+pub(crate) struct Logup {
+    pub program: Program,
+    pub interactions: Vec<InteractionRoots>,
+}
+
+/// One interaction, its expressions as indices of roots.
+#[derive(Debug)]
+pub(crate) struct InteractionRoots {
+    pub count: usize,
+    pub message: Vec<usize>,
+    bus_index: u16,
+}
+
+impl InteractionRoots {
+    /// `beta^len (b + 1)`.
+    pub fn bus_term(&self, beta_pows: &[EF]) -> EF {
+        beta_pows[self.message.len()] * F::from_u32(u32::from(self.bus_index) + 1)
+    }
+}
+
+impl KeyPlan {
+    /// # Errors
+    /// As [`air::from_dag`] and [`Round0Plan::new`], for the first AIR that has no plan.
+    pub fn new(key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<Self> {
+        let l_skip = key.params.l_skip;
+        let airs = key.per_air.par_iter().map(|air| AirPlan::new(air, l_skip)).collect::<Result<_>>()?;
+        Ok(Self { airs, l_skip, made_of: key.per_air.iter().map(AirContent::of).collect() })
+    }
+
+    /// Whether this is the plan of such a key: a comparison of all that it was made of, a millisecond for a VM's key.
+    pub fn is_of(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> bool {
+        let same_airs = || self.made_of.iter().zip(&key.per_air).all(|(content, air)| content.is_of(air));
+        self.l_skip == key.params.l_skip && self.made_of.len() == key.per_air.len() && same_airs()
+    }
+
+    /// The plans for round 0.
+    pub fn round0_plans(&self) -> Vec<&Round0Plan> {
+        self.airs.iter().filter_map(|air| air.logup.as_ref()).map(|logup| &logup.round0).collect()
+    }
+}
+
+impl AirPlan {
+    fn new(key: &DeviceStarkProvingKey<CpuBackend<SC>>, l_skip: usize) -> Result<Self> {
+        let name = &key.air_name;
+        let vk: &StarkVerifyingKey<F, Digest> = &key.vk;
+        let dag = &vk.symbolic_constraints;
+        let shape = RowShape::new(&vk.params);
+        let num_public_values = vk.params.num_public_values;
+        let program = |roots: &[usize]| Program::new(name, &dag.constraints, roots, &shape, num_public_values);
+
+        // Each node once, though several interactions may send it.
+        let nodes = dag.interactions.iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
+        let mut logup_roots: Vec<usize> = nodes.copied().collect();
+        logup_roots.sort_unstable();
+        logup_roots.dedup();
+        let root = |node: &usize| logup_roots.binary_search(node).expect("collected above");
+        let interactions = dag.interactions.iter().map(|interaction| InteractionRoots {
+            count: root(&interaction.count),
+            message: interaction.message.iter().map(root).collect(),
+            bus_index: interaction.bus_index,
+        });
+        let logup = if dag.interactions.is_empty() {
+            None
+        } else {
+            let program = program(&logup_roots)?;
+            let device = DeviceParts::new(&shape, &program.cells);
+            let (device_dag, width) = device.renumber(&shape, dag);
+            let air = air::from_dag(name, &device_dag, &width, num_public_values, vk.max_constraint_degree.into())?;
+            let round0 = Round0Plan::new(air, l_skip, Strategy::Split)?;
+            Some(LogupPlan { round0, device, rows: Logup { program, interactions: interactions.collect() } })
+        };
+        let constraints = &dag.constraints.constraint_idx;
+        let zerocheck = Zerocheck::new(program(constraints)?);
+        let batch = program(&[&constraints[..], &logup_roots].concat())?;
+        let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
+        Ok(Self { name: name.clone(), constraint_degree: vk.max_constraint_degree.into(), zerocheck, logup, batch, batch_columns, shape })
+    }
+}

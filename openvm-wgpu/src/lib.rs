@@ -1,0 +1,167 @@
+//! A prover engine for OpenVM 2.0 that runs LogUp's round 0 on the GPU, through [`logup_wgpu`]. Its proofs are the stock CPU engine's, byte
+//! for byte.
+//!
+//! [`WgpuEngine`] takes the place of `BabyBearPoseidon2CpuEngine`: it has the same configuration, takes the same traces and keeps the same
+//! transcript. Where each stage runs:
+//!
+//! | stage | where |
+//! |---|---|
+//! | trace commitment, openings | the stock CPU device |
+//! | GKR | the stock `fractional_sumcheck`; this crate computes its input layer on the CPU |
+//! | round 0, LogUp | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for all AIRs |
+//! | round 0, constraints | the CPU, in this crate: packed fields, one lane for each `x` |
+//! | later rounds | the CPU, in this crate: packed extension fields, one lane for each `y` |
+//!
+//! # Example
+//! ```no_run
+//! use openvm_stark_backend::{StarkEngine, SystemParams, keygen::types::MultiStarkProvingKey, prover::{DeviceDataTransporter, ProvingContext}};
+//! use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
+//! use openvm_wgpu::WgpuEngine;
+//!
+//! fn prove(
+//!     params: SystemParams,
+//!     pk: &MultiStarkProvingKey<BabyBearPoseidon2Config>,
+//!     context: ProvingContext<openvm_cpu_backend::CpuBackend<BabyBearPoseidon2Config>>,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let engine: WgpuEngine = WgpuEngine::try_new(params)?;          // on the process's default GPU; or with_gpu(params, &gpu)
+//!     let device_pk = engine.device().transport_pk_to_device(pk);     // once per key: plans, kernels, and their known answers
+//!     let proof = engine.prove(&device_pk, context)?;
+//!     engine.verify(&pk.get_vk(), &proof)?;
+//!     println!("{}", engine.device().last_round0_stats().expect("a proof was made").call);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Features
+//! - `vm`: [`vm::OnWgpu`], which builds OpenVM's virtual machines on this engine.
+//!
+//! [`air`] and [`matrix`] translate OpenVM's interactions and matrices for whoever uses [`logup_wgpu`] directly. `docs/openvm.md` in the
+//! repository tells what the engine costs and saves.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod air;
+mod device;
+mod device_parts;
+mod error;
+mod fold_ple;
+mod gkr_input;
+mod key_plan;
+mod lanes;
+mod logup_round0;
+mod mle_rounds;
+mod poly;
+mod program;
+mod rap;
+mod rows;
+mod skip_domain;
+#[cfg(feature = "vm")]
+pub mod vm;
+mod zerocheck_round0;
+
+use std::{
+    marker::PhantomData,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+pub use logup_wgpu;
+use logup_wgpu::{F, Gpu, GpuOptions, Matrix, Result};
+use openvm_cpu_backend::CpuBackend;
+use openvm_stark_backend::{
+    FiatShamirTranscript, StarkEngine, StarkProtocolConfig, SystemParams,
+    prover::{ColMajorMatrix, Coordinator, MatrixDimensions},
+};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, CpuTranscript};
+use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
+
+pub use self::{device::WgpuDevice, error::WgpuProverError, logup_round0::LogupRound0Stats};
+
+type SC = BabyBearPoseidon2Config;
+type Digest = <SC as StarkProtocolConfig>::Digest;
+
+/// An OpenVM matrix for [`Trace::upload`](logup_wgpu::Trace::upload), without a copy.
+pub fn matrix(matrix: &ColMajorMatrix<F>) -> Matrix<'_> {
+    Matrix::col_major(&matrix.values, matrix.width())
+}
+
+/// An engine for `BabyBearPoseidon2Config` with [`WgpuDevice`] as its device.
+///
+/// `TS` is the transcript, by default that of the stock CPU engine.
+pub struct WgpuEngine<TS = CpuTranscript> {
+    device: WgpuDevice,
+    transcript: PhantomData<fn() -> TS>,
+}
+
+impl<TS> WgpuEngine<TS> {
+    /// An engine on this GPU.
+    ///
+    /// # Errors
+    /// As [`WgpuDevice::new`].
+    pub fn with_gpu(params: SystemParams, gpu: &Gpu) -> Result<Self> {
+        Ok(Self::with_device(WgpuDevice::new(BabyBearPoseidon2Config::default_from_params(params), gpu)?))
+    }
+
+    /// An engine on this device.
+    pub fn with_device(device: WgpuDevice) -> Self {
+        Self { device, transcript: PhantomData }
+    }
+
+    /// An engine on the process's default GPU, which the first engine opens and all share. After it was lost, the next engine opens another.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`] and [`WgpuDevice::new`].
+    pub fn try_new(params: SystemParams) -> Result<Self> {
+        Self::with_gpu(params, &default_gpu()?)
+    }
+}
+
+/// What this crate's mutexes guard is valid at all times: a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The process's default GPU: the one that was opened last, unless it is lost.
+fn default_gpu() -> Result<Gpu> {
+    static GPU: Mutex<Option<Gpu>> = Mutex::new(None);
+    let mut gpu = lock(&GPU);
+    match &*gpu {
+        Some(gpu) if gpu.lost().is_none() => Ok(gpu.clone()),
+        _ => Ok(gpu.insert(Gpu::new(GpuOptions::default())?).clone()),
+    }
+}
+
+impl<TS> StarkEngine for WgpuEngine<TS>
+where
+    TS: FiatShamirTranscript<SC> + From<Poseidon2BabyBear<16>>,
+{
+    type SC = SC;
+    type PB = CpuBackend<SC>;
+    type PD = WgpuDevice;
+    type TS = TS;
+
+    /// [`WgpuEngine::try_new`], for where the trait asks for an engine and takes no error.
+    ///
+    /// # Panics
+    /// Where `try_new` has an error, without a GPU adapter above all: this engine has no other way to prove.
+    fn new(params: SystemParams) -> Self {
+        Self::try_new(params).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn config(&self) -> &SC {
+        self.device.config()
+    }
+
+    fn device(&self) -> &WgpuDevice {
+        &self.device
+    }
+
+    fn initial_transcript(&self) -> TS {
+        TS::from(default_babybear_poseidon2_16())
+    }
+
+    fn prover_from_transcript(&self, transcript: TS) -> Coordinator<SC, CpuBackend<SC>, WgpuDevice, TS> {
+        Coordinator::new(CpuBackend::new(), self.device.clone(), transcript)
+    }
+}

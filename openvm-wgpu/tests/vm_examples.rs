@@ -1,0 +1,52 @@
+//! The examples, run as a user runs them.
+
+#[path = "../../tests/support/example.rs"]
+mod run;
+
+use run::{example, stdout};
+use serde_json::Value;
+
+/// The whole comparison, small: the stock prover judges every AIR and the 300 small ones on the way, the three ways each other on the segment.
+#[test]
+fn report_is_exact_and_complete() {
+    let out = std::env::temp_dir().join(format!("logup-wgpu-report-{}", std::process::id()));
+    let printed = stdout(example("report").args(["--quick", "--json", "--log-height", "8", "--out"]).arg(&out));
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(json["exact"], true);
+    assert!(json["read_gb_s"].as_f64().unwrap() > 0.0);
+    let airs = json["airs"].as_array().unwrap();
+    assert_eq!(airs.len(), 26);
+    for air in airs {
+        assert_eq!(air["exact"], true, "{air}");
+        for key in ["log_height", "gpu_ms", "stock_cpu_ms", "speedup_stock", "fraction_of_read"] {
+            assert!(air[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {air}");
+        }
+    }
+    let segment = &json["segment_118"];
+    assert_eq!([&segment["waits"], &segment["allocations"]], [1, 0]);
+    assert!(segment["kernels"].as_u64().unwrap() < 26, "AIRs share dispatches: {segment}");
+    assert_eq!(json["many_small"]["waits"], 1);
+    let files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for extension in ["json", "svg"] {
+        let file = files.iter().find(|path| path.extension().is_some_and(|found| found == extension)).unwrap();
+        assert!(std::fs::read_to_string(file).unwrap().len() > 1000, "{}", file.display());
+    }
+    std::fs::remove_dir_all(&out).unwrap();
+}
+
+/// A proof of a real VM run whose round 0 ran here: the stock verifier takes it, and it is the stock engine's, byte for byte.
+#[test]
+fn openvm_keccak_is_verified_and_identical() {
+    let printed = stdout(example("openvm_keccak").args(["--json", "--permutations", "2"]));
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!([&json["verified"], &json["identical_to_stock"]], [true, true], "{printed}");
+    assert!(json["airs"].as_u64().unwrap() >= 20 && json["cells"].as_u64().unwrap() > 1 << 20, "{printed}");
+    for engine in ["stock", "wgpu"] {
+        let ms = |key: &str| json[engine][key].as_f64().unwrap_or_else(|| panic!("{engine} {key}: {printed}"));
+        let (logup, round0, rap, prove) = (ms("logup_round0_ms"), ms("round0_ms"), ms("rap_ms"), ms("prove_ms"));
+        assert!(0.0 <= logup && logup < round0 && round0 < rap && rap < prove, "{engine}: {printed}"); // the stock one is a difference of times
+        assert!(ms("mle_rounds_ms") > 0.0, "{engine}: {printed}");
+    }
+    assert_eq!([&json["wgpu"]["waits"], &json["wgpu"]["allocations"]], [1, 0], "{printed}");
+    assert!(json["wgpu"]["kernels"].as_u64().unwrap() < json["airs"].as_u64().unwrap(), "AIRs share dispatches: {printed}");
+}

@@ -165,3 +165,8 @@ where
         Coordinator::new(CpuBackend::new(), self.device.clone(), transcript)
     }
 }
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,8 +19,9 @@ use std::{hint::black_box, time::Duration};
 use bench::{bench_calls, gpu, used_bytes};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logup_wgpu::{
-    AirBuilder, FieldOp, FieldOps, Layout, NodeId, Round0, Round0Stats, Schedule, Strategy, Trace,
-    shaders::{FieldForm, Kernel},
+    AirBuilder, FieldForm, Layout, NodeId, Round0, Round0Stats, Schedule, Strategy, Trace,
+    compute::Kernel,
+    introspect::{FieldOp, FieldOps, kernels},
 };
 use stock::{StockInstance, keccakf};
 use support::{Case, Uploaded, WAYS, rng};
@@ -82,7 +83,7 @@ fn column_sums(c: &mut Criterion) {
 }
 
 /// GPU time (wall time of the call where there are no timestamps) of one kernel of a call.
-fn bench_stage(bench: &mut criterion::Bencher<'_>, cases: &[Case], kernel: Kernel) {
+fn bench_stage(bench: &mut criterion::Bencher<'_>, cases: &[Case], kernel: &'static Kernel) {
     let uploaded = Uploaded::together(gpu(), cases, Strategy::Split);
     let mains = uploaded.mains();
     let instances = uploaded.instances(&mains);
@@ -102,7 +103,9 @@ fn kernels(c: &mut Criterion) {
     let mut group = c.benchmark_group("kernels");
     let case = [product_case(14)];
     group.throughput(used_bytes(&case));
-    for (name, kernel) in [("column_sums", Kernel::ColumnSums), ("coset_pass", Kernel::CosetPass), ("dual_reduce", Kernel::DualReduce)] {
+    for (name, kernel) in
+        [("column_sums", &kernels::COLUMN_SUMS), ("coset_pass", &kernels::COSET_PASS), ("dual_reduce", &kernels::DUAL_REDUCE)]
+    {
         group.bench_function(name, |bench| bench_stage(bench, &case, kernel));
     }
     let column = [affine_case(1, 20, Layout::ColMajor)];

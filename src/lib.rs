@@ -73,24 +73,46 @@ mod air;
 mod error;
 mod field;
 mod gpu;
+mod kernel;
+mod kernels;
 mod plan;
-pub mod recording;
+mod recording;
 pub mod reference;
 mod round0;
-pub mod shaders;
 mod stats;
 
-#[doc(hidden)]
-pub use self::gpu::EditShader;
 pub use self::{
     air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
     error::{Error, Result},
     field::{EF, F, P},
-    gpu::{FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Profile, Trace},
+    gpu::{Gpu, GpuOptions, Layout, Matrix, Profile, Trace},
+    kernel::FieldForm,
     plan::{DeviceLimits, Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
     round0::{Eq, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
     stats::{Round0Stats, StageTime},
 };
+
+/// Kernels and recordings: what a crate with further kernels builds on.
+pub mod compute {
+    pub use crate::{
+        kernel::{Access, Argument, Kernel, Library, Needs, StructLayout, Variant},
+        kernels::SHARED,
+        recording::{Binding, Dispatch, ProgramText, Recording, Resource, TraceWindow},
+    };
+}
+
+/// What exists for tests, benches and the curious: this crate's kernels one by one, and its field arithmetic alone.
+pub mod introspect {
+    #[doc(hidden)]
+    pub use crate::gpu::EditShader;
+    pub use crate::gpu::{FieldOp, FieldOps};
+
+    /// This crate's kernels, and what Rust and they share.
+    pub mod kernels {
+        pub use crate::kernels::*;
+    }
+}
+
 pub use p3_baby_bear;
 pub use p3_field;
 pub use wgpu;

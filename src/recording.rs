@@ -13,7 +13,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     field::EXT_WORDS,
-    shaders::{FieldForm, Kernel, Variant},
+    kernel::{FieldForm, Kernel, Variant},
 };
 
 /// The text of a generated program, hashed once: equal texts share a kernel, and looking one up costs no walk over it.
@@ -86,11 +86,11 @@ pub struct TraceWindow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatch {
     /// Which kernel.
-    pub kernel: Kernel,
-    /// The generated part of a [`Kernel::CosetPass`].
+    pub kernel: &'static Kernel,
+    /// The generated part, of a kernel that is made around one.
     pub program: Option<ProgramText>,
-    /// Whether a [`Kernel::CosetPass`] reads all its traces by 16-byte loads.
-    pub quads: bool,
+    /// Pipeline constants of the kernel, beside the size of a trace window.
+    pub constants: Vec<(&'static str, u32)>,
     /// Group 0, in binding order.
     pub bindings: Vec<Binding>,
     /// Group 1: as many trace windows as the kernel's variant has slots.
@@ -166,14 +166,19 @@ impl Recording {
     }
 
     /// How many different cosets the launches of a kernel compute or fold.
-    pub fn num_cosets(&self, kernel: Kernel) -> u32 {
+    pub fn num_cosets(&self, kernel: &'static Kernel) -> u32 {
         let of_kernel = || self.dispatches.iter().filter(|dispatch| dispatch.kernel == kernel);
         let begin = of_kernel().map(|dispatch| dispatch.cosets.start).min().unwrap_or(0);
         of_kernel().map(|dispatch| dispatch.cosets.end).max().unwrap_or(0) - begin
     }
 
+    /// How many launches there are of kernels of a stage.
+    pub fn num_in_stage(&self, stage: &str) -> usize {
+        self.dispatches.iter().filter(|dispatch| dispatch.kernel.stage == stage).count()
+    }
+
     /// How many launches there are of a kernel.
-    pub fn num_dispatches(&self, kernel: Kernel) -> usize {
+    pub fn num_dispatches(&self, kernel: &'static Kernel) -> usize {
         self.dispatches.iter().filter(|dispatch| dispatch.kernel == kernel).count()
     }
 }

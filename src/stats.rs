@@ -2,13 +2,13 @@
 
 use std::{fmt, time::Duration};
 
-use crate::shaders::Kernel;
+use crate::kernel::Kernel;
 
 /// GPU time of one stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StageTime {
     /// The stage's kernel.
-    pub kernel: Kernel,
+    pub kernel: &'static Kernel,
     /// Time between the stage's first and last pass boundary.
     pub gpu: Duration,
 }

@@ -10,8 +10,9 @@ mod support;
 use std::{collections::BTreeSet, sync::Mutex, time::Instant};
 
 use logup_wgpu::{
-    AirBuilder, EF, F, GpuOptions, Layout, NodeId, Round0Polys, Schedule, Strategy,
-    shaders::{FieldForm, Kernel, Variant},
+    AirBuilder, EF, F, FieldForm, GpuOptions, Layout, NodeId, Round0Polys, Schedule, Strategy,
+    compute::{Kernel, Variant},
+    introspect::kernels,
     wgpu,
 };
 use metal::{
@@ -101,7 +102,7 @@ fn every_variant_runs() {
     for num_parts in [1, 2, 4, 8] {
         cases.extend([Layout::ColMajor, Layout::RowMajor].map(|layout| parts_case(num_parts, 4, 4, layout)));
     }
-    let mut ran: BTreeSet<(Kernel, bool, u32, bool)> = BTreeSet::new();
+    let mut ran: BTreeSet<(&'static str, bool, u32, bool)> = BTreeSet::new();
     for form in FieldForm::ALL {
         let gpu = support::gpu(form);
         for case in &cases {
@@ -113,19 +114,21 @@ fn every_variant_runs() {
                 let instances = uploaded.instances(&mains);
                 let call = engine.record(&instances).unwrap();
                 let dispatches = call.recordings.iter().flat_map(|recording| &recording.dispatches);
-                ran.extend(dispatches.map(|d| (d.kernel, form == FieldForm::U64, d.traces.len() as u32, d.quads)));
+                ran.extend(
+                    dispatches
+                        .map(|d| (d.kernel.name, form == FieldForm::U64, d.traces.len() as u32, d.constants.contains(&("VEC4_LOADS", 1)))),
+                );
             }
         }
     }
-    for variant in Variant::all() {
-        let quads: &[bool] = match variant.kernel {
-            Kernel::FieldOps | Kernel::PlainRead => continue, // field_operations_run
-            Kernel::CosetPass if variant.slots > 0 => &[false, true],
-            _ => &[false],
-        };
-        for &quads in quads {
-            let key = (variant.kernel, variant.form == FieldForm::U64, variant.slots, quads);
-            assert!(ran.contains(&key), "{variant:?}, quads: {quads} did not run");
+    for variant in kernels::variants() {
+        if variant.kernel.stage == kernels::stage::TOOL {
+            continue; // field_operations_run
+        }
+        let both = variant.slots > 0 && variant.kernel.constants.contains(&"VEC4_LOADS");
+        for &vec4_loads in if both { &[false, true][..] } else { &[false] } {
+            let key = (variant.kernel.name, variant.form == FieldForm::U64, variant.slots, vec4_loads);
+            assert!(ran.contains(&key), "{variant:?}, VEC4_LOADS {vec4_loads} did not run");
         }
     }
 }
@@ -162,7 +165,7 @@ fn field_operations_run() {
     for form in FieldForm::ALL {
         for build in [Build::Plain, Build::Sanitized] {
             let machine = Machine { build, ..Machine::new(form, Order::Ascending) };
-            let variant = Variant { kernel: Kernel::FieldOps, form, slots: 0 };
+            let variant = Variant { kernel: &kernels::FIELD_OPS, form, slots: 0 };
             let kernel = machine.load(variant, variant.source(), &[]);
             for op in field_ops::OPS {
                 let params = Buffer::of_words(&[op as u32, 1]);
@@ -176,7 +179,7 @@ fn field_operations_run() {
             }
         }
         let machine = Machine::new(form, Order::Ascending);
-        let variant = Variant { kernel: Kernel::PlainRead, form, slots: 0 };
+        let variant = Variant { kernel: &kernels::PLAIN_READ, form, slots: 0 };
         let kernel = machine.load(variant, variant.source(), &[]);
         let pattern: Vec<u32> = [0x9e37_79b9, 0x7f4a_7c15, 0xf39c_c060, 0x5ced_c834].into_iter().cycle().take(4 * 256).collect();
         let (mut input, mut out) = (pattern, Buffer::filled(32, u32::MAX));
@@ -212,7 +215,7 @@ fn nothing_is_undefined() {
         }
     }
     // A shift by 32 too much gives the same bits on this machine: only the sanitizer sees it.
-    let mutant = Mutant::of(Kernel::ColumnSumsScalar, "tile.chunk << job.log_chunk", "tile.chunk << (job.log_chunk + 32u)");
+    let mutant = Mutant::of(&kernels::COLUMN_SUMS_SCALAR, "tile.chunk << job.log_chunk", "tile.chunk << (job.log_chunk + 32u)");
     let edit = move |kernel, source| mutant.apply(kernel, source);
     let machine = Machine { build: Build::Sanitized, edit: &edit, ..Machine::new(FieldForm::U64, Order::Ascending) };
     let gpu = support::gpu(FieldForm::U64);
@@ -226,30 +229,30 @@ fn nothing_is_undefined() {
 #[test]
 fn mutants_are_caught() {
     let both = [
-        Mutant::without_barrier(Kernel::ColumnSumsScalar, 0),
-        Mutant::without_barrier(Kernel::ColumnSumsScalar, 1),
-        Mutant::without_barrier(Kernel::ColumnSumsScalar, 2),
-        Mutant::without_barrier(Kernel::ColumnSums, 0),
-        Mutant::without_barrier(Kernel::ColumnSums, 1),
-        Mutant::without_barrier(Kernel::CosetPass, 0),
-        Mutant::without_barrier(Kernel::CosetPass, 1),
-        Mutant::without_barrier(Kernel::CosetPass, 2),
-        Mutant::without_barrier(Kernel::CosetInterpret, 0),
-        Mutant::without_barrier(Kernel::CosetInterpret, 1),
-        Mutant::without_barrier(Kernel::CosetInterpret, 2),
-        Mutant::without_barrier(Kernel::DualReduce, 0),
-        Mutant::without_barrier(Kernel::DualReduce, 1),
-        Mutant::without_barrier(Kernel::DualReduce, 2),
+        Mutant::without_barrier(&kernels::COLUMN_SUMS_SCALAR, 0),
+        Mutant::without_barrier(&kernels::COLUMN_SUMS_SCALAR, 1),
+        Mutant::without_barrier(&kernels::COLUMN_SUMS_SCALAR, 2),
+        Mutant::without_barrier(&kernels::COLUMN_SUMS, 0),
+        Mutant::without_barrier(&kernels::COLUMN_SUMS, 1),
+        Mutant::without_barrier(&kernels::COSET_PASS, 0),
+        Mutant::without_barrier(&kernels::COSET_PASS, 1),
+        Mutant::without_barrier(&kernels::COSET_PASS, 2),
+        Mutant::without_barrier(&kernels::COSET_INTERPRET, 0),
+        Mutant::without_barrier(&kernels::COSET_INTERPRET, 1),
+        Mutant::without_barrier(&kernels::COSET_INTERPRET, 2),
+        Mutant::without_barrier(&kernels::DUAL_REDUCE, 0),
+        Mutant::without_barrier(&kernels::DUAL_REDUCE, 1),
+        Mutant::without_barrier(&kernels::DUAL_REDUCE, 2),
         Mutant::everywhere("return min(sum, sum - P);", "return max(sum, sum - P);"),
         Mutant::everywhere("return min(diff, diff + P);", "return max(diff, diff + P);"),
         Mutant::everywhere("const MONTY_MU: u32 = 0x88000001u", "const MONTY_MU: u32 = 0x88000003u"),
         Mutant::everywhere("const ELEVEN: u32 = 0x37ffffe9u", "const ELEVEN: u32 = 0x37ffffe8u"),
-        Mutant::of(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows"),
-        Mutant::of(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)"),
+        Mutant::of(&kernels::COLUMN_SUMS, "first + 7u * rows", "first + 6u * rows"),
+        Mutant::of(&kernels::DUAL_REDUCE, "ext_word(weights + 4u)", "ext_word(weights)"),
         // An index outside that wgpu's check moves to the right place: only the count shows it.
-        Mutant::of(Kernel::DualReduce, "results[arrayLength(&results) - 1u]", "results[arrayLength(&results)]"),
+        Mutant::of(&kernels::DUAL_REDUCE, "results[arrayLength(&results) - 1u]", "results[arrayLength(&results)]"),
         // Threads of a workgroup that do not all come to the barrier.
-        Mutant::of(Kernel::ColumnSumsScalar, "if stride == WORKGROUP_SIZE {", "if stride == WORKGROUP_SIZE || thread == 255u {"),
+        Mutant::of(&kernels::COLUMN_SUMS_SCALAR, "if stride == WORKGROUP_SIZE {", "if stride == WORKGROUP_SIZE || thread == 255u {"),
     ];
     let u64_form = [
         Mutant::everywhere("i64(bitcast<i32>(a)) * i64(bitcast<i32>(b))", "i64(u64(a) * u64(b))"),
@@ -272,7 +275,7 @@ fn mutants_are_caught() {
         parts_case(3, 4, 4, Layout::ColMajor),
     ];
     let expected = references(&cases);
-    let is_caught = |form, edit: &(dyn Fn(Kernel, String) -> String + Sync)| {
+    let is_caught = |form, edit: &(dyn Fn(&'static Kernel, String) -> String + Sync)| {
         let gpu = support::gpu(form);
         STRATEGIES.into_iter().any(|strategy| {
             let uploaded = Uploaded::together(gpu, &cases, strategy);
@@ -287,7 +290,7 @@ fn mutants_are_caught() {
     assert!(FieldForm::ALL.into_iter().all(|form| !is_caught(form, &|_, source| source)), "the kernels as they are");
     let missed: Mutex<Vec<(Mutant, FieldForm)>> = Mutex::new(vec![]);
     mutants.par_iter().for_each(|&(mutant, form)| {
-        let texts = Variant::all().into_iter().filter(|variant| variant.form == form).map(|variant| (variant.kernel, variant.source()));
+        let texts = kernels::variants().filter(|variant| variant.form == form).map(|variant| (variant.kernel, variant.source()));
         assert!(texts.into_iter().any(|(kernel, text)| mutant.apply(kernel, text.clone()) != text), "{mutant:?} changes nothing");
         if !is_caught(form, &|kernel, source| mutant.apply(kernel, source)) {
             missed.lock().unwrap().push((mutant, form));
@@ -305,13 +308,13 @@ fn metal_compiles_every_text() {
     use support::translate::{MslOptions, to_msl};
     for form in FieldForm::ALL {
         let gpu = support::gpu_with_features(form, wgpu::Features::PASSTHROUGH_SHADERS);
-        for variant in Variant::all().into_iter().filter(|variant| variant.form == form) {
-            for quads in [false, true] {
+        for variant in kernels::variants().filter(|variant| variant.form == form) {
+            for vec4_loads in [0, 1] {
                 for checked in [false, true] {
                     let options = MslOptions { lang_version: (2, 3), checked };
-                    let msl = to_msl(variant, &variant.source(), &variant.constants(29, quads), options);
+                    let msl = to_msl(variant, &variant.source(), &variant.constants(29, &[("VEC4_LOADS", vec4_loads)]), options);
                     let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
-                        label: Some(variant.kernel.name()),
+                        label: Some(variant.kernel.name),
                         msl: Some(msl.text.into()),
                         ..wgpu::ShaderModuleDescriptorPassthrough::default()
                     };

@@ -7,10 +7,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use logup_wgpu::{
-    AirBuilder, EF, F, Layout, Round0, Round0Polys, Strategy,
-    shaders::{FieldForm, Kernel, Variant},
-};
+use logup_wgpu::{AirBuilder, EF, F, FieldForm, Layout, Round0, Round0Polys, Strategy, compute::Variant, introspect::kernels};
 use p3_field::{BasedVectorSpace, PrimeField32};
 use support::{
     Case, STRATEGIES, Uploaded,
@@ -48,8 +45,8 @@ fn case_without_columns() -> Case {
 }
 
 fn variants(fits: impl Fn(Variant) -> bool) -> BTreeSet<(&'static str, u32)> {
-    let all = Variant::all().into_iter().filter(|variant| variant.form == FieldForm::U32 && fits(*variant));
-    all.map(|variant| (variant.kernel.name(), variant.slots)).collect()
+    let all = kernels::variants().filter(|variant| variant.form == FieldForm::U32 && fits(*variant));
+    all.map(|variant| (variant.kernel.name, variant.slots)).collect()
 }
 
 #[test]
@@ -77,7 +74,7 @@ fn calls_equal_the_reference() {
     }
     let ran = check(Dawn::new("calls", 8), &groups);
     // Those of calls, all that 8 storage buffers have room for.
-    let of_calls = |variant: Variant| !matches!(variant.kernel, Kernel::FieldOps | Kernel::PlainRead);
+    let of_calls = |variant: Variant| variant.kernel.stage != kernels::stage::TOOL;
     assert_eq!(ran.variants, variants(|variant| of_calls(variant) && variant.needs().storage_buffers <= 8));
 }
 
@@ -103,7 +100,7 @@ fn field_operations_equal_p3() {
         elements.iter().flat_map(coefficients).map(|word| word.to_unique_u32()).collect()
     };
     let (a, b) = operands();
-    let variant = Variant { kernel: Kernel::FieldOps, form: FieldForm::U32, slots: 0 };
+    let variant = Variant { kernel: &kernels::FIELD_OPS, form: FieldForm::U32, slots: 0 };
     let mut dawn = Dawn::new("field", 8);
     for op in OPS {
         let params = [op as u32, 1];

@@ -5,6 +5,7 @@
 // Thread bits, low to high: z, column, x. So neighbours read neighbouring words; columns share a workgroup where there are few x.
 // A thread takes x, x + 2^log_x, ... of its chunk, eight at a time: the sum of eight products of centred words needs one reduction.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: two, reached by every thread.
+//#import shared/columns
 
 const WORKGROUP_SIZE: u32 = 64u;
 
@@ -27,14 +28,14 @@ fn cells(job: ColumnJob, base: u32, row: u32, x: u32, step: u32) -> Block {
     let first = x * job.x_rows + row;
     let rows = step * job.x_rows;
     return Block(
-        trace_quad(base + (first & job.row_mask)),
-        trace_quad(base + ((first + rows) & job.row_mask)),
-        trace_quad(base + ((first + 2u * rows) & job.row_mask)),
-        trace_quad(base + ((first + 3u * rows) & job.row_mask)),
-        trace_quad(base + ((first + 4u * rows) & job.row_mask)),
-        trace_quad(base + ((first + 5u * rows) & job.row_mask)),
-        trace_quad(base + ((first + 6u * rows) & job.row_mask)),
-        trace_quad(base + ((first + 7u * rows) & job.row_mask)),
+        trace_vec4(base + (first & job.row_mask)),
+        trace_vec4(base + ((first + rows) & job.row_mask)),
+        trace_vec4(base + ((first + 2u * rows) & job.row_mask)),
+        trace_vec4(base + ((first + 3u * rows) & job.row_mask)),
+        trace_vec4(base + ((first + 4u * rows) & job.row_mask)),
+        trace_vec4(base + ((first + 5u * rows) & job.row_mask)),
+        trace_vec4(base + ((first + 6u * rows) & job.row_mask)),
+        trace_vec4(base + ((first + 7u * rows) & job.row_mask)),
     );
 }
 
@@ -50,14 +51,14 @@ fn main(
     }
     let tile = tiles[index];
     let job = jobs[tile.job];
-    let z_quad = thread & ((1u << job.log_z) - 1u);
+    let z_group = thread & ((1u << job.log_z) - 1u);
     let c = (thread >> job.log_z) & ((1u << job.log_c) - 1u);
     let log_lanes = job.log_z + job.log_c;
     let x_lane = thread >> log_lanes;
     let x_step = WORKGROUP_SIZE >> log_lanes;
 
     let first_z = tile.z_block << (job.log_z + 2u);
-    let row = first_z + 4u * z_quad + job.row_offset;
+    let row = first_z + 4u * z_group + job.row_offset;
     let first_column = tile.col_group << job.log_c;
     let base = column_base(job, first_column + c);
     let begin = job.first_x + (tile.chunk << job.log_chunk);
@@ -99,7 +100,7 @@ fn main(
         // At most eight x for each thread.
         for (var x = begin + x_lane; x < end; x += x_step) {
             let e = eq[eq_low + x];
-            let t = trace_quad(base + ((x * job.x_rows + row) & job.row_mask));
+            let t = trace_vec4(base + ((x * job.x_rows + row) & job.row_mask));
             sum0 = ext_add(sum0, ext_scale(e, t.x));
             sum1 = ext_add(sum1, ext_scale(e, t.y));
             sum2 = ext_add(sum2, ext_scale(e, t.z));

@@ -4,6 +4,8 @@
 // Thread bits, low to high, column-major: z, x. Row-major: column, z, x. So neighbours read neighbouring words in both layouts.
 // A thread owns 4 columns, c, c + 2^log_c, ... and adds up x, x + 2^log_x, ... four at a time.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+//#import shared/columns
+//#import shared/lanes
 
 const WORKGROUP_SIZE: u32 = 256u;
 

@@ -5,6 +5,7 @@
 //
 // Grid, bindings: see shared/coset.wgsl. weights: [num_roots][2] EF, weight in p, weight in q.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+//#import shared/coset
 
 const WORKGROUP_SIZE: u32 = 256u;
 

@@ -12,13 +12,14 @@
 // Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them. A part that no root reaches is neither
 // added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h].
 // Workgroup memory: 2,048 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+//#import shared/coset
 
 const WORKGROUP_SIZE: u32 = 128u;
 // Half of the skip domain, L_SKIP as the program says.
 const HALF: u32 = max(1u, (1u << L_SKIP) >> 1u);
 
 // Whether each trace is column-major, starts at a multiple of four words, and has 2^l_skip >= 16 rows at each x.
-override QUADS: bool = false;
+override VEC4_LOADS: bool = false;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -115,7 +116,7 @@ fn row(at: Point, z: u32) -> u32 {
 // A column of the program: flat word index of row 0, words per row.
 fn descriptor(job: CosetJob, column: u32) -> vec2<u32> {
     let at = job.columns_base + 3u * column;
-    if QUADS {
+    if VEC4_LOADS {
         return vec2<u32>(word(at), 1u);
     }
     return vec2<u32>(word(at), word(at + 1u));
@@ -135,10 +136,10 @@ fn cells4(job: CosetJob, column: vec2<u32>, row: u32) -> vec4<u32> {
     return vec4<u32>(cell(job, column, row), cell(job, column, row + 1u), cell(job, column, row + 2u), cell(job, column, row + 3u));
 }
 
-// Rows row .. row + 3 of a column; row is a multiple of four where QUADS holds.
-fn quad(job: CosetJob, column: vec2<u32>, row: u32) -> vec4<u32> {
-    if QUADS {
-        return trace_quad(column.x + row);
+// Rows row .. row + 3 of a column; row is a multiple of four where VEC4_LOADS holds.
+fn rows4(job: CosetJob, column: vec2<u32>, row: u32) -> vec4<u32> {
+    if VEC4_LOADS {
+        return trace_vec4(column.x + row);
     }
     return cells4(job, column, row);
 }
@@ -188,7 +189,7 @@ fn to_coset(plus: Octet, minus: Octet, lower0: vec4<u32>, lower1: vec4<u32>, upp
 // The same of a column, from `row` on; `next` columns start anywhere.
 fn column_to_coset(job: CosetJob, plus: Octet, minus: Octet, column: vec2<u32>, row: u32) -> vec2<u32> {
     let upper = row + HALF;
-    return to_coset(plus, minus, quad(job, column, row), quad(job, column, row + 4u), quad(job, column, upper), quad(job, column, upper + 4u));
+    return to_coset(plus, minus, rows4(job, column, row), rows4(job, column, row + 4u), rows4(job, column, upper), rows4(job, column, upper + 4u));
 }
 
 fn next_to_coset(job: CosetJob, plus: Octet, minus: Octet, column: vec2<u32>, row: u32) -> vec2<u32> {

@@ -14,6 +14,9 @@
 // | partials | [num_chunks][num_stored][stored_z] EF, see ReduceRun             | Montgomery |
 // | results  | [num_z] Frac { p, q } at result_base; nonce in the last entry  | Montgomery |
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
+//#import shared/lanes
+//#import shared/tile
+//#import shared/words
 
 const WORKGROUP_SIZE: u32 = 256u;
 
@@ -23,7 +26,7 @@ struct ReduceJob {
     result_base: u32, // EF index
     first_run: u32,
     num_runs: u32,
-    parts: u32,       // bit 0: write p, bit 1: write q
+    sides: u32,       // which to write: bit 0 the numerator p, bit 1 the denominator q
     nonce: u32,
 }
 
@@ -35,7 +38,7 @@ struct ReduceRun {
     num_stored: u32,
     stored_z: u32,       // num_z; of RUN_WRAP, whose first z alone counts, what its column kernel stores
     weights_base: u32,   // word index
-    parts: u32,          // RUN_PAIRS: which are stored; bit 0 the numerator, bit 1 the denominator
+    sides: u32,          // RUN_PAIRS: which are stored; bit 0 the numerator, bit 1 the denominator
 }
 
 const RUN_COLUMNS: u32 = 0u; // columns at z
@@ -74,10 +77,10 @@ fn main(
         if run.kind == RUN_PAIRS {
             for (var chunk = lane; chunk < run.num_chunks; chunk += num_lanes) {
                 let at = run.partial_base + 2u * chunk * job.num_z + z;
-                if (run.parts & 1u) != 0u {
+                if (run.sides & 1u) != 0u {
                     p = ext_add(p, partials[at]);
                 }
-                if (run.parts & 2u) != 0u {
+                if (run.sides & 2u) != 0u {
                     q = ext_add(q, partials[at + job.num_z]);
                 }
             }
@@ -123,10 +126,10 @@ fn main(
     let total_q = sum_lanes(q, thread, z_lanes);
     if thread < z_lanes {
         let out = job.result_base + 2u * z;
-        if (job.parts & 1u) != 0u {
+        if (job.sides & 1u) != 0u {
             results[out] = total_p;
         }
-        if (job.parts & 2u) != 0u {
+        if (job.sides & 2u) != 0u {
             results[out + 1u] = total_q;
         }
     }

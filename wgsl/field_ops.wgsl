@@ -6,6 +6,7 @@
 // | a, b    | [num] EF; F in component 0 | Montgomery |
 // | out     | [num] EF; F in component 0 | Montgomery |
 // Workgroup memory: none. Barriers: none.
+//#import shared/ext4
 
 struct FieldOpsParams {
     op: u32,

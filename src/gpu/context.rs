@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    kernel::FieldForm,
     plan::{DeviceLimits, budget::Budget},
-    shaders::FieldForm,
 };
 
 /// How to choose and open the device.

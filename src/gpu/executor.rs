@@ -15,8 +15,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     field::NOT_AN_ELEMENT,
+    kernel::Kernel,
     recording::{Binding, Dispatch, Recording, Resource},
-    shaders::Kernel,
     stats::StageTime,
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct Submission {
     result_bytes: u64,
     nonce: u32,
     /// Kernels of the timed passes.
-    timed: Vec<Kernel>,
+    timed: Vec<&'static Kernel>,
     /// Buffers created.
     pub allocations: usize,
     /// Bytes uploaded.
@@ -106,7 +106,7 @@ impl Executor {
                     gpu.queue().submit([std::mem::replace(&mut encoder, new_encoder()).finish()]);
                 }
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some(recording.dispatches[range.start].kernel.name()),
+                    label: Some(recording.dispatches[range.start].kernel.name),
                     timestamp_writes: timestamps.map(|(query_set, first)| wgpu::ComputePassTimestampWrites {
                         query_set,
                         beginning_of_pass_write_index: Some(first + 2 * i as u32),
@@ -247,7 +247,7 @@ fn bind_group<'a>(
     gpu: &Gpu,
     pipeline: &wgpu::ComputePipeline,
     group: u32,
-    kernel: Kernel,
+    kernel: &'static Kernel,
     ranges: impl Iterator<Item = (&'a wgpu::Buffer, Range<u64>)>,
 ) -> wgpu::BindGroup {
     let entries: Vec<wgpu::BindGroupEntry<'_>> = ranges
@@ -262,7 +262,7 @@ fn bind_group<'a>(
         })
         .collect();
     gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(kernel.name()),
+        label: Some(kernel.name),
         layout: &pipeline.get_bind_group_layout(group),
         entries: &entries,
     })

@@ -4,8 +4,8 @@ use super::{Gpu, pipelines::Key, readback};
 use crate::{
     error::{Error, Result},
     field::{self, EF},
+    kernels::{self, FieldOpsParams},
     plan::steps,
-    shaders::{FieldOpsParams, Kernel},
 };
 
 /// An operation of `wgsl/shared/`. `F` operands are component 0 of an `EF` element.
@@ -76,7 +76,7 @@ impl FieldOps {
     /// [`apply`](Self::apply) without its checks.
     pub(crate) fn run(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF], num_workgroups: u32) -> Result<Vec<EF>> {
         let device = self.gpu.device();
-        let kernel = self.gpu.kernel(&Key::fixed(Kernel::FieldOps, 0))?;
+        let kernel = self.gpu.kernel(&Key::fixed(&kernels::FIELD_OPS, 0))?;
         let pipeline = &kernel.pipeline;
         let bytes = 16 * a.len() as u64;
         let buffer = |label, size, usage| {

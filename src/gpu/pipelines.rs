@@ -13,8 +13,8 @@ use std::{
 use super::Gpu;
 use crate::{
     error::Result,
+    kernel::{Kernel, Variant},
     recording::{Dispatch, ProgramText},
-    shaders::{Kernel, Variant},
 };
 
 /// Generated kernels that a device keeps. Where a process meets more programs than that, those used longest ago are compiled anew.
@@ -23,24 +23,29 @@ const MAX_GENERATED: usize = 1024;
 /// What a kernel is compiled from, on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    pub kernel: Kernel,
+    pub kernel: &'static Kernel,
     /// Trace windows.
     pub slots: u32,
     /// The generated part of a coset pass.
     pub program: Option<ProgramText>,
-    /// Whether a coset pass reads all its traces by 16-byte loads.
-    pub quads: bool,
+    /// Pipeline constants, beside the size of a trace window.
+    pub constants: Vec<(&'static str, u32)>,
 }
 
 impl Key {
     /// A kernel that is not generated.
-    pub fn fixed(kernel: Kernel, slots: u32) -> Self {
-        Self { kernel, slots, program: None, quads: false }
+    pub fn fixed(kernel: &'static Kernel, slots: u32) -> Self {
+        Self { kernel, slots, program: None, constants: vec![] }
     }
 
     /// The kernel of a dispatch.
     pub fn of(dispatch: &Dispatch) -> Self {
-        Self { kernel: dispatch.kernel, slots: dispatch.traces.len() as u32, program: dispatch.program.clone(), quads: dispatch.quads }
+        Self {
+            kernel: dispatch.kernel,
+            slots: dispatch.traces.len() as u32,
+            program: dispatch.program.clone(),
+            constants: dispatch.constants.clone(),
+        }
     }
 }
 
@@ -130,7 +135,7 @@ impl Gpu {
         let start = Instant::now();
         let pipeline = compile(self, variant, key)?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-        tracing::debug!(kernel = variant.kernel.name(), slots = key.slots, milliseconds, "compiled a kernel");
+        tracing::debug!(kernel = variant.kernel.name, slots = key.slots, milliseconds, "compiled a kernel");
         Ok(Arc::clone(kernel.insert(Arc::new(Compiled { pipeline, answered: AtomicBool::new(false) }))))
     }
 
@@ -143,7 +148,7 @@ impl Gpu {
 
 #[expect(unsafe_code, reason = "a caller can ask for kernels without wgpu's checks")]
 fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeline> {
-    let name = variant.kernel.name();
+    let name = variant.kernel.name;
     let mut source = key.program.as_ref().map_or_else(|| variant.source(), |program| variant.source_with(program));
     if let Some(EditShader(edit)) = &gpu.options().edit_shader {
         source = edit(variant.kernel, source);
@@ -163,7 +168,7 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &variant.constants(gpu.limits().log_window(), key.quads),
+                constants: &variant.constants(gpu.limits().log_window(), &key.constants),
                 // `lanes` is written before it is read.
                 zero_initialize_workgroup_memory: false,
             },
@@ -175,7 +180,7 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
 /// A change of a kernel's text.
 #[doc(hidden)]
 #[derive(Clone)]
-pub struct EditShader(pub Arc<dyn Fn(Kernel, String) -> String + Send + Sync>);
+pub struct EditShader(pub Arc<dyn Fn(&'static Kernel, String) -> String + Send + Sync>);
 
 impl fmt::Debug for EditShader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,6 +191,7 @@ impl fmt::Debug for EditShader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels;
 
     /// Texts that come again are found, whoever made them; of others, the latest are kept.
     #[test]
@@ -193,9 +199,9 @@ mod tests {
         let mut known = Known::default();
         let key = |i: usize| {
             let program = Some(ProgramText::new(format!("program {i}")));
-            Key { kernel: Kernel::CosetPass, slots: 1, program, quads: false }
+            Key { kernel: &kernels::COSET_PASS, slots: 1, program, constants: vec![] }
         };
-        known.entry(&Key::fixed(Kernel::DualReduce, 0));
+        known.entry(&Key::fixed(&kernels::DUAL_REDUCE, 0));
         for i in 0..3 * MAX_GENERATED {
             let first = Arc::clone(&known.entry(&key(i)).kernel);
             assert!(Arc::ptr_eq(&first, &known.entry(&key(i)).kernel));
@@ -203,6 +209,6 @@ mod tests {
         }
         assert_eq!(known.kernels.len(), 1 + MAX_GENERATED);
         assert!(known.kernels.contains_key(&key(0)) && !known.kernels.contains_key(&key(1)));
-        assert!(known.kernels.contains_key(&Key::fixed(Kernel::DualReduce, 0)));
+        assert!(known.kernels.contains_key(&Key::fixed(&kernels::DUAL_REDUCE, 0)));
     }
 }

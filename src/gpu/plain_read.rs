@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use super::{Gpu, pipelines::Key, readback};
 use crate::{
     error::{Error, Result},
-    shaders::Kernel,
+    kernels::{self, READ_PER_WORKGROUP},
 };
 
-/// `READ_PER_WORKGROUP` of `wgsl/plain_read.wgsl`, in bytes.
-const BYTES_PER_WORKGROUP: u64 = 16 * 16384;
+/// Bytes that a workgroup reads.
+const BYTES_PER_WORKGROUP: u64 = 16 * READ_PER_WORKGROUP as u64;
 
 impl Gpu {
     /// Measured bytes per second of a kernel that only reads, the best of several runs over up to 1 GiB: GPU time where the adapter
@@ -27,7 +27,7 @@ impl Gpu {
             return Err(Error::DeviceLimit { air, kernel, what, requested: BYTES_PER_WORKGROUP, limit });
         }
         let bytes = num_workgroups * BYTES_PER_WORKGROUP;
-        let kernel = self.kernel(&Key::fixed(Kernel::PlainRead, 0))?;
+        let kernel = self.kernel(&Key::fixed(&kernels::PLAIN_READ, 0))?;
         let pipeline = &kernel.pipeline;
         let device = self.device();
         self.checked("plain_read", || {

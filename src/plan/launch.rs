@@ -3,7 +3,7 @@
 use super::steps;
 use crate::{
     error::{Error, Result},
-    shaders::Variant,
+    kernel::Variant,
 };
 
 /// Threads per workgroup of every kernel but the two below. 256 is what WebGPU guarantees; not tuned further.
@@ -12,7 +12,7 @@ pub(crate) const WORKGROUP_SIZE: u32 = 256;
 pub(crate) const PROGRAM_THREADS: u32 = 128;
 /// log2 of the threads per workgroup of `column_sums`: 64 was measured against 128 and 256 on an H200 (2026-11-22), narrow AIRs 10 to 20 %
 /// faster.
-const LOG_QUAD_THREADS: u32 = 6;
+const LOG_VEC4_THREADS: u32 = 6;
 /// log2 of `eq`'s low table, where the host expands it: 32 KiB. A chunk of `x` lies within one run of so many.
 pub(crate) const LOG_EQ_LOW: u32 = 11;
 /// Columns per thread in `column_sums_scalar`.
@@ -22,7 +22,7 @@ const ROW_MAJOR_LOG_C: u32 = 4;
 /// log2 of the rows that a thread of `column_sums_scalar` adds up at least before its workgroup's lanes are summed. Guess.
 const LOG_SCALAR_ROWS: u32 = 5;
 /// The same for `column_sums`; fewer leave narrow AIRs more workgroups. Measured on an H200 (2026-11-22).
-const LOG_QUAD_ROWS: u32 = 5;
+const LOG_VEC4_ROWS: u32 = 5;
 /// Tiles of one job beyond which more chunks only cost partial sums.
 const MAX_TILES: u64 = 2048;
 /// The same of one generated coset job.
@@ -101,7 +101,7 @@ impl DeviceLimits {
         ];
         for (what, requested, limit) in pairs {
             if requested > limit {
-                let (air, kernel) = ("(every AIR)".into(), variant.kernel.name());
+                let (air, kernel) = ("(every AIR)".into(), variant.kernel.name);
                 return Err(Error::DeviceLimit { air, kernel, what, requested: requested.into(), limit: limit.into() });
             }
         }
@@ -148,14 +148,14 @@ pub(crate) struct ColumnGeometry {
 impl ColumnGeometry {
     /// For `column_sums`: four `z` per thread, so `num_z >= 4`. Where there are few `x`, columns share a workgroup, and each thread still has
     /// its eight.
-    pub fn quads(num_z: u32, num_x: u32, num_columns: u32) -> Self {
-        let log_quads = num_z.ilog2() - 2;
-        let log_z = log_quads.min(LOG_QUAD_THREADS);
-        let log_x = num_x.ilog2().saturating_sub(3).min(LOG_QUAD_THREADS - log_z);
-        let log_c = LOG_QUAD_THREADS - log_z - log_x;
+    pub fn vec4(num_z: u32, num_x: u32, num_columns: u32) -> Self {
+        let log_groups = num_z.ilog2() - 2;
+        let log_z = log_groups.min(LOG_VEC4_THREADS);
+        let log_x = num_x.ilog2().saturating_sub(3).min(LOG_VEC4_THREADS - log_z);
+        let log_c = LOG_VEC4_THREADS - log_z - log_x;
         let num_groups = num_columns.div_ceil(1 << log_c);
-        let num_z_blocks = 1 << (log_quads - log_z);
-        let log_chunk = log_chunk(num_x, u64::from(num_groups) * u64::from(num_z_blocks), log_x + LOG_QUAD_ROWS, MAX_TILES);
+        let num_z_blocks = 1 << (log_groups - log_z);
+        let log_chunk = log_chunk(num_x, u64::from(num_groups) * u64::from(num_z_blocks), log_x + LOG_VEC4_ROWS, MAX_TILES);
         Self { log_c, log_z, log_chunk, num_chunks: num_x >> log_chunk, num_groups, num_z_blocks }
     }
 
@@ -349,9 +349,9 @@ mod tests {
             for num_x in [1, 2, 64, 1 << 20] {
                 for num_columns in [1, 3, 9, 64, 913, 1025] {
                     let scalar = [false, true].map(|row_major| (ColumnGeometry::scalar(row_major, 1 << log_z, num_x, num_columns), 0, 2));
-                    let quads = (log_z >= 2).then(|| (ColumnGeometry::quads(1 << log_z, num_x, num_columns), 2, 0));
-                    for (g, log_z_per_thread, log_columns_per_thread) in scalar.into_iter().chain(quads) {
-                        let log_threads = if log_z_per_thread == 2 { LOG_QUAD_THREADS } else { WORKGROUP_SIZE.ilog2() };
+                    let vec4_loads = (log_z >= 2).then(|| (ColumnGeometry::vec4(1 << log_z, num_x, num_columns), 2, 0));
+                    for (g, log_z_per_thread, log_columns_per_thread) in scalar.into_iter().chain(vec4_loads) {
+                        let log_threads = if log_z_per_thread == 2 { LOG_VEC4_THREADS } else { WORKGROUP_SIZE.ilog2() };
                         assert!(g.log_c + g.log_z <= log_threads);
                         assert_eq!(g.num_z_blocks << (g.log_z + log_z_per_thread), 1 << log_z);
                         let per_group = 1 << (g.log_c + log_columns_per_thread);

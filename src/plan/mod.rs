@@ -26,8 +26,9 @@ use crate::{
     air::{Air, NodeId},
     error::{Error, Result},
     field::EXT_WORDS,
+    kernel::{FieldForm, Variant},
+    kernels,
     recording::ProgramText,
-    shaders::{FieldForm, Kernel, Variant},
 };
 
 /// The largest supported `l_skip`: skip domains of up to 4,096 points.
@@ -150,7 +151,7 @@ impl Round0Plan {
 
     /// The complete WGSL text of each kernel that was generated for this AIR, for a field form and a number of trace windows.
     pub fn shader_sources(&self, form: FieldForm, slots: u32) -> Vec<String> {
-        let variant = Variant { kernel: Kernel::CosetPass, form, slots };
+        let variant = Variant { kernel: &kernels::COSET_PASS, form, slots };
         self.programs.iter().filter_map(|planned| Some(variant.source_with(&planned.generated.as_ref()?.source))).collect()
     }
 
@@ -181,10 +182,10 @@ impl Round0Plan {
         let sums = |num_z: u32, num_columns: usize| {
             let columns = num_columns as u32;
             let scalar = [false, true].map(|row_major| (ColumnGeometry::scalar(row_major, num_z, num_x, columns), num_z));
-            let quads = (ColumnGeometry::quads(num_z.max(4), num_x, columns), num_z.max(4));
+            let vec4_loads = (ColumnGeometry::vec4(num_z.max(4), num_x, columns), num_z.max(4));
             let elements =
                 |(geometry, num_z): (ColumnGeometry, u32)| u64::from(geometry.num_chunks) * num_columns as u64 * u64::from(num_z);
-            scalar.into_iter().chain([quads]).map(elements).fold(0, u64::max)
+            scalar.into_iter().chain([vec4_loads]).map(elements).fold(0, u64::max)
         };
         let mut ext_elements = 0;
         for matrix in &self.affine.matrices {
@@ -235,14 +236,14 @@ impl PlannedProgram {
     /// Refuses a program that is too long for one thread and row.
     fn check_steps(&self, air: &str, l_skip: usize) -> Result<()> {
         let (kernel, thread) = match self.generated {
-            Some(_) => (Kernel::CosetPass, steps::generated_thread(&self.program, l_skip)),
-            None => (Kernel::CosetInterpret, steps::interpreted_thread(&self.program, l_skip)),
+            Some(_) => (&kernels::COSET_PASS, steps::generated_thread(&self.program, l_skip)),
+            None => (&kernels::COSET_INTERPRET, steps::interpreted_thread(&self.program, l_skip)),
         };
-        steps::check(air, kernel.name(), thread)
+        steps::check(air, kernel.name, thread)
     }
 
-    /// Which parts a root can have weight in: bit 0 the numerator, bit 1 the denominator. The interpreter stores both.
-    pub fn parts(&self) -> u32 {
+    /// Which sides a root can have weight in: bit 0 the numerator, bit 1 the denominator. The interpreter stores both.
+    pub fn sides(&self) -> u32 {
         let reached = |part: usize| self.program.reached.iter().any(|reached| reached[part]);
         if self.generated.is_some() { u32::from(reached(0)) | u32::from(reached(1)) << 1 } else { 0b11 }
     }
@@ -256,7 +257,7 @@ impl PlannedProgram {
 /// Programs for kernels of their own, and the roots that are left to the interpreter: those too long for one, and those that would need one
 /// kernel too many.
 fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<PlannedProgram>, Vec<Root>)> {
-    let room = Room { kernel: Kernel::CosetPass, num_nodes: MAX_KERNEL_NODES, num_columns: MAX_KERNEL_COLUMNS };
+    let room = Room { kernel: &kernels::COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_columns: MAX_KERNEL_COLUMNS };
     let mut beyond = vec![];
     let all_fit = |_: &Program| true; // what has room
     let programs = Program::split(air, roots, room, &all_fit, &mut |root| {
@@ -286,7 +287,7 @@ fn interpreted(air: &Air, roots: &[Root], l_skip: usize) -> Result<Vec<PlannedPr
     let fits = |program: &Program| steps::interpreted_thread(program, l_skip) <= steps::MAX_STEPS;
     // Each node and each column is an iteration at least.
     let max = steps::MAX_STEPS as usize;
-    let room = Room { kernel: Kernel::CosetInterpret, num_nodes: max, num_columns: max };
+    let room = Room { kernel: &kernels::COSET_INTERPRET, num_nodes: max, num_columns: max };
     let programs = Program::split(air, roots, room, &fits, &mut |root| {
         planned(Program::new(air, &[root])).check_steps(&air.name, l_skip)?;
         unreachable!("{}: a root that fits was taken for one that does not", air.name)

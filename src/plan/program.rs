@@ -3,26 +3,9 @@
 use crate::{
     air::{Air, Column, Node, NodeId},
     error::{Error, Result},
-    shaders::Kernel,
+    kernel::Kernel,
+    kernels::{self, OPERAND_VALUE, Op},
 };
-
-/// `OP_*` of `wgsl/coset_interpret.wgsl`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Op {
-    Load = 0,
-    Add = 1,
-    Sub = 2,
-    Mul = 3,
-    Neg = 4,
-    First = 5,
-    Last = 6,
-    Transition = 7,
-    Root = 8,
-}
-
-/// `OPERAND_VALUE` of `wgsl/coset_interpret.wgsl`.
-pub(super) const OPERAND_VALUE: u32 = 1 << 31;
 
 /// Columns that a segment of a program loads at most: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
@@ -78,7 +61,7 @@ pub(crate) type Root = (NodeId, [bool; 2]);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     /// The kernel.
-    pub kernel: Kernel,
+    pub kernel: &'static Kernel,
     /// Nodes computed, as `Program::num_nodes` counts them.
     pub num_nodes: usize,
     /// Columns loaded.
@@ -86,7 +69,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    const UNBOUNDED: Self = Self { kernel: Kernel::CosetInterpret, num_nodes: usize::MAX, num_columns: usize::MAX };
+    const UNBOUNDED: Self = Self { kernel: &kernels::COSET_INTERPRET, num_nodes: usize::MAX, num_columns: usize::MAX };
 }
 
 /// What is noted of a node while a program is made.
@@ -147,7 +130,7 @@ impl Program {
                     num_instructions += program.instructions.len();
                     if num_instructions > MAX_INSTRUCTIONS {
                         let (requested, limit) = (num_instructions as u64, MAX_INSTRUCTIONS as u64);
-                        let (kernel, what) = (room.kernel.name(), "instructions of one AIR's programs");
+                        let (kernel, what) = (room.kernel.name, "instructions of one AIR's programs");
                         return Err(Error::DeviceLimit { air: air.name.clone(), kernel, what, requested, limit });
                     }
                     programs.push(program);

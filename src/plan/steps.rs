@@ -5,8 +5,11 @@
 //! taken, because it masks branches instead of jumping over them. Everything here counts in that way. On other devices the bound only
 //! keeps a thread from running for long.
 
-use super::program::{Op, Program};
-use crate::error::{Error, Result};
+use super::program::Program;
+use crate::{
+    error::{Error, Result},
+    kernels::Op,
+};
 
 /// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `round0/steps_edge.rs` searches for
 /// that number on the device at hand, and checks the margin.

@@ -13,17 +13,18 @@ use rayon::prelude::*;
 use super::{
     Eq, Instance, Round0, Round0Options,
     instance::{Prepared, eq_evals},
-    record::COSET_QUAD_ROWS,
+    record::{COSET_VEC4_ROWS, VEC4_LOADS},
 };
 use crate::{
     air::{Air, AirBuilder, NodeId, Part},
     error::{Error, Result},
     field::{EF, F},
     gpu::{Compiled, Gpu, Key, Layout, Matrix, Trace},
+    kernel::Kernel,
+    kernels,
     plan::{Round0Plan, Strategy},
     recording::{Dispatch, Recording},
     reference::{self, ReferenceInstance},
-    shaders::Kernel,
 };
 
 /// What an engine is asked while it gives known answers.
@@ -52,7 +53,7 @@ impl Asked {
             if !windows().any(|windows| windows == key.slots as usize) {
                 let (air, what) = ("(a known answer)".into(), "trace windows");
                 let (requested, limit) = (windows().max().unwrap_or(0) as u64, key.slots.into());
-                return Err(Error::DeviceLimit { air, kernel: key.kernel.name(), what, requested, limit });
+                return Err(Error::DeviceLimit { air, kernel: key.kernel.name, what, requested, limit });
             }
         }
         Ok(())
@@ -70,7 +71,7 @@ impl Asked {
 }
 
 fn is_of(dispatch: &Dispatch, key: &Key) -> bool {
-    dispatch.kernel == key.kernel && dispatch.quads == key.quads && dispatch.program == key.program
+    dispatch.kernel == key.kernel && dispatch.constants == key.constants && dispatch.program == key.program
 }
 
 /// Has every kernel of a recording that has not done so give its known answer. How many did.
@@ -99,17 +100,18 @@ pub(super) fn ensure(gpu: &Gpu, plans: &[&Round0Plan], keys: &[Key], kernels: &[
     }
     let (generated, mut fixed): (Vec<_>, Vec<_>) = open.iter().copied().partition(|(key, _)| key.program.is_some());
     // Every answer goes through dual_reduce, and its own through other kernels: these first.
-    fixed.sort_by_key(|(key, _)| key.kernel == Kernel::DualReduce);
+    fixed.sort_by_key(|(key, _)| key.kernel == &kernels::DUAL_REDUCE);
     for (key, kernel) in fixed {
         if !ask_fixed(gpu, key)? {
-            return Err(gpu.distrust(blame(gpu, key.kernel).name(), "the known answer of an AIR of this crate".into()));
+            return Err(gpu.distrust(blame(gpu, key.kernel).name, "the known answer of an AIR of this crate".into()));
         }
         kernel.set_answered();
     }
     // Programs that read the same way and bind as many windows are asked together.
     let mut rest = generated;
     while let Some(&(first, _)) = rest.first() {
-        let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| (key.slots, key.quads) == (first.slots, first.quads));
+        let (now, later): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|(key, _)| (key.slots, &key.constants) == (first.slots, &first.constants));
         rest = later;
         let keys: Vec<Key> = now.iter().map(|&(key, _)| key.clone()).collect();
         ask_plans(gpu, plans, keys)?;
@@ -121,12 +123,12 @@ pub(super) fn ensure(gpu: &Gpu, plans: &[&Round0Plan], keys: &[Key], kernels: &[
 /// Asks generated kernels that bind as many windows and read the same way.
 fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], keys: Vec<Key>) -> Result<()> {
     let mut open = keys.clone();
-    let (quads, slots) = (keys[0].quads, keys[0].slots);
+    let (vec4_loads, slots) = (keys[0].constants.contains(&(VEC4_LOADS, 1)), keys[0].slots);
     let mut questions: Vec<Question<'_>> = Vec::new();
     for &plan in plans {
         let programs = || plan.programs.iter().filter_map(|planned| planned.generated.as_ref()).map(|generated| &generated.source);
         // A trace that is not read by 16-byte loads although it could be is row-major.
-        let layout = if quads || (1 << plan.l_skip()) < COSET_QUAD_ROWS { Layout::ColMajor } else { Layout::RowMajor };
+        let layout = if vec4_loads || (1 << plan.l_skip()) < COSET_VEC4_ROWS { Layout::ColMajor } else { Layout::RowMajor };
         let num_open = open.len();
         open.retain(|key| programs().all(|program| key.program.as_ref() != Some(program)));
         if open.len() < num_open {
@@ -138,7 +140,7 @@ fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], keys: Vec<Key>) -> Result<()> {
         None => Ok(()),
         Some(wrong) => {
             let air = questions[wrong].plan.air().name();
-            Err(gpu.distrust(blame(gpu, Kernel::CosetPass).name(), format!("the known answer of AIR {air:?}")))
+            Err(gpu.distrust(blame(gpu, &kernels::COSET_PASS).name, format!("the known answer of AIR {air:?}")))
         }
     }
 }
@@ -149,20 +151,17 @@ fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
         Ok(Question { plan: Cow::Owned(Round0Plan::new(air, l_skip, strategy)?), layout, num_x })
     };
     // Several chunks of x and runs of eq's low table; one x; several blocks of z: every loop and every index of the kernel.
-    let questions = match (key.kernel, key.slots) {
-        (Kernel::DualReduce, _) => vec![question(product()?, 2, Strategy::Split, Layout::ColMajor, 1024)?],
-        (Kernel::CosetInterpret, 0) => vec![question(selectors()?, 2, Strategy::Direct, Layout::ColMajor, 1)?],
-        (Kernel::CosetInterpret, _) => [(2, 1024), (4, 1), (9, 2)]
-            .into_iter()
-            .map(|(l_skip, num_x)| question(products()?, l_skip, Strategy::Direct, Layout::ColMajor, num_x))
-            .collect::<Result<_>>()?,
-        (kernel, _) => {
-            let layout = if kernel == Kernel::ColumnSumsScalar { Layout::RowMajor } else { Layout::ColMajor };
-            [(2, 4096), (4, 1), (9, 2)]
-                .into_iter()
-                .map(|(l_skip, num_x)| question(sums(key.slots as usize)?, l_skip, Strategy::Split, layout, num_x))
-                .collect::<Result<_>>()?
-        }
+    let questions: Vec<Question<'_>> = if key.kernel == &kernels::DUAL_REDUCE {
+        vec![question(product()?, 2, Strategy::Split, Layout::ColMajor, 1024)?]
+    } else if key.kernel == &kernels::COSET_INTERPRET && key.slots == 0 {
+        vec![question(selectors()?, 2, Strategy::Direct, Layout::ColMajor, 1)?]
+    } else if key.kernel == &kernels::COSET_INTERPRET {
+        let shapes = [(2, 1024), (4, 1), (9, 2)].into_iter();
+        shapes.map(|(l_skip, num_x)| question(products()?, l_skip, Strategy::Direct, Layout::ColMajor, num_x)).collect::<Result<_>>()?
+    } else {
+        let layout = if key.kernel == &kernels::COLUMN_SUMS_SCALAR { Layout::RowMajor } else { Layout::ColMajor };
+        let shapes = [(2, 4096), (4, 1), (9, 2)].into_iter();
+        shapes.map(|(l_skip, num_x)| question(sums(key.slots as usize)?, l_skip, Strategy::Split, layout, num_x)).collect::<Result<_>>()?
     };
     let right = ask(gpu, &questions, key.slots, Asked { keys: vec![key.clone()], fixed_first: false })?;
     Ok(right.iter().all(|&right| right))
@@ -170,16 +169,17 @@ fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
 
 /// Which kernel's answer was wrong where `asked` and dual_reduce gave one together: dual_reduce, if another kernel whose partial sums it adds
 /// up in the same way is wrong with it too.
-fn blame(gpu: &Gpu, asked: Kernel) -> Kernel {
-    let (suspect, witness) = match asked {
-        Kernel::ColumnSums => (asked, Kernel::ColumnSumsScalar),
-        Kernel::ColumnSumsScalar => (asked, Kernel::ColumnSums),
-        Kernel::CosetInterpret => (asked, Kernel::DualReduce),
-        // dual_reduce is asked through a generated kernel.
-        _ => (Kernel::CosetPass, Kernel::CosetInterpret),
-    };
-    let slots = u32::from(witness != Kernel::DualReduce);
-    if ask_fixed(gpu, &Key::fixed(witness, slots)).unwrap_or(true) { suspect } else { Kernel::DualReduce }
+fn blame(gpu: &Gpu, asked: &'static Kernel) -> &'static Kernel {
+    let pairs: [(&'static Kernel, &'static Kernel); 3] = [
+        (&kernels::COLUMN_SUMS, &kernels::COLUMN_SUMS_SCALAR),
+        (&kernels::COLUMN_SUMS_SCALAR, &kernels::COLUMN_SUMS),
+        (&kernels::COSET_INTERPRET, &kernels::DUAL_REDUCE),
+    ];
+    // dual_reduce is asked through a generated kernel.
+    let (suspect, witness) =
+        pairs.into_iter().find(|(kernel, _)| *kernel == asked).unwrap_or((&kernels::COSET_PASS, &kernels::COSET_INTERPRET));
+    let slots = u32::from(witness != &kernels::DUAL_REDUCE);
+    if ask_fixed(gpu, &Key::fixed(witness, slots)).unwrap_or(true) { suspect } else { &kernels::DUAL_REDUCE }
 }
 
 /// A plan to be evaluated on a random trace.

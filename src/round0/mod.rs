@@ -22,7 +22,7 @@ use self::{
     instance::Prepared,
     known_answers::Asked,
     polys::Interpolation,
-    record::{Block, COLUMN_QUAD_ROWS, COSET_QUAD_ROWS, Call, EqMode, Recorded, Work},
+    record::{Block, COLUMN_VEC4_ROWS, COSET_VEC4_ROWS, Call, EqMode, Recorded, VEC4_LOADS, Work},
 };
 pub use self::{
     instance::{Eq, Instance},
@@ -32,9 +32,9 @@ use crate::{
     error::{Error, Result},
     field::{self, EXT_WORDS},
     gpu::{Executor, Gpu, Key, Layout, Submission},
+    kernels::{self, stage},
     plan::Round0Plan,
     recording::Recording,
-    shaders::Kernel,
     stats::Round0Stats,
 };
 
@@ -160,24 +160,24 @@ impl Round0 {
         let start = Instant::now();
         let mut keys = Vec::new();
         for plan in plans {
-            let has_quads = |rows: u32| layout == Layout::ColMajor && (1 << plan.l_skip()) >= rows;
+            let allows_vec4 = |rows: u32| layout == Layout::ColMajor && (1 << plan.l_skip()) >= rows;
             if !plan.affine.matrices.is_empty() {
-                let kernel = if has_quads(COLUMN_QUAD_ROWS) { Kernel::ColumnSums } else { Kernel::ColumnSumsScalar };
+                let kernel = if allows_vec4(COLUMN_VEC4_ROWS) { &kernels::COLUMN_SUMS } else { &kernels::COLUMN_SUMS_SCALAR };
                 keys.push(Key::fixed(kernel, 1));
             }
             for planned in &plan.programs {
                 let slots = u32::from(!planned.program.columns.is_empty());
                 keys.push(match &planned.generated {
                     Some(generated) => {
-                        let (program, quads) = (Some(generated.source.clone()), slots > 0 && has_quads(COSET_QUAD_ROWS));
-                        Key { kernel: Kernel::CosetPass, slots, program, quads }
+                        let (program, vec4_loads) = (Some(generated.source.clone()), slots > 0 && allows_vec4(COSET_VEC4_ROWS));
+                        Key { kernel: &kernels::COSET_PASS, slots, program, constants: vec![(VEC4_LOADS, vec4_loads.into())] }
                     }
-                    None => Key::fixed(Kernel::CosetInterpret, slots),
+                    None => Key::fixed(&kernels::COSET_INTERPRET, slots),
                 });
             }
         }
         if !keys.is_empty() {
-            keys.push(Key::fixed(Kernel::DualReduce, 0));
+            keys.push(Key::fixed(&kernels::DUAL_REDUCE, 0));
         }
         let mut known = HashSet::new();
         keys.retain(|key| known.insert(key.clone()));
@@ -327,15 +327,15 @@ impl Round0 {
 
     /// One event per stage; the wait counts for the reduction, which is what the others were batched towards.
     fn trace_stages(&self, recording: &Recording) {
-        for kernel in Kernel::ROUND_0 {
+        for &kernel in kernels::ALL {
             let kernels = recording.num_dispatches(kernel);
             if kernels == 0 {
                 continue;
             }
-            let is_reduction = kernel == Kernel::DualReduce;
+            let is_reduction = kernel.stage == stage::REDUCTION;
             tracing::debug!(
                 backend = %self.gpu.info().backend,
-                stage = kernel.name(),
+                stage = kernel.name,
                 kernels,
                 reduction_kernels = if is_reduction { kernels } else { 0 },
                 cosets = recording.num_cosets(kernel),
@@ -499,9 +499,9 @@ impl Round0Stats {
     fn count(&mut self, recording: &Recording) {
         self.submissions += recording.ends.len();
         self.waits += 1;
-        self.column_kernels += recording.num_dispatches(Kernel::ColumnSums) + recording.num_dispatches(Kernel::ColumnSumsScalar);
-        self.coset_kernels += recording.num_dispatches(Kernel::CosetPass) + recording.num_dispatches(Kernel::CosetInterpret);
-        self.reduction_kernels += recording.num_dispatches(Kernel::DualReduce);
+        self.column_kernels += recording.num_in_stage(stage::COLUMN_SUMS);
+        self.coset_kernels += recording.num_in_stage(stage::COSET_PASSES);
+        self.reduction_kernels += recording.num_in_stage(stage::REDUCTION);
         self.scratch_bytes = self.scratch_bytes.max(recording.scratch_bytes + recording.eq_bytes);
         self.trace_bytes += recording.trace_bytes;
     }

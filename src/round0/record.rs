@@ -17,6 +17,8 @@ use crate::{
     error::{Error, Result},
     field::{self, EF, EXT_WORDS, F},
     gpu::{Layout, Piece, Trace},
+    kernel::{FieldForm, Kernel, Variant},
+    kernels::{self, ColumnJob, CosetJob, ReduceJob, ReduceRun, RunKind, Tile},
     plan::{
         DeviceLimits, PlannedProgram,
         affine::{AffineColumn, AffineMatrix},
@@ -26,7 +28,6 @@ use crate::{
         steps,
     },
     recording::{Binding, Dispatch, ProgramText, Recording, Resource, TraceWindow},
-    shaders::{ColumnJob, CosetJob, FieldForm, Kernel, ReduceJob, ReduceRun, Tile, Variant},
 };
 
 /// One polynomial pair on one coset.
@@ -144,9 +145,9 @@ fn words_bound(prepared: &[Prepared<'_>]) -> usize {
 
 /// A dispatch whose tables are placed, but whose word table and scratch are not.
 struct Launch {
-    kernel: Kernel,
+    kernel: &'static Kernel,
     program: Option<ProgramText>,
-    quads: bool,
+    constants: Vec<(&'static str, u32)>,
     /// Table sections, in binding order.
     tables: Vec<usize>,
     slots: Slots,
@@ -157,7 +158,7 @@ struct Launch {
 impl Launch {
     /// A launch of `dual_reduce`.
     fn reduction(tables: Vec<usize>, grid: [u32; 2], cosets: Range<u32>) -> Self {
-        Self { kernel: Kernel::DualReduce, program: None, quads: false, tables, slots: Slots::default(), grid, cosets }
+        Self { kernel: &kernels::DUAL_REDUCE, program: None, constants: vec![], tables, slots: Slots::default(), grid, cosets }
     }
 }
 
@@ -212,7 +213,7 @@ struct Group<J> {
 struct CosetGroup {
     /// The generated kernel's program; `None` for the interpreter.
     program: Option<ProgramText>,
-    quads: bool,
+    vec4_loads: bool,
     cosets: Range<u32>,
     /// Each job with its words of temporaries.
     group: Group<(CosetJob, u64)>,
@@ -274,12 +275,12 @@ impl Recorder<'_> {
     /// kernel of their own.
     fn column_sums(&mut self, call: &Call, eqs: &[EqTables]) -> Result<()> {
         let prepared = self.prepared;
-        let mut groups = [ColumnGroup::new(Kernel::ColumnSums), ColumnGroup::new(Kernel::ColumnSumsScalar)];
+        let mut groups = [ColumnGroup::new(&kernels::COLUMN_SUMS), ColumnGroup::new(&kernels::COLUMN_SUMS_SCALAR)];
         for (work_idx, work) in call.work.iter().enumerate().filter(|(_, work)| work.block == Block::Affine) {
             let instance = &prepared[work.instance];
             for (matrix_idx, matrix) in instance.plan.affine.matrices.iter().enumerate() {
                 let trace = instance.traces[matrix.part_idx];
-                let group = &mut groups[usize::from(!has_quads(trace, instance, COLUMN_QUAD_ROWS, COLUMN_QUAD_ROWS))];
+                let group = &mut groups[usize::from(!allows_vec4(trace, instance, COLUMN_VEC4_ROWS, COLUMN_VEC4_ROWS))];
                 for (columns, wrap) in [(0..matrix.columns.len(), false), (0..matrix.num_next, true)] {
                     for (columns, piece_idx) in runs_in_pieces(trace, &matrix.columns, columns) {
                         let x = 0..instance.num_x;
@@ -308,7 +309,7 @@ impl Recorder<'_> {
         let Some(first_slot) = first_slot else {
             let [left, right] = sums.halves().ok_or_else(|| Error::DeviceLimit {
                 air: sums.instance.plan.air().name().into(),
-                kernel: kernel.name(),
+                kernel: kernel.name,
                 what: "trace windows for one x",
                 requested: run.last - run.first + 1,
                 limit: u64::from(max_slots),
@@ -321,11 +322,11 @@ impl Recorder<'_> {
         let num_x = sums.x.end - sums.x.start;
         let row_major = trace.layout() == Layout::RowMajor;
         // Of a wrap only the first z counts; a thread of column_sums computes four.
-        let (num_z, geometry) = match (kernel, sums.wrap) {
-            (Kernel::ColumnSums, false) => (sums.instance.num_z(), ColumnGeometry::quads(sums.instance.num_z(), num_x, num_columns)),
-            (Kernel::ColumnSums, true) => (4, ColumnGeometry::quads(4, num_x, num_columns)),
-            (_, false) => (sums.instance.num_z(), ColumnGeometry::scalar(row_major, sums.instance.num_z(), num_x, num_columns)),
-            (_, true) => (1, ColumnGeometry::scalar(row_major, 1, num_x, num_columns)),
+        let (num_z, geometry) = match (kernel == &kernels::COLUMN_SUMS, sums.wrap) {
+            (true, false) => (sums.instance.num_z(), ColumnGeometry::vec4(sums.instance.num_z(), num_x, num_columns)),
+            (true, true) => (4, ColumnGeometry::vec4(4, num_x, num_columns)),
+            (false, false) => (sums.instance.num_z(), ColumnGeometry::scalar(row_major, sums.instance.num_z(), num_x, num_columns)),
+            (false, true) => (1, ColumnGeometry::scalar(row_major, 1, num_x, num_columns)),
         };
         let (row_stride, col_stride) = trace.strides();
         let x_rows = sums.instance.num_z();
@@ -369,28 +370,28 @@ impl Recorder<'_> {
             self.trace_bytes += 4 * u64::from(num_columns) * u64::from(num_x) * u64::from(x_rows.min(1 + job.row_mask));
         }
 
-        let run = |kind: u32, num_columns: u32, weights_base: u32| ReduceRun {
-            kind,
+        let run = |kind: RunKind, num_columns: u32, weights_base: u32| ReduceRun {
+            kind: kind as u32,
             partial_base,
             num_chunks: geometry.num_chunks,
             num_columns,
             num_stored: job.num_columns,
             stored_z: num_z,
             weights_base,
-            parts: 0,
+            sides: 0,
         };
         let weights = &sums.instance.matrices[sums.matrix_idx];
         let words_of = |columns: Range<usize>| 2 * EXT_WORDS * columns.start..2 * EXT_WORDS * columns.end;
         if !sums.wrap {
             let current = self.ext_words(&weights.current[words_of(sums.columns.clone())]);
-            self.runs[work_idx].push(run(RUN_COLUMNS, num_columns, current));
+            self.runs[work_idx].push(run(RunKind::Columns, num_columns, current));
         }
         // Columns with a next-row cell come first.
         let next_columns = sums.columns.start..sums.columns.end.min(sums.matrix().num_next);
         if !next_columns.is_empty() {
             let num_next = next_columns.len() as u32;
             let next = self.ext_words(&weights.next[words_of(next_columns)]);
-            self.runs[work_idx].push(run(if sums.wrap { RUN_WRAP } else { RUN_NEXT }, num_next, next));
+            self.runs[work_idx].push(run(if sums.wrap { RunKind::Wrap } else { RunKind::Next }, num_next, next));
         }
         Ok(())
     }
@@ -416,7 +417,8 @@ impl Recorder<'_> {
                 let kernel = planned.generated.as_ref().map(|generated| &generated.source);
                 let parts = || planned.program.columns.iter().map(|(part_idx, _)| instance.traces[*part_idx]);
                 let reads = !planned.program.columns.is_empty();
-                let quads = reads && kernel.is_some() && parts().all(|trace| has_quads(trace, instance, COSET_QUAD_ROWS, instance.num_z()));
+                let vec4_loads =
+                    reads && kernel.is_some() && parts().all(|trace| allows_vec4(trace, instance, COSET_VEC4_ROWS, instance.num_z()));
                 let mut jobs = Vec::with_capacity(of_instance.len());
                 for &(_, work_idx, coset) in of_instance {
                     let lagrange_base = match coset {
@@ -424,12 +426,12 @@ impl Recorder<'_> {
                         _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
                     };
                     let found = groups.iter().position(|group| match (&group.program, kernel) {
-                        (Some(one), Some(other)) => group.quads == quads && one == other,
+                        (Some(one), Some(other)) => group.vec4_loads == vec4_loads && one == other,
                         (None, None) => group.cosets.start == coset as u32,
                         _ => false,
                     });
                     let at = found.unwrap_or_else(|| {
-                        groups.push(CosetGroup { program: kernel.cloned(), quads, cosets: coset as u32..0, group: Group::default() });
+                        groups.push(CosetGroup { program: kernel.cloned(), vec4_loads, cosets: coset as u32..0, group: Group::default() });
                         groups.len() - 1
                     });
                     self.make_room_for_temps(&mut groups[at], planned.geometry(l_skip, instance.num_x).num_tiles() * planned.num_temps())?;
@@ -514,14 +516,14 @@ impl Recorder<'_> {
         let seconds = self.submissions.seconds(|budget| budget.coset_pass(planned, l_skip, place.coset == 0, points));
         group.tile_seconds.push(seconds / geometry.num_tiles() as f64);
         self.runs[work_idx].push(ReduceRun {
-            kind: RUN_PAIRS,
+            kind: RunKind::Pairs as u32,
             partial_base,
             num_chunks: geometry.num_chunks,
             num_columns: 2,
             num_stored: 2,
             stored_z: instance.num_z(),
             weights_base: 0,
-            parts: planned.parts(),
+            sides: planned.sides(),
         });
         self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
         Ok(job_idx)
@@ -536,18 +538,19 @@ impl Recorder<'_> {
             return Ok(());
         }
         let jobs = std::mem::take(&mut group.group);
-        let full = CosetGroup { program: group.program.clone(), quads: group.quads, cosets: group.cosets.clone(), group: jobs };
+        let full = CosetGroup { program: group.program.clone(), vec4_loads: group.vec4_loads, cosets: group.cosets.clone(), group: jobs };
         self.launch_cosets(full)
     }
 
     fn launch_cosets(&mut self, group: CosetGroup) -> Result<()> {
-        let CosetGroup { program, quads, cosets, group: Group { jobs, tile_seconds, tiles, slots } } = group;
+        let CosetGroup { program, vec4_loads, cosets, group: Group { jobs, tile_seconds, tiles, slots } } = group;
         let jobs = jobs.into_iter().map(|(job, _)| job).collect();
-        let kernel = if program.is_some() { Kernel::CosetPass } else { Kernel::CosetInterpret };
+        let kernel = if program.is_some() { &kernels::COSET_PASS } else { &kernels::COSET_INTERPRET };
         let launched = self.launches.len();
         self.launch(kernel, Group { jobs, tile_seconds, tiles, slots }, cosets)?;
         for launch in &mut self.launches[launched..] {
-            (launch.program, launch.quads) = (program.clone(), quads);
+            launch.program = program.clone();
+            launch.constants = if program.is_some() { vec![(VEC4_LOADS, vec4_loads.into())] } else { vec![] };
         }
         Ok(())
     }
@@ -588,13 +591,13 @@ impl Recorder<'_> {
         let mut first_slots = to.group.slots.place(&runs, max_slots);
         if first_slots.is_none() && !to.group.jobs.is_empty() {
             let group = std::mem::take(&mut to.group);
-            let full = CosetGroup { program: to.program.clone(), quads: to.quads, cosets: to.cosets.clone(), group };
+            let full = CosetGroup { program: to.program.clone(), vec4_loads: to.vec4_loads, cosets: to.cosets.clone(), group };
             self.launch_cosets(full)?;
             first_slots = to.group.slots.place(&runs, max_slots);
         }
         let first_slots = first_slots.ok_or_else(|| Error::DeviceLimit {
             air: instance.plan.air().name().into(),
-            kernel: Kernel::CosetPass.name(),
+            kernel: kernels::COSET_PASS.name,
             what: "trace windows",
             requested: runs.iter().map(|run| run.last - run.first + 1).sum(),
             limit: u64::from(max_slots),
@@ -626,7 +629,7 @@ impl Recorder<'_> {
             let log_z = reduce_log_z(num_z, num_partials);
             let run_steps = |run: &ReduceRun| steps::reduce_run(run.num_chunks, run.num_columns, WORKGROUP_SIZE >> log_z);
             let thread_steps = steps::reduce_thread(work_runs.iter().map(run_steps).sum());
-            steps::check(self.prepared[work.instance].plan.air().name(), Kernel::DualReduce.name(), thread_steps)?;
+            steps::check(self.prepared[work.instance].plan.air().name(), kernels::DUAL_REDUCE.name, thread_steps)?;
             let job = jobs.len() as u32;
             tiles.extend((0..num_z >> log_z).map(|z_block| Tile { job, z_block, ..Tile::default() }));
             jobs.push(ReduceJob {
@@ -635,20 +638,20 @@ impl Recorder<'_> {
                 result_base: elements as u32,
                 first_run: runs.len() as u32,
                 num_runs: work_runs.len() as u32,
-                parts: 0,
+                sides: 0,
                 nonce,
             });
             runs.extend(work_runs);
             elements += 2 * u64::from(num_z);
         }
-        self.limits.check_kernel(Variant { kernel: Kernel::DualReduce, form: FieldForm::U64, slots: 0 })?;
-        let grid = self.grid(Kernel::DualReduce, tiles.len())?;
+        self.limits.check_kernel(Variant { kernel: &kernels::DUAL_REDUCE, form: FieldForm::U64, slots: 0 })?;
+        let grid = self.grid(&kernels::DUAL_REDUCE, tiles.len())?;
         let (tile_table, run_table) = (self.section(&tiles), self.section(&runs));
         let seconds = self.submissions.seconds(|budget| budget.sums(EXT_WORDS as u64 * self.partial_elements));
         self.submissions.cut(self.launches.len(), std::iter::once(seconds));
         let cosets = cosets(call);
-        for &parts in call.reductions {
-            let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { parts, ..*job }).collect();
+        for &sides in call.reductions {
+            let jobs: Vec<ReduceJob> = jobs.iter().map(|job| ReduceJob { sides, ..*job }).collect();
             let tables = vec![tile_table, self.section(&jobs), run_table];
             self.launches.push(Launch::reduction(tables, grid, cosets.clone()));
         }
@@ -699,7 +702,7 @@ impl Recorder<'_> {
         }
 
         for launch in &self.launches {
-            if launch.kernel == Kernel::CosetInterpret {
+            if launch.kernel == &kernels::COSET_INTERPRET {
                 let table = self.sections[launch.tables[1]].clone();
                 let jobs: &mut [CosetJob] = bytemuck::cast_slice_mut(&mut self.inputs[table.start as usize..table.end as usize]);
                 jobs.iter_mut().for_each(|job| job.temps_base += temps_base as u32);
@@ -724,16 +727,12 @@ impl Recorder<'_> {
                     let table = &self.sections[section];
                     bind(Resource::Inputs, 4 * table.start..4 * table.end)
                 });
-                let buffers = match launch.kernel {
-                    Kernel::ColumnSums | Kernel::ColumnSumsScalar | Kernel::CosetPass | Kernel::CosetInterpret => {
-                        vec![all_words.clone(), eq.clone(), scratch.clone()]
-                    }
+                let buffers = if launch.kernel == &kernels::DUAL_REDUCE {
                     // The last entry that it binds is the submission's, for the nonce.
-                    Kernel::DualReduce => {
-                        let results = bind(Resource::Results, 0..16 * (result_elements + submission as u64 + 1));
-                        vec![all_words.clone(), scratch.clone(), results]
-                    }
-                    Kernel::FieldOps | Kernel::PlainRead => unreachable!("never recorded"),
+                    let results = bind(Resource::Results, 0..16 * (result_elements + submission as u64 + 1));
+                    vec![all_words.clone(), scratch.clone(), results]
+                } else {
+                    vec![all_words.clone(), eq.clone(), scratch.clone()]
                 };
                 let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
                     let begin = window * window_bytes;
@@ -742,7 +741,7 @@ impl Recorder<'_> {
                 Dispatch {
                     kernel: launch.kernel,
                     program: launch.program.clone(),
-                    quads: launch.quads,
+                    constants: launch.constants.clone(),
                     bindings: tables.chain(buffers).collect(),
                     traces: traces.collect(),
                     grid: launch.grid,
@@ -769,7 +768,7 @@ impl Recorder<'_> {
     }
 
     /// Closes a group into a dispatch, or into several where submissions end within it; an empty one is none.
-    fn launch<J: Job>(&mut self, kernel: Kernel, group: Group<J>, cosets: Range<u32>) -> Result<()> {
+    fn launch<J: Job>(&mut self, kernel: &'static Kernel, group: Group<J>, cosets: Range<u32>) -> Result<()> {
         if group.jobs.is_empty() {
             return Ok(());
         }
@@ -781,14 +780,14 @@ impl Recorder<'_> {
             let jobs: Vec<J> = group.jobs.iter().map(|job| job.cut_at(tiles.start as u32)).collect();
             let tables = vec![self.section(&group.tiles[tiles]), self.section(&jobs)];
             let (slots, cosets) = (group.slots.clone(), cosets.clone());
-            self.launches.push(Launch { kernel, program: None, quads: false, tables, slots, grid, cosets });
+            self.launches.push(Launch { kernel, program: None, constants: vec![], tables, slots, grid, cosets });
         }
         Ok(())
     }
 
-    fn grid(&self, kernel: Kernel, num_tiles: usize) -> Result<[u32; 2]> {
+    fn grid(&self, kernel: &'static Kernel, num_tiles: usize) -> Result<[u32; 2]> {
         let requested = num_tiles as u64;
-        let (air, kernel, what) = ("(the whole call)".to_owned(), kernel.name(), "workgroups");
+        let (air, kernel, what) = ("(the whole call)".to_owned(), kernel.name, "workgroups");
         self.limits.grid(requested).map_err(|limit| Error::DeviceLimit { air, kernel, what, requested, limit })
     }
 
@@ -842,12 +841,6 @@ impl Recorder<'_> {
     }
 }
 
-/// `RUN_*` of `wgsl/dual_reduce.wgsl`.
-const RUN_COLUMNS: u32 = 0;
-const RUN_NEXT: u32 = 1;
-const RUN_WRAP: u32 = 2;
-const RUN_PAIRS: u32 = 3;
-
 /// `eq` of a cube: `eq[x] = low[x mod 2^log_low] * high[x >> log_low]`, the tables' first elements in the `eq` buffer.
 #[derive(Clone, Copy, Default)]
 struct EqTables {
@@ -856,24 +849,27 @@ struct EqTables {
     log_low: u32,
 }
 
+/// The pipeline constant that says whether `coset_pass` reads all its traces by 16-byte loads.
+pub(super) const VEC4_LOADS: &str = "VEC4_LOADS";
+
 /// Rows at each `x` that `column_sums` and that `coset_pass` with 16-byte loads need.
-pub(super) const COLUMN_QUAD_ROWS: u32 = 4;
-pub(super) const COSET_QUAD_ROWS: u32 = 16;
+pub(super) const COLUMN_VEC4_ROWS: u32 = 4;
+pub(super) const COSET_VEC4_ROWS: u32 = 16;
 
 /// Whether a trace can be read by 16-byte loads, for a kernel that needs so many rows at each `x` and in the whole trace.
-fn has_quads(trace: &Trace, instance: &Prepared<'_>, min_rows: u32, min_height: u32) -> bool {
+fn allows_vec4(trace: &Trace, instance: &Prepared<'_>, min_rows: u32, min_height: u32) -> bool {
     let aligned = trace.layout() == Layout::ColMajor && trace.pieces().iter().all(|piece| piece.first_word.is_multiple_of(4));
     aligned && instance.num_z() >= min_rows && instance.height >= min_height as usize
 }
 
 /// Column jobs that share a kernel.
 struct ColumnGroup {
-    kernel: Kernel,
+    kernel: &'static Kernel,
     group: Group<ColumnJob>,
 }
 
 impl ColumnGroup {
-    fn new(kernel: Kernel) -> Self {
+    fn new(kernel: &'static Kernel) -> Self {
         Self { kernel, group: Group::default() }
     }
 }

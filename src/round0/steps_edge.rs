@@ -6,8 +6,9 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
 use super::{Eq, Instance, Round0, instance::eq_evals};
 use crate::{
-    EF, Error, F, FieldOp, FieldOps, Gpu, GpuOptions, Matrix, Round0Plan, Strategy, Trace,
+    EF, Error, F, Gpu, GpuOptions, Matrix, Round0Plan, Strategy, Trace,
     air::{Air, AirBuilder, NodeId},
+    introspect::{FieldOp, FieldOps},
     plan::{
         program::Program,
         steps::{self, MAX_STEPS},

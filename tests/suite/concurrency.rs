@@ -14,7 +14,7 @@ use crate::support::{
     rng,
     watchdog::within,
 };
-use logup_wgpu::{Gpu, GpuOptions, Round0, Round0Polys, Strategy, shaders::FieldForm};
+use logup_wgpu::{FieldForm, Gpu, GpuOptions, Round0, Round0Polys, Strategy};
 use rayon::prelude::*;
 
 const LIMIT: Duration = Duration::from_secs(300);

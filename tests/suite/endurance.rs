@@ -7,7 +7,7 @@ use crate::support::{
     random_air::{Size, random_case},
     rng,
 };
-use logup_wgpu::{Gpu, GpuOptions, Round0, Strategy, shaders::FieldForm};
+use logup_wgpu::{FieldForm, Gpu, GpuOptions, Round0, Strategy};
 
 fn case() -> Case {
     let size = Size { max_degree: 3, num_ops: 12, num_interactions: 3, max_message_len: 3 };

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::support::{Case, Uploaded, assert_same, gpu};
 use logup_wgpu::{
-    AirBuilder, EF, Eq, Error, F, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan, Strategy, Trace, shaders::FieldForm,
-    wgpu,
+    AirBuilder, EF, Eq, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan, Strategy, Trace, wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
 

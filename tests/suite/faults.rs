@@ -14,7 +14,7 @@ use crate::support::{
     rng,
     watchdog::within,
 };
-use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy};
+use logup_wgpu::{Error, Gpu, GpuOptions, Layout, Round0, Strategy, introspect::EditShader};
 
 const LIMIT: Duration = Duration::from_secs(120);
 

@@ -11,7 +11,7 @@ use crate::support::{
     random_air::{Size, random_case},
     rng,
 };
-use logup_wgpu::{EditShader, Error, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, shaders::FieldForm};
+use logup_wgpu::{Error, FieldForm, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, introspect::EditShader};
 
 /// The text with a fence around every index of a storage array.
 fn fenced(source: &str) -> String {

@@ -1,7 +1,10 @@
 //! The field kernels against p3, alone and first: every operation in both forms, on edge values and random ones.
 
 use crate::support::field_ops::{OPS, component_0, expected, operands};
-use logup_wgpu::{EF, FieldOp, FieldOps, shaders::FieldForm};
+use logup_wgpu::{
+    EF, FieldForm,
+    introspect::{FieldOp, FieldOps},
+};
 use p3_field::PrimeCharacteristicRing;
 
 #[test]

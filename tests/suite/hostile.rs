@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Case, STRATEGIES, Uploaded, check_all, gpu, hostile, rng, watchdog};
-use logup_wgpu::{Air, AirBuilder, EF, Error, F, NodeId, Part, Rates, Result, Round0, Round0Plan, Strategy, shaders::FieldForm};
+use logup_wgpu::{Air, AirBuilder, EF, Error, F, FieldForm, NodeId, Part, Rates, Result, Round0, Round0Plan, Strategy};
 use p3_field::PrimeCharacteristicRing;
 use proptest::prelude::*;
 

@@ -9,8 +9,8 @@ use crate::support::{
     rng,
 };
 use logup_wgpu::{
-    EditShader, Error, Gpu, GpuOptions, Layout, Round0, Strategy,
-    shaders::{FieldForm, Kernel},
+    Error, FieldForm, Gpu, GpuOptions, Layout, Round0, Strategy,
+    introspect::{EditShader, kernels},
 };
 
 fn broken(mutant: Mutant, form: FieldForm, known_answers: bool) -> Gpu {
@@ -42,28 +42,32 @@ fn evaluate(gpu: &Gpu, strategy: Strategy, layout: Layout) -> Result<logup_wgpu:
 fn mutated_kernels_are_caught() {
     let split = |mutant| (mutant, Strategy::Split, Layout::ColMajor);
     let mutants = [
-        split(Mutant::of(Kernel::ColumnSums, "select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a")),
-        split(Mutant::of(Kernel::ColumnSums, "job.first_x + (tile.chunk << job.log_chunk)", "job.first_x + tile.chunk")),
-        split(Mutant::of(Kernel::ColumnSums, "ext_mul(sum, high)", "sum")),
-        split(Mutant::of(Kernel::ColumnSums, "first + 7u * rows", "first + 6u * rows")),
+        split(Mutant::of(&kernels::COLUMN_SUMS, "select(a, a - vec4<u32>(P), a > vec4<u32>(P >> 1u))", "a")),
+        split(Mutant::of(&kernels::COLUMN_SUMS, "job.first_x + (tile.chunk << job.log_chunk)", "job.first_x + tile.chunk")),
+        split(Mutant::of(&kernels::COLUMN_SUMS, "ext_mul(sum, high)", "sum")),
+        split(Mutant::of(&kernels::COLUMN_SUMS, "first + 7u * rows", "first + 6u * rows")),
         (
-            Mutant::of(Kernel::ColumnSumsScalar, "const MONTY_R2: u32 = 0x45dddde3u", "const MONTY_R2: u32 = 0x45dddde1u"),
+            Mutant::of(&kernels::COLUMN_SUMS_SCALAR, "const MONTY_R2: u32 = 0x45dddde3u", "const MONTY_R2: u32 = 0x45dddde1u"),
             Strategy::Split,
             Layout::RowMajor,
         ),
-        (Mutant::of(Kernel::ColumnSumsScalar, "acc.high + (sum >> 32u)", "acc.high"), Strategy::Split, Layout::RowMajor),
-        split(Mutant::of(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low")),
-        split(Mutant::of(Kernel::CosetPass, "let lower = row + 1u;", "let lower = row;")),
-        split(Mutant::of(Kernel::CosetPass, "return f_sub2(vec2<u32>(ONE), is_last2(job, at));", "return vec2<u32>(ONE);")),
-        split(Mutant::of(Kernel::DualReduce, "run.partial_base + 2u * chunk * job.num_z + z", "run.partial_base + chunk * job.num_z + z")),
-        split(Mutant::of(Kernel::DualReduce, "ext_word(weights + 4u)", "ext_word(weights)")),
-        split(Mutant::of(Kernel::DualReduce, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)")),
+        (Mutant::of(&kernels::COLUMN_SUMS_SCALAR, "acc.high + (sum >> 32u)", "acc.high"), Strategy::Split, Layout::RowMajor),
+        split(Mutant::of(&kernels::COSET_PASS, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low")),
+        split(Mutant::of(&kernels::COSET_PASS, "let lower = row + 1u;", "let lower = row;")),
+        split(Mutant::of(&kernels::COSET_PASS, "return f_sub2(vec2<u32>(ONE), is_last2(job, at));", "return vec2<u32>(ONE);")),
+        split(Mutant::of(
+            &kernels::DUAL_REDUCE,
+            "run.partial_base + 2u * chunk * job.num_z + z",
+            "run.partial_base + chunk * job.num_z + z",
+        )),
+        split(Mutant::of(&kernels::DUAL_REDUCE, "ext_word(weights + 4u)", "ext_word(weights)")),
+        split(Mutant::of(&kernels::DUAL_REDUCE, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)")),
         (
-            Mutant::of(Kernel::CosetInterpret, "case OP_NEG: { result = f_sub(0u, a); }", "case OP_NEG: { result = a; }"),
+            Mutant::of(&kernels::COSET_INTERPRET, "case OP_NEG: { result = f_sub(0u, a); }", "case OP_NEG: { result = a; }"),
             Strategy::Direct,
             Layout::ColMajor,
         ),
-        (Mutant::of(Kernel::CosetInterpret, "z += 16u", "z += 32u"), Strategy::Direct, Layout::ColMajor),
+        (Mutant::of(&kernels::COSET_INTERPRET, "z += 16u", "z += 32u"), Strategy::Direct, Layout::ColMajor),
     ];
     for (mutant, strategy, layout) in mutants {
         let gpu = broken(mutant, FieldForm::U64, true);
@@ -109,7 +113,7 @@ fn mutated_field_arithmetic_is_caught() {
 /// Without known answers the same device gives a wrong result without an error; the stats say that nobody asked.
 #[test]
 fn known_answers_can_be_switched_off() {
-    let wrong = Mutant::of(Kernel::CosetPass, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low");
+    let wrong = Mutant::of(&kernels::COSET_PASS, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low");
     let output = evaluate(&broken(wrong, FieldForm::U64, false), Strategy::Split, Layout::ColMajor).unwrap();
     assert_ne!(output.polys[0], case(Layout::ColMajor).reference());
     assert_eq!((output.stats.known_answers, output.stats.all_answered), (0, false));

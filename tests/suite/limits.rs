@@ -5,7 +5,7 @@ use crate::support::{
     random_air::{Size, random_case},
     rng,
 };
-use logup_wgpu::{Error, F, GpuOptions, Layout, Matrix, Round0, Strategy, Trace, shaders::FieldForm, wgpu};
+use logup_wgpu::{Error, F, FieldForm, GpuOptions, Layout, Matrix, Round0, Strategy, Trace, wgpu};
 use p3_field::PrimeCharacteristicRing;
 
 fn case() -> Case {

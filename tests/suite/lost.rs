@@ -5,7 +5,10 @@ use crate::support::{
     random_air::{Size, random_case},
     rng,
 };
-use logup_wgpu::{Error, FieldOp, FieldOps, Gpu, GpuOptions, Layout, Matrix, Round0, Strategy, Trace};
+use logup_wgpu::{
+    Error, Gpu, GpuOptions, Layout, Matrix, Round0, Strategy, Trace,
+    introspect::{FieldOp, FieldOps},
+};
 
 fn case() -> Case {
     let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };

@@ -7,7 +7,7 @@ use crate::support::{
     rng,
     wide_air::wide_case,
 };
-use logup_wgpu::{EF, Error, Gpu, GpuOptions, Layout, Profile, Round0, Round0Polys, Strategy, Trace, shaders::FieldForm};
+use logup_wgpu::{EF, Error, FieldForm, Gpu, GpuOptions, Layout, Profile, Round0, Round0Polys, Strategy, Trace};
 use p3_field::PrimeCharacteristicRing;
 
 fn open(profile: Profile) -> Gpu {

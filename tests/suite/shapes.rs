@@ -8,9 +8,8 @@ use crate::support::{
     random_ef, rng,
 };
 use logup_wgpu::{
-    Air, AirBuilder, EF, Eq, Error, F, Gpu, GpuOptions, Instance, Layout, NodeId, P, Part, Round0, Round0Plan, Round0Polys, Strategy,
-    Trace,
-    shaders::FieldForm,
+    Air, AirBuilder, EF, Eq, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, NodeId, P, Part, Round0, Round0Plan, Round0Polys,
+    Strategy, Trace,
     wgpu::{self, util::DeviceExt},
 };
 use p3_field::PrimeCharacteristicRing;

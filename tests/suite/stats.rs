@@ -3,9 +3,9 @@
 use crate::support::{Case, Uploaded, gpu, rng};
 use approx::assert_relative_eq;
 use logup_wgpu::{
-    AirBuilder, Gpu, GpuOptions, NodeId, Round0, Round0Options, Schedule, Strategy,
-    recording::Recording,
-    shaders::{FieldForm, Kernel},
+    AirBuilder, FieldForm, Gpu, GpuOptions, NodeId, Round0, Round0Options, Schedule, Strategy,
+    compute::{Kernel, Recording},
+    introspect::kernels,
 };
 
 /// An all-affine AIR of constraint degree 3, like OpenVM's KeccakfPermAir.
@@ -75,9 +75,9 @@ fn stats_count_the_recording() {
             let stats = round0.evaluate(&instances).unwrap().stats;
             let count = |kernel| recordings.iter().map(|recording| recording.num_dispatches(kernel)).sum::<usize>();
             assert_eq!(stats.submissions, recordings.len());
-            assert_eq!(stats.column_kernels, count(Kernel::ColumnSums) + count(Kernel::ColumnSumsScalar));
-            assert_eq!(stats.coset_kernels, count(Kernel::CosetPass) + count(Kernel::CosetInterpret));
-            assert_eq!(stats.reduction_kernels, count(Kernel::DualReduce));
+            assert_eq!(stats.column_kernels, count(&kernels::COLUMN_SUMS) + count(&kernels::COLUMN_SUMS_SCALAR));
+            assert_eq!(stats.coset_kernels, count(&kernels::COSET_PASS) + count(&kernels::COSET_INTERPRET));
+            assert_eq!(stats.reduction_kernels, count(&kernels::DUAL_REDUCE));
             assert_eq!(stats.kernels(), recordings.iter().map(|recording| recording.dispatches.len()).sum::<usize>());
             let scratch = |recording: &Recording| recording.scratch_bytes + recording.eq_bytes;
             assert_eq!(stats.scratch_bytes, recordings.iter().map(scratch).max().unwrap());
@@ -128,7 +128,7 @@ fn recordings_bind_what_they_declare() {
         assert!(dispatch.traces.len() as u32 <= gpu.limits().max_slots());
         assert!(dispatch.grid.iter().all(|&side| side >= 1 && side <= gpu.limits().workgroups_per_dimension));
     }
-    assert_eq!(recording.dispatches.last().unwrap().kernel, Kernel::DualReduce);
+    assert_eq!(recording.dispatches.last().unwrap().kernel, &kernels::DUAL_REDUCE);
 }
 
 /// wgpu's own count of live buffers does not move at steady state.
@@ -169,10 +169,10 @@ fn times_add_up() {
     options.stage_times = true;
     let staged = Round0::with_options(gpu, options);
     let stats = uploaded.evaluate(&staged).stats;
-    let stages: Vec<Kernel> = stats.stages.iter().map(|stage| stage.kernel).collect();
+    let stages: Vec<&'static Kernel> = stats.stages.iter().map(|stage| stage.kernel).collect();
     match stats.gpu {
         Some(total) => {
-            assert_eq!(stages, [Kernel::ColumnSums, Kernel::CosetPass, Kernel::DualReduce]);
+            assert_eq!(stages, [&kernels::COLUMN_SUMS, &kernels::COSET_PASS, &kernels::DUAL_REDUCE]);
             let sum: f64 = stats.stages.iter().map(|stage| stage.gpu.as_secs_f64()).sum();
             assert_relative_eq!(sum, total.as_secs_f64(), max_relative = 1e-6);
             assert!(total > std::time::Duration::ZERO && total <= stats.wall, "{total:?} of {:?}", stats.wall);

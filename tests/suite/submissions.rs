@@ -8,7 +8,7 @@ use crate::support::{
     rng,
     wide_air::wide_case,
 };
-use logup_wgpu::{Error, Gpu, GpuOptions, Round0, Round0Options, Round0Stats, Schedule, shaders::FieldForm};
+use logup_wgpu::{Error, FieldForm, Gpu, GpuOptions, Round0, Round0Options, Round0Stats, Schedule};
 
 const BUDGETS: [Duration; 3] = [Duration::from_nanos(1), Duration::from_micros(200), Duration::from_secs(1)];
 

@@ -7,7 +7,7 @@ use crate::support::{
     random_air::{Size, random_case},
     rng,
 };
-use logup_wgpu::{Error, Instance, Round0, Strategy, shaders::FieldForm};
+use logup_wgpu::{Error, FieldForm, Instance, Round0, Strategy};
 
 fn cases() -> Vec<Case> {
     let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };

@@ -1,7 +1,7 @@
 //! Traces larger than a storage binding, on a device opened with small limits: windows, slots, and jobs that are cut.
 
 use crate::support::{Case, Uploaded, assert_same, wide_air::wide_case};
-use logup_wgpu::{DeviceLimits, Error, Gpu, GpuOptions, Layout, Round0, Schedule, Strategy, shaders::FieldForm, wgpu};
+use logup_wgpu::{DeviceLimits, Error, FieldForm, Gpu, GpuOptions, Layout, Round0, Schedule, Strategy, wgpu};
 
 /// A device whose storage bindings hold `binding_bytes` and whose kernels bind `storage_buffers` of them.
 fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Bencher, Throughput};
-use logup_wgpu::{Gpu, GpuOptions, Round0, Schedule, Strategy, shaders::FieldForm};
+use logup_wgpu::{FieldForm, Gpu, GpuOptions, Round0, Schedule, Strategy};
 
 use crate::support::{self, Case, Uploaded};
 

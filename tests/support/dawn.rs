@@ -15,9 +15,8 @@ use std::{
 };
 
 use logup_wgpu::{
-    Gpu, RecordedCall,
-    recording::{Recording, Resource},
-    shaders::{FieldForm, Variant},
+    FieldForm, Gpu, RecordedCall,
+    compute::{Recording, Resource, Variant},
     wgpu,
 };
 use serde_json::{Value, json};
@@ -128,7 +127,7 @@ impl Dawn {
             let traces: Vec<Value> = dispatch.traces.iter().map(|window| bind(4 + window.buffer, &window.bytes)).collect();
             let groups = if traces.is_empty() { vec![own] } else { vec![own, traces] };
             let variant = dispatch.variant(FieldForm::U32);
-            let constants = variant.constants(recording.log_window, dispatch.quads);
+            let constants = variant.constants(recording.log_window, &dispatch.constants);
             self.dispatch(variant, dispatch.source(FieldForm::U32), &constants, groups, dispatch.grid)
         });
         let dispatches = dispatches.collect();
@@ -186,13 +185,13 @@ impl Dawn {
     ) -> Value {
         let source = (self.edit)(source);
         let text = self.texts.get(&source).cloned().unwrap_or_else(|| {
-            let file = format!("{}-{}.wgsl", variant.kernel.name(), self.texts.len());
+            let file = format!("{}-{}.wgsl", variant.kernel.name, self.texts.len());
             fs::write(self.folder.join(&file), &source).unwrap();
             self.texts.insert(source, file.clone());
             file
         });
         let constants: HashMap<_, _> = constants.iter().copied().collect();
-        self.variants.insert((variant.kernel.name(), variant.slots));
+        self.variants.insert((variant.kernel.name, variant.slots));
         self.kernels.insert(json!([text, constants]).to_string());
         json!({ "text": text, "constants": constants, "groups": groups, "grid": grid })
     }

@@ -1,6 +1,6 @@
 //! The field operations' judge: p3, on edge values and random ones.
 
-use logup_wgpu::{EF, F, FieldOp, P};
+use logup_wgpu::{EF, F, P, introspect::FieldOp};
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
 pub const OPS: [FieldOp; 10] = [

@@ -10,8 +10,8 @@
 use std::sync::LazyLock;
 
 use logup_wgpu::{
-    Air, AirBuilder, Error, F, Gpu, GpuOptions, Layout, MAX_L_SKIP, NodeId, P, Part, Rates, Result, Round0, Round0Plan, Schedule, Strategy,
-    shaders::{FieldForm, Kernel, Variant},
+    Air, AirBuilder, Error, F, FieldForm, Gpu, GpuOptions, Layout, MAX_L_SKIP, NodeId, P, Part, Rates, Result, Round0, Round0Plan,
+    Schedule, Strategy, compute::Variant, introspect::kernels,
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -348,7 +348,7 @@ pub fn wgsl(data: &[u8]) {
 
 /// Validates up to so many different kernels of a plan; their number.
 pub fn check_sources(plan: &Round0Plan, form: FieldForm, slots: u32, most: usize) -> usize {
-    let variant = Variant { kernel: Kernel::CosetPass, form, slots };
+    let variant = Variant { kernel: &kernels::COSET_PASS, form, slots };
     let mut sources = plan.shader_sources(form, slots);
     sources.sort_unstable();
     sources.dedup();

@@ -21,9 +21,8 @@ use std::{
 };
 
 use logup_wgpu::{
-    Air, EF, Eq, F, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule, Strategy, Trace,
+    Air, EF, Eq, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule, Strategy, Trace,
     reference::{self, ReferenceInstance},
-    shaders::FieldForm,
     wgpu,
 };
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};

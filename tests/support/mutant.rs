@@ -1,18 +1,18 @@
 //! Kernels that are broken on purpose.
 
-use logup_wgpu::shaders::Kernel;
+use logup_wgpu::compute::Kernel;
 
 /// A kernel whose text says `to` at the `nth` place where it said `from`; in every kernel if none is named.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
-    pub kernel: Option<Kernel>,
+    pub kernel: Option<&'static Kernel>,
     pub from: &'static str,
     pub nth: usize,
     pub to: &'static str,
 }
 
 impl Mutant {
-    pub const fn of(kernel: Kernel, from: &'static str, to: &'static str) -> Self {
+    pub const fn of(kernel: &'static Kernel, from: &'static str, to: &'static str) -> Self {
         Self { kernel: Some(kernel), from, nth: 0, to }
     }
 
@@ -21,12 +21,12 @@ impl Mutant {
     }
 
     /// A kernel without one of its barriers.
-    pub const fn without_barrier(kernel: Kernel, nth: usize) -> Self {
+    pub const fn without_barrier(kernel: &'static Kernel, nth: usize) -> Self {
         Self { kernel: Some(kernel), from: "workgroupBarrier();", nth, to: "" }
     }
 
     /// The text with the mistake. A named kernel's text must have the place; others are as they were.
-    pub fn apply(self, kernel: Kernel, source: String) -> String {
+    pub fn apply(self, kernel: &'static Kernel, source: String) -> String {
         if self.kernel.is_some_and(|mutated| mutated != kernel) {
             return source;
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use logup_wgpu::{Gpu, RecordedCall, Round0, Round0Polys, Schedule, Strategy, shaders::FieldForm, wgpu};
+use logup_wgpu::{FieldForm, Gpu, RecordedCall, Round0, Round0Polys, Schedule, Strategy, wgpu};
 
 use super::{
     Case, SCHEDULES, Uploaded, assert_same,

@@ -1,6 +1,6 @@
 //! A shader through naga: parsed, validated, and translated to MSL with the options of wgpu's Metal backend.
 
-use logup_wgpu::shaders::{FieldForm, Variant};
+use logup_wgpu::{FieldForm, compute::Variant};
 use naga::{
     AddressSpace, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner,
     back::msl,

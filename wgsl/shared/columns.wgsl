@@ -14,7 +14,11 @@
 // | words      | [num_columns] u32 at columns_base: column indices               | integers   |
 // | eq         | EF: low at eq_low + x mod 2^log_low, high at eq_high + x >> log_low | Montgomery |
 // | partials   | [num_chunks][num_columns][num_z] EF at partial_base             | Montgomery |
-// | trace_*    | words of the matrix, see trace_<slots>.wgsl                     | Montgomery |
+// | trace_*    | words of the matrix, see trace.wgsl                     | Montgomery |
+//#import shared/ext4
+//#import shared/tile
+//#import shared/trace
+//#import shared/words
 
 struct ColumnJob {
     trace_base: u32, // flat word index of row 0, column 0

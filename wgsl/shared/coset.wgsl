@@ -12,7 +12,12 @@
 // | eq      | EF: low at eq_low + x mod 2^log_low, high at eq_high + x >> log_low     | Montgomery |
 // | scratch | [num_chunks][p | q][2^l_skip] EF at word partial_base; temporaries      | Montgomery |
 // |         | [num_temps][num_threads] u32 at word temps_base                         |            |
-// | trace_* | words of the matrices, see trace_<slots>.wgsl                           | Montgomery |
+// | trace_* | words of the matrices, see trace.wgsl                           | Montgomery |
+//#import shared/ext4
+//#import shared/lanes
+//#import shared/tile
+//#import shared/trace
+//#import shared/words
 
 struct CosetJob {
     program_base: u32,  // coset_interpret: segments of [1 + num_loads + num_ops][4] u32, a multiple of 4

@@ -1,4 +1,5 @@
 // EF = F[X] / (X^4 - 11). An element c_0 + c_1 X + c_2 X^2 + c_3 X^3 is vec4(c_0, c_1, c_2, c_3), each word in [0, P).
+//#import shared/field
 
 const ELEVEN: u32 = 0x37ffffe9u; // 11 * 2^32 mod P
 

@@ -1,5 +1,6 @@
 // BabyBear: F = Z / P, P = 15 * 2^27 + 1. A word is an element times 2^32 mod P (Montgomery form) and always lies in [0, P).
 // Sums are here; products are in field_u64.wgsl and field_u32.wgsl, two forms of one interface.
+//#import shared/field_{form}
 
 const P: u32 = 0x78000001u;
 const MONTY_MU: u32 = 0x88000001u; // P * MONTY_MU = 1 mod 2^32

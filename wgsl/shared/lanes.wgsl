@@ -1,4 +1,5 @@
 // Workgroup sums over the lanes that share a result. 16 bytes of workgroup memory per thread. A kernel says how many there are: WORKGROUP_SIZE.
+//#import shared/ext4
 var<workgroup> lanes: array<vec4<u32>, WORKGROUP_SIZE>;
 
 // -> in the threads below `stride`, the sum of `value` over the threads that are equal modulo `stride`.

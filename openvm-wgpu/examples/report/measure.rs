@@ -145,7 +145,7 @@ fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
     round0.set_stage_times(true);
     let stats = round0.evaluate(instances)?.stats;
     round0.set_stage_times(false);
-    Ok(stats.stages.iter().map(|stage| (stage.kernel.name().to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
+    Ok(stats.stages.iter().map(|stage| (stage.kernel.name.to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
 }
 
 /// The first call, and of `calls` more after a warm-up the one with the median wall time, with the median GPU and CPU times put in.
@@ -263,7 +263,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         "gpu_ms": gpu_ms(&segment[0]),
         "wall_ms": ms(segment[0].wall),
         "cpu_ms": ms(segment[0].cpu),
-        "stage_ms": segment[0].stages.iter().map(|s| json!([s.kernel.name(), ms(s.gpu)])).collect::<Vec<_>>(),
+        "stage_ms": segment[0].stages.iter().map(|s| json!([s.kernel.name, ms(s.gpu)])).collect::<Vec<_>>(),
         "waits": segment[0].waits,
         "kernels": segment[0].kernels(),
         "allocations": segment[0].allocations,

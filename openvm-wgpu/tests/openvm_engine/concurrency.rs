@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use logup_wgpu::{Gpu, GpuOptions, shaders::FieldForm};
+use logup_wgpu::{FieldForm, Gpu, GpuOptions};
 use openvm_stark_backend::{
     StarkEngine,
     prover::DeviceDataTransporter,

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use logup_wgpu::{EditShader, Gpu, GpuOptions, shaders::FieldForm, wgpu};
+use logup_wgpu::{FieldForm, Gpu, GpuOptions, introspect::EditShader, wgpu};
 use openvm_stark_backend::{
     StarkEngine, SystemParams,
     codec::Encode,

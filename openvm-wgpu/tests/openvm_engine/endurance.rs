@@ -1,6 +1,6 @@
 //! Memory stays flat over 50 proofs.
 
-use logup_wgpu::shaders::FieldForm;
+use logup_wgpu::FieldForm;
 use openvm_stark_backend::{
     StarkEngine,
     prover::DeviceDataTransporter,

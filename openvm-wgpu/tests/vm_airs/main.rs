@@ -14,10 +14,7 @@ mod stock;
 mod support;
 
 use fixtures::vm_airs::keccak_vm_airs;
-use logup_wgpu::{
-    Layout, Round0Plan, Strategy,
-    shaders::{FieldForm, Kernel, Variant},
-};
+use logup_wgpu::{FieldForm, Layout, Round0Plan, Strategy, compute::Variant, introspect::kernels};
 use stock::StockInstance;
 use support::{
     Case,
@@ -55,11 +52,11 @@ fn generated_kernels_become_msl() {
         let plan = Round0Plan::new(air.air(), 4, Strategy::Split).unwrap();
         for form in FieldForm::ALL {
             for slots in [1, 8] {
-                let variant = Variant { kernel: Kernel::CosetPass, form, slots };
+                let variant = Variant { kernel: &kernels::COSET_PASS, form, slots };
                 for source in plan.shader_sources(form, slots) {
-                    for (quads, lang_version, checked) in [(false, (2, 3), true), (true, (3, 1), false)] {
+                    for (vec4_loads, lang_version, checked) in [(0, (2, 3), true), (1, (3, 1), false)] {
                         let options = MslOptions { lang_version, checked };
-                        translate::to_msl(variant, &source, &variant.constants(29, quads), options);
+                        translate::to_msl(variant, &source, &variant.constants(29, &[("VEC4_LOADS", vec4_loads)]), options);
                     }
                     num_kernels += 1;
                 }

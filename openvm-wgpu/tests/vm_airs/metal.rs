@@ -5,7 +5,7 @@ mod msl;
 
 use std::time::Instant;
 
-use logup_wgpu::{Layout, Round0Polys, shaders::FieldForm};
+use logup_wgpu::{FieldForm, Layout, Round0Polys};
 use rayon::prelude::*;
 
 use self::msl::{

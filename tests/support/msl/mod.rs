@@ -17,9 +17,8 @@ use std::{
 };
 
 use logup_wgpu::{
-    Gpu, Instance, Round0, Round0Polys, Schedule,
-    recording::{Dispatch, Recording, Resource},
-    shaders::{self, FieldForm, Variant},
+    FieldForm, Gpu, Instance, Round0, Round0Polys, Schedule,
+    compute::{Dispatch, Recording, Resource, Variant},
 };
 use rayon::prelude::*;
 
@@ -71,7 +70,7 @@ pub struct Machine<'a> {
     /// With wgpu's runtime checks in the text. Without them, indices are not counted.
     pub checked: bool,
     /// Changes a kernel's text before it is translated: how tests break kernels.
-    pub edit: &'a (dyn Fn(shaders::Kernel, String) -> String + Sync),
+    pub edit: &'a (dyn Fn(&'static introspect::Kernel, String) -> String + Sync),
 }
 
 /// What an executor did.
@@ -148,7 +147,7 @@ impl Machine<'_> {
             let windows = dispatch.traces.iter().map(|window| (&traces[window.buffer], window.bytes.clone()));
             let bindings: Vec<_> = own.chain(windows).collect();
             let [x, y] = dispatch.grid;
-            self.dispatch(kernel, &bindings, [x, y, 1]).map_err(|error| format!("{}: {error}", dispatch.kernel.name()))?;
+            self.dispatch(kernel, &bindings, [x, y, 1]).map_err(|error| format!("{}: {error}", dispatch.kernel.name))?;
         }
         let mut words = results.words();
         words.truncate(recording.result_bytes as usize / 4);
@@ -157,7 +156,7 @@ impl Machine<'_> {
 
     fn kernel(&self, recording: &Recording, dispatch: &Dispatch) -> Arc<Kernel> {
         let variant = dispatch.variant(self.form);
-        self.load(variant, dispatch.source(self.form), &variant.constants(recording.log_window, dispatch.quads))
+        self.load(variant, dispatch.source(self.form), &variant.constants(recording.log_window, &dispatch.constants))
     }
 
     /// Translates and compiles a text, or finds that done.

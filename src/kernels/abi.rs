@@ -1,0 +1,81 @@
+//! What Rust writes and WGSL reads: structs and constants. The tests compare each with naga's reflection of the kernels.
+
+use super::{COSET_INTERPRET, DUAL_REDUCE, PLAIN_READ};
+use crate::kernel::{Kernel, shader_structs};
+
+shader_structs! {
+    /// `wgsl/shared/tile.wgsl`
+    pub(crate) struct Tile { job, chunk, col_group, z_block }
+    /// `wgsl/shared/columns.wgsl`
+    pub(crate) struct ColumnJob {
+        trace_base, row_stride, col_stride, row_mask, x_rows, row_offset, first_x, log_chunk, num_z, log_c, log_z, row_major, num_columns,
+        columns_base, eq_low, eq_high, log_low, partial_base,
+    }
+    /// `wgsl/shared/coset.wgsl`
+    pub(crate) struct CosetJob {
+        program_base, num_segments, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
+        log_chunk, eq_low, eq_high, log_low, partial_base, temps_base, num_threads, first_tile,
+    }
+    /// `wgsl/dual_reduce.wgsl`
+    pub(crate) struct ReduceJob { num_z, log_z, result_base, first_run, num_runs, sides, nonce }
+    /// `wgsl/dual_reduce.wgsl`
+    pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, stored_z, weights_base, sides }
+    /// `wgsl/field_ops.wgsl`
+    pub(crate) struct FieldOpsParams { op, rounds }
+}
+
+/// Declares an enum whose cases are constants of a kernel, and lists them.
+macro_rules! shader_enum {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident as $all:ident { $($(#[$case_doc:meta])* $case:ident = $value:literal $(as $constant:literal)?),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        $vis enum $name { $($(#[$case_doc])* $case = $value),+ }
+
+        const $all: &[(&str, u32)] = &[$($(($constant, $value),)?)+];
+    };
+}
+
+shader_enum! {
+    /// An operation of a coset program.
+    pub(crate) enum Op as OPS {
+        /// In a program's list of loads, where the interpreter does not look at the operation.
+        Load = 0,
+        Add = 1 as "OP_ADD",
+        Sub = 2 as "OP_SUB",
+        Mul = 3 as "OP_MUL",
+        Neg = 4 as "OP_NEG",
+        First = 5 as "OP_FIRST",
+        Last = 6 as "OP_LAST",
+        Transition = 7 as "OP_TRANSITION",
+        Root = 8 as "OP_ROOT",
+    }
+}
+
+shader_enum! {
+    /// What partial sums a run of the reduction adds up.
+    pub(crate) enum RunKind as RUN_KINDS {
+        /// Columns at `z`.
+        Columns = 0 as "RUN_COLUMNS",
+        /// Columns at `z + 1`, for every `z` but the last.
+        Next = 1 as "RUN_NEXT",
+        /// The last `z`'s columns at `z + 1`.
+        Wrap = 2 as "RUN_WRAP",
+        /// Numerator and denominator, already weighted.
+        Pairs = 3 as "RUN_PAIRS",
+    }
+}
+
+/// Says of an operand that it is an index into the values and not a temporary.
+pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
+
+/// Elements of 16 bytes that a workgroup of `plain_read` reads.
+pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
+
+/// Constants that Rust and a kernel both name.
+pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
+    (&COSET_INTERPRET, OPS),
+    (&COSET_INTERPRET, &[("OPERAND_VALUE", OPERAND_VALUE)]),
+    (&DUAL_REDUCE, RUN_KINDS),
+    (&PLAIN_READ, &[("READ_PER_WORKGROUP", READ_PER_WORKGROUP)]),
+];

@@ -73,7 +73,7 @@ fn mutated_kernels_are_caught() {
         let gpu = broken(mutant, FieldForm::U64, true);
         let error = evaluate(&gpu, strategy, layout).map(|_| ()).expect_err(&format!("{mutant:?}"));
         let Error::WrongAnswer { kernel, adapter, .. } = &error else { panic!("{mutant:?}: {error}") };
-        assert_eq!((*kernel, adapter), (mutant.kernel.unwrap().name(), &gpu.adapter()), "{mutant:?}: {error}");
+        assert_eq!((*kernel, adapter), (mutant.kernel.unwrap().name, &gpu.adapter()), "{mutant:?}: {error}");
         // Nothing is computed any more: not with another kernel, and traces are not taken.
         let case = case(layout);
         let plan = case.plan(strategy);

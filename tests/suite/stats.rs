@@ -113,7 +113,7 @@ fn recordings_bind_what_they_declare() {
     let mains = uploaded.mains();
     let (instances, round0) = (uploaded.instances(&mains), Round0::new(gpu));
     let [recording] = &round0.record(&instances).unwrap().recordings[..] else { panic!("one submission") };
-    use logup_wgpu::recording::Resource;
+    use logup_wgpu::compute::Resource;
     for dispatch in &recording.dispatches {
         for binding in &dispatch.bindings {
             let end = match binding.resource {

@@ -18,7 +18,7 @@ use std::{
 
 use logup_wgpu::{
     FieldForm, Gpu, Instance, Round0, Round0Polys, Schedule,
-    compute::{Dispatch, Recording, Resource, Variant},
+    compute::{self, Dispatch, Recording, Resource, Variant},
 };
 use rayon::prelude::*;
 
@@ -70,7 +70,7 @@ pub struct Machine<'a> {
     /// With wgpu's runtime checks in the text. Without them, indices are not counted.
     pub checked: bool,
     /// Changes a kernel's text before it is translated: how tests break kernels.
-    pub edit: &'a (dyn Fn(&'static introspect::Kernel, String) -> String + Sync),
+    pub edit: &'a (dyn Fn(&'static compute::Kernel, String) -> String + Sync),
 }
 
 /// What an executor did.

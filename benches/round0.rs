@@ -85,8 +85,7 @@ fn column_sums(c: &mut Criterion) {
 /// GPU time (wall time of the call where there are no timestamps) of one kernel of a call.
 fn bench_stage(bench: &mut criterion::Bencher<'_>, cases: &[Case], kernel: &'static Kernel) {
     let uploaded = Uploaded::together(gpu(), cases, Strategy::Split);
-    let mains = uploaded.mains();
-    let instances = uploaded.instances(&mains);
+    let instances = uploaded.instances();
     let mut round0 = Round0::new(gpu());
     round0.set_stage_times(true);
     bench.iter_custom(|calls| {
@@ -94,7 +93,7 @@ fn bench_stage(bench: &mut criterion::Bencher<'_>, cases: &[Case], kernel: &'sta
             let stages = stats.stages.iter().filter(|stage| stage.kernel == kernel);
             if stats.stages.is_empty() { stats.wall } else { stages.map(|stage| stage.gpu).sum() }
         };
-        (0..calls).map(|_| stage(round0.evaluate(&instances).unwrap().stats)).sum()
+        (0..calls).map(|_| stage(round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats)).sum()
     });
 }
 
@@ -110,11 +109,10 @@ fn kernels(c: &mut Criterion) {
     }
     let column = [affine_case(1, 20, Layout::ColMajor)];
     let uploaded = Uploaded::together(gpu(), &column, Strategy::Split);
-    let mains = uploaded.mains();
-    let instances = uploaded.instances(&mains);
+    let instances = uploaded.instances();
     let round0 = Round0::new(gpu());
     group.throughput(used_bytes(&column));
-    group.bench_function("eq", |bench| bench.iter(|| round0.record(black_box(&instances)).unwrap()));
+    group.bench_function("eq", |bench| bench.iter(|| round0.record(&uploaded.challenges(), black_box(&instances)).unwrap()));
     group.finish();
 }
 

@@ -10,7 +10,7 @@
 //! (The adapter's line is yours.)
 
 use logup_wgpu::{
-    AirBuilder, EF, Eq, F, Gpu, GpuOptions, Instance, Matrix, Result, Round0, Round0Plan, Strategy, Trace,
+    AirBuilder, Challenges, EF, F, Gpu, GpuOptions, Instance, Matrix, Result, Round0, Round0Plan, Strategy, Trace,
     reference::{self, ReferenceInstance},
 };
 use p3_field::PrimeCharacteristicRing;
@@ -31,25 +31,16 @@ fn main() -> Result<()> {
     let (l_skip, rows) = (2, 16);
     let cells: Vec<F> = (0..3 * rows).map(|i| F::from_u32(i * i + 1)).collect();
     let matrix = Matrix::row_major(&cells, 3);
-    let xi = [EF::from_u32(11), EF::from_u32(13)];
-    let beta = EF::from_u32(1_000_003);
-    let beta_pows: Vec<EF> = beta.powers().take(air.max_message_len() + 1).collect();
-    let eq_3bs = [EF::from_u32(17), EF::from_u32(19)];
+    let challenges = Challenges { xi: &[EF::from_u32(11), EF::from_u32(13)], beta: EF::from_u32(1_000_003) };
+    let weights = [EF::from_u32(17), EF::from_u32(19)];
 
     let gpu = Gpu::new(GpuOptions::default())?;
     println!("adapter: {}", gpu.adapter());
     let plan = Round0Plan::new(air.clone(), l_skip, Strategy::Split)?;
     println!("plan: {plan}");
     let trace = Trace::new(&gpu, matrix)?;
-    let output = Round0::new(&gpu).evaluate(&[Instance {
-        plan: &plan,
-        preprocessed: None,
-        main: &[&trace],
-        public_values: &[],
-        eq: Eq::Challenges(&xi),
-        beta_pows: &beta_pows,
-        eq_3bs: &eq_3bs,
-    }])?;
+    let instance = Instance::new(&plan).main([&trace]).weights(&weights);
+    let output = Round0::new(&gpu).evaluate(&challenges, &[instance])?;
     let (polys, stats) = (&output.polys[0], &output.stats);
     println!(
         "s_p(Z) has {} coefficients, s_q(Z) has {}; {} submission, {} wait, {} kernels",
@@ -60,18 +51,17 @@ fn main() -> Result<()> {
         stats.kernels(),
     );
 
-    let eq = [(EF::ONE - xi[0], xi[0]), (EF::ONE - xi[1], xi[1])];
-    let eq = [eq[0].0 * eq[1].0, eq[0].1 * eq[1].0, eq[0].0 * eq[1].1, eq[0].1 * eq[1].1];
-    let main = &[matrix];
+    let [xi0, xi1] = [challenges.xi[0], challenges.xi[1]];
+    let eq = [(EF::ONE - xi0) * (EF::ONE - xi1), xi0 * (EF::ONE - xi1), (EF::ONE - xi0) * xi1, xi0 * xi1];
     let inputs = ReferenceInstance {
         air: &air,
         l_skip,
         preprocessed: None,
-        main,
+        main: &[matrix],
         public_values: &[],
         eq: &eq,
-        beta_pows: &beta_pows,
-        eq_3bs: &eq_3bs,
+        beta: challenges.beta,
+        weights: &weights,
     };
     let equal = *polys == reference::round0(&inputs);
     println!("equal to the reference: {equal}");

@@ -16,7 +16,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{Eq, Gpu, GpuOptions, Instance, Result, Round0, Round0Plan, Round0Stats, Trace};
+use logup_wgpu::{Challenges, Gpu, GpuOptions, Instance, Result, Round0, Round0Plan, Round0Stats, Trace};
 use serde_json::{Value, json};
 use stock::{StockInstance, keccakf};
 use support::WAYS;
@@ -74,18 +74,12 @@ fn run(args: &Args) -> Result<()> {
     for ((name, ..), plan) in WAYS.iter().zip(&plans) {
         say(format!("{name}: {plan}"));
     }
+    let challenges = Challenges { xi: &case.xi, beta: case.beta };
     // The ways take turns, so that what else the machine does falls on all of them.
     for call in 0..=calls {
         for i in 0..WAYS.len() {
-            let output = engines[i].evaluate(&[Instance {
-                plan: &plans[i],
-                preprocessed: None,
-                main: &[&trace],
-                public_values: &[],
-                eq: Eq::Challenges(&case.xi),
-                beta_pows: &case.beta_pows,
-                eq_3bs: &case.eq_3bs,
-            }])?;
+            let instance = Instance::new(&plans[i]).main([&trace]).weights(&case.weights);
+            let output = engines[i].evaluate(&challenges, &[instance])?;
             exact &= output.polys[0] == expected;
             if call > 0 {
                 rows[i].1.push(output.stats);

@@ -19,7 +19,7 @@
 //!
 //! # Example
 //! ```
-//! use logup_wgpu::{AirBuilder, EF, Eq, F, Gpu, GpuOptions, Instance, Matrix, Round0, Round0Plan, Strategy, Trace};
+//! use logup_wgpu::{AirBuilder, Challenges, EF, F, Gpu, GpuOptions, Instance, Matrix, Round0, Round0Plan, Strategy, Trace};
 //! use p3_field::PrimeCharacteristicRing;
 //!
 //! // An AIR that sends (a, b) on bus 7, a * b times.
@@ -34,19 +34,11 @@
 //! let cells: Vec<F> = (0..2 * 8).map(F::from_u32).collect(); // 8 rows
 //! let trace = Trace::new(&gpu, Matrix::row_major(&cells, 2))?;
 //!
-//! let beta = EF::from_u32(1_000);
-//! let output = Round0::new(&gpu).evaluate(&[Instance {
-//!     plan: &plan,
-//!     preprocessed: None,
-//!     main: &[&trace],
-//!     public_values: &[],
-//!     eq: Eq::Challenges(&[EF::from_u32(5)]), // 8 / 4 = 2 points x, so one challenge
-//!     beta_pows: &[EF::ONE, beta, beta * beta],
-//!     eq_3bs: &[EF::ONE],
-//! }])?;
-//! // Summed over D, the numerator is 4 times its coefficients at multiples of 4.
-//! let polys = &output.polys[0];
-//! assert_eq!(polys.numerator.len(), 2 * 4); // degree 2 times 4 points
+//! // 8 / 4 = 2 points x, so one challenge xi.
+//! let challenges = Challenges { xi: &[EF::from_u32(5)], beta: EF::from_u32(1_000) };
+//! let instance = Instance::new(&plan).main([&trace]).weights(&[EF::ONE]);
+//! let output = Round0::new(&gpu).evaluate(&challenges, &[instance])?;
+//! assert_eq!(output.polys[0].numerator.len(), 2 * 4); // degree 2 times 4 points
 //! assert_eq!((output.stats.submissions, output.stats.waits), (1, 1));
 //! # Ok::<(), logup_wgpu::Error>(())
 //! ```
@@ -60,7 +52,8 @@
 //!
 //! # Where to read
 //! [`Air`] and [`AirBuilder`] (interactions as data), [`Round0Plan`] (what is decided once per AIR), [`Gpu`] and [`Trace`] (the
-//! device), [`Round0`] (the one call), [`Round0Stats`] (what it did), [`reference`](mod@reference) (the judge).
+//! device), [`Round0`] (the one call) with [`Challenges`] and [`Instance`] (its inputs), [`Round0Stats`] (what it did),
+//! [`reference`](mod@reference) (the judge).
 //!
 //! # With OpenVM
 //! The crate `openvm-wgpu` has a prover engine on top of this one, and translates OpenVM's AIRs and matrices.
@@ -75,6 +68,8 @@ mod field;
 mod gpu;
 mod kernel;
 mod kernels;
+mod limits;
+mod matrix;
 mod plan;
 mod recording;
 pub mod reference;
@@ -85,10 +80,12 @@ pub use self::{
     air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
     error::{Error, Result},
     field::{EF, F, P},
-    gpu::{Gpu, GpuOptions, Layout, Matrix, Profile, Trace},
+    gpu::{BufferMatrix, Gpu, GpuOptions, Profile, Trace},
     kernel::FieldForm,
-    plan::{DeviceLimits, Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
-    round0::{Eq, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
+    limits::DeviceLimits,
+    matrix::{Layout, Matrix},
+    plan::{Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
+    round0::{Challenges, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
     stats::{Round0Stats, StageTime},
 };
 
@@ -115,6 +112,7 @@ pub mod introspect {
 
 pub use p3_baby_bear;
 pub use p3_field;
+pub use p3_matrix;
 pub use wgpu;
 
 /// The README's example is a test.

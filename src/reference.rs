@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use crate::{
     air::{Air, Node, NodeId, Part},
     field::{EF, F},
-    gpu::{Layout, Matrix},
-    round0::Round0Polys,
+    matrix::{Layout, Matrix},
+    round0::{Frac, Round0Polys},
 };
 
 /// The inputs of [`round0`], all in host memory. Shapes as in [`Instance`](crate::Instance).
@@ -29,10 +29,10 @@ pub struct ReferenceInstance<'a> {
     pub public_values: &'a [F],
     /// `eq(xi, x)` for `x` ascending.
     pub eq: &'a [EF],
-    /// Powers of beta.
-    pub beta_pows: &'a [EF],
+    /// The challenge whose powers combine a message's fields.
+    pub beta: EF,
     /// The weight of each interaction.
-    pub eq_3bs: &'a [EF],
+    pub weights: &'a [EF],
 }
 
 /// `s_p` and `s_q` by the formula of the [crate docs](crate).
@@ -50,9 +50,9 @@ pub fn round0(instance: &ReferenceInstance<'_>) -> Round0Polys {
         for (x, &eq) in instance.eq.iter().enumerate() {
             let leaves: Vec<Vec<F>> = air.nodes().iter().map(|node| leaf_coeffs(instance, node, x)).collect();
             for (i, &point) in points.iter().enumerate() {
-                let [numer, denom] = interactions(instance, |node| horner(&leaves[node], point));
-                p[i] += eq * numer;
-                q[i] += eq * denom;
+                let sum = interactions(instance, |node| horner(&leaves[node], point));
+                p[i] += eq * sum.p;
+                q[i] += eq * sum.q;
             }
         }
         numerator = newton(&p);
@@ -68,7 +68,7 @@ pub fn round0(instance: &ReferenceInstance<'_>) -> Round0Polys {
 ///
 /// # Panics
 /// If the point is in `D`, or the inputs do not have the shapes that the AIR asks for.
-pub fn round0_at(instance: &ReferenceInstance<'_>, point: EF) -> [EF; 2] {
+pub fn round0_at(instance: &ReferenceInstance<'_>, point: EF) -> Frac {
     let size = F::from_usize(1 << instance.l_skip);
     let zerofier = point.exp_power_of_2(instance.l_skip) - EF::ONE;
     let omegas = F::two_adic_generator(instance.l_skip).powers().take(1 << instance.l_skip);
@@ -78,13 +78,14 @@ pub fn round0_at(instance: &ReferenceInstance<'_>, point: EF) -> [EF; 2] {
             let values = leaf_values(instance, &instance.air.nodes()[node], x);
             basis.iter().zip(values).map(|(&basis, value)| basis * value).sum::<EF>()
         };
-        interactions(instance, leaf).map(|sum| eq * sum)
+        let Frac { p, q } = interactions(instance, leaf);
+        Frac { p: eq * p, q: eq * q }
     };
-    instance.eq.par_iter().enumerate().map(at_x).reduce(|| [EF::ZERO; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
+    instance.eq.par_iter().enumerate().map(at_x).reduce(Frac::default, |a, b| Frac { p: a.p + b.p, q: a.q + b.q })
 }
 
 /// `sum_i w_i m_i` and `sum_i w_i (sum_j beta^j f_ij + beta^len_i (b_i + 1))`, where columns and selectors have these values.
-fn interactions<A: Algebra<F> + Copy + Into<EF>>(instance: &ReferenceInstance<'_>, leaf: impl Fn(usize) -> A) -> [EF; 2] {
+fn interactions<A: Algebra<F> + Copy + Into<EF>>(instance: &ReferenceInstance<'_>, leaf: impl Fn(usize) -> A) -> Frac {
     let mut values: Vec<A> = Vec::with_capacity(instance.air.nodes().len());
     for (i, node) in instance.air.nodes().iter().enumerate() {
         let value = |id: NodeId| values[id.index()];
@@ -99,17 +100,17 @@ fn interactions<A: Algebra<F> + Copy + Into<EF>>(instance: &ReferenceInstance<'_
         });
     }
     let value = |id: NodeId| -> EF { values[id.index()].into() };
-    let mut sums = [EF::ZERO; 2];
-    for (interaction, &weight) in instance.air.interactions().iter().zip(instance.eq_3bs) {
-        sums[0] += weight * value(interaction.count);
+    let mut sum = Frac::default();
+    for (interaction, &weight) in instance.air.interactions().iter().zip(instance.weights) {
+        sum.p += weight * value(interaction.count);
         let bus = F::from_u32(u32::from(interaction.bus_index) + 1);
-        let mut denom = instance.beta_pows[interaction.message.len()] * bus;
-        for (field, &beta_pow) in interaction.message.iter().zip(instance.beta_pows) {
+        let mut denom = instance.beta.exp_u64(interaction.message.len() as u64) * bus;
+        for (field, beta_pow) in interaction.message.iter().zip(instance.beta.powers()) {
             denom += beta_pow * value(*field);
         }
-        sums[1] += weight * denom;
+        sum.q += weight * denom;
     }
-    sums
+    sum
 }
 
 /// A leaf as a polynomial in `Z` at one `x`: the one of degree below `2^l_skip` through its values on `D`. Empty for other nodes.

@@ -110,9 +110,9 @@ fn every_variant_runs() {
             for strategy in STRATEGIES {
                 let uploaded = Uploaded::apart(gpu, std::slice::from_ref(case), strategy);
                 check_all(gpu, &uploaded, &expected, &format!("{strategy:?}"));
-                let (mains, engine) = (uploaded.mains(), logup_wgpu::Round0::new(gpu));
-                let instances = uploaded.instances(&mains);
-                let call = engine.record(&instances).unwrap();
+                let engine = logup_wgpu::Round0::new(gpu);
+                let instances = uploaded.instances();
+                let call = engine.record(&uploaded.challenges(), &instances).unwrap();
                 let dispatches = call.recordings.iter().flat_map(|recording| &recording.dispatches);
                 ran.extend(
                     dispatches
@@ -220,8 +220,7 @@ fn nothing_is_undefined() {
     let machine = Machine { build: Build::Sanitized, edit: &edit, ..Machine::new(FieldForm::U64, Order::Ascending) };
     let gpu = support::gpu(FieldForm::U64);
     let uploaded = Uploaded::together(gpu, &cases, Strategy::Split);
-    let mains = uploaded.mains();
-    let error = machine.evaluate(gpu, &uploaded.instances(&mains), Schedule::Batched).expect_err("a finding");
+    let error = machine.evaluate(gpu, &uploaded, Schedule::Batched).expect_err("a finding");
     assert!(error.contains("column_sums_scalar: 0 indices outside") && !error.contains(" 0 findings"), "{error}");
 }
 
@@ -279,10 +278,9 @@ fn mutants_are_caught() {
         let gpu = support::gpu(form);
         STRATEGIES.into_iter().any(|strategy| {
             let uploaded = Uploaded::together(gpu, &cases, strategy);
-            let mains = uploaded.mains();
             ORDERS.into_iter().any(|order| {
                 let machine = Machine { edit, ..Machine::new(form, order) };
-                let result = machine.evaluate(gpu, &uploaded.instances(&mains), Schedule::Batched);
+                let result = machine.evaluate(gpu, &uploaded, Schedule::Batched);
                 result.map_or(true, |(polys, _)| polys != expected)
             })
         })

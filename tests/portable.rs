@@ -123,10 +123,10 @@ fn a_mistake_shows() {
     let case = [Case { layout: Layout::ColMajor, ..random_cases().swap_remove(12) }];
     let expected = references(&case);
     let uploaded = Uploaded::together(&gpu, &case, Strategy::Split);
-    let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
-    let instances = uploaded.instances(&mains);
+    let round0 = Round0::new(&gpu);
+    let instances = uploaded.instances();
     let run = |folder: &str, from: &'static str, to: &'static str| {
-        let call = round0.record(&instances).unwrap();
+        let call = round0.record(&uploaded.challenges(), &instances).unwrap();
         let mut dawn = Dawn::edited(folder, move |text| text.replace(from, to));
         dawn.call(&gpu, &call);
         call.polys(dawn.run().results)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{EF, Eq, Error, F, Instance, Matrix, Round0, Round0Stats, Trace};
+use logup_wgpu::{Challenges, EF, Error, F, Instance, Matrix, Round0, Round0Stats, Trace};
 use tracing::info_span;
 
 use crate::{WgpuProverError, key_plan::LogupPlan, rows::Rows};
@@ -27,8 +27,6 @@ pub(crate) struct LogupInput<'a> {
     pub plan: &'a LogupPlan,
     pub rows: &'a Rows<'a>,
     pub public_values: &'a [F],
-    /// `xi` of the cube that `x` runs over.
-    pub xi: &'a [EF],
     pub eq_3bs: &'a [EF],
 }
 
@@ -39,7 +37,7 @@ pub(crate) type LogupPolys = [Vec<EF>; 2];
 pub(crate) fn round0(
     engine: &Round0,
     inputs: &[LogupInput<'_>],
-    beta_pows: &[EF],
+    challenges: &Challenges<'_>,
 ) -> Result<(Vec<LogupPolys>, LogupRound0Stats), WgpuProverError> {
     let start = Instant::now();
     let _span = info_span!("prover.rap_constraints.round0.logup", phase = "prover").entered();
@@ -53,24 +51,13 @@ pub(crate) fn round0(
     drop(cells);
     let upload = start.elapsed();
 
-    let mut rest = &traces.iter().collect::<Vec<&Trace>>()[..];
-    let instances: Vec<Instance<'_>> = inputs
-        .iter()
-        .map(|input| {
-            let traces = rest.split_off(..input.plan.device.parts.len()).expect("a trace for each part");
-            let (preprocessed, main) = traces.split_at(usize::from(input.plan.device.has_preprocessed));
-            Instance {
-                plan: &input.plan.round0,
-                preprocessed: preprocessed.first().copied(),
-                main,
-                public_values: input.public_values,
-                eq: Eq::Challenges(input.xi),
-                beta_pows,
-                eq_3bs: input.eq_3bs,
-            }
-        })
-        .collect();
-    let output = engine.evaluate(&instances).map_err(failed)?;
+    let mut rest = &traces[..];
+    let instances = inputs.iter().map(|input| {
+        let traces = rest.split_off(..input.plan.device.parts.len()).expect("a trace for each part");
+        Instance::new(&input.plan.round0).traces(traces).public_values(input.public_values).weights(input.eq_3bs)
+    });
+    let instances: Vec<Instance<'_>> = instances.collect();
+    let output = engine.evaluate(challenges, &instances).map_err(failed)?;
     let polys = output.polys.into_iter().map(|polys| [polys.numerator, polys.denominator]).collect();
     let stats = LogupRound0Stats { trace_upload_bytes, upload, wall: start.elapsed(), call: output.stats };
     Ok((polys, stats))

@@ -12,7 +12,7 @@
 
 use std::{collections::HashMap, iter::zip};
 
-use logup_wgpu::{EF, F, Round0};
+use logup_wgpu::{Challenges, EF, F, Round0};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     FiatShamirTranscript, calculate_n_logup,
@@ -99,6 +99,7 @@ pub(crate) struct StageTrace<'a> {
 
 /// What GKR leaves: challenges, and each interaction's place.
 pub(crate) struct LogupChallenges {
+    pub beta: EF,
     pub beta_pows: Vec<EF>,
     pub xi: Vec<EF>,
     /// Per trace, each interaction's weight.
@@ -208,7 +209,7 @@ impl<'a> Stage<'a> {
             sumcheck_polys: sum_proof.sumcheck_polys,
         };
         let lambda_pows = lambda.powers().take(self.max_num_constraints).collect();
-        Ok((gkr, LogupChallenges { beta_pows, xi, eq_3bs, lambda_pows, eq_trees }))
+        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda_pows, eq_trees }))
     }
 
     fn fractions(
@@ -283,11 +284,11 @@ impl<'a> Stage<'a> {
                 plan,
                 rows: &trace.rows,
                 public_values: trace.public_values,
-                xi: &challenges.xi[self.l_skip..self.l_skip + trace.n],
                 eq_3bs: &challenges.eq_3bs[t],
             });
         }
-        let (computed, stats) = logup_round0::round0(engine, &inputs, &challenges.beta_pows)?;
+        let (computed, stats) =
+            logup_round0::round0(engine, &inputs, &Challenges { xi: &challenges.xi[self.l_skip..], beta: challenges.beta })?;
         for (t, mut computed) in zip(owners, computed) {
             let scale = self.traces[t].numerator_scale();
             computed[0].iter_mut().for_each(|coefficient| *coefficient *= scale);

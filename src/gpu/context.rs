@@ -14,7 +14,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     kernel::FieldForm,
-    plan::{DeviceLimits, budget::Budget},
+    limits::DeviceLimits,
+    plan::budget::Budget,
 };
 
 /// How to choose and open the device.

@@ -17,10 +17,9 @@ pub use self::{
     context::{Gpu, GpuOptions},
     field_ops::{FieldOp, FieldOps},
     profile::Profile,
-    trace::{Layout, Matrix, Trace},
+    trace::{BufferMatrix, Trace},
 };
 pub(crate) use self::{
     executor::{Executor, Submission},
     pipelines::{Compiled, Key},
-    trace::Piece,
 };

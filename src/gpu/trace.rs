@@ -2,70 +2,33 @@
 
 use std::{ops::Range, sync::Arc};
 
-use p3_matrix::dense::RowMajorMatrix;
-
 use super::Gpu;
 use crate::{
     error::{Error, Result},
     field::{self, F, P},
-    plan::launch::check_height,
+    matrix::{Layout, Matrix, Piece, Placement, check_shape, height},
 };
-
-/// The order of a matrix's cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
-    /// Cell (row, column) at `column * height + row`.
-    ColMajor,
-    /// Cell (row, column) at `row * width + column`.
-    RowMajor,
-}
-
-/// A trace matrix in host memory, as p3 holds it.
-#[derive(Clone, Copy, Debug)]
-pub struct Matrix<'a> {
-    /// `width * height` cells.
-    pub values: &'a [F],
-    /// Columns.
-    pub width: usize,
-    /// Order of the cells.
-    pub layout: Layout,
-}
-
-impl<'a> Matrix<'a> {
-    /// A column-major matrix.
-    pub fn col_major(values: &'a [F], width: usize) -> Self {
-        Self { values, width, layout: Layout::ColMajor }
-    }
-
-    /// A row-major matrix.
-    pub fn row_major(values: &'a [F], width: usize) -> Self {
-        Self { values, width, layout: Layout::RowMajor }
-    }
-}
-
-impl<'a> From<&'a RowMajorMatrix<F>> for Matrix<'a> {
-    fn from(matrix: &'a RowMajorMatrix<F>) -> Self {
-        Self::row_major(&matrix.values, matrix.width)
-    }
-}
 
 /// A matrix on the device. Clones share its memory.
 #[derive(Clone, Debug)]
 pub struct Trace {
     gpu: Gpu,
-    /// In the order of their columns, which together are all. A row-major matrix has one at most.
-    pieces: Arc<[Piece]>,
-    width: usize,
-    height: usize,
-    layout: Layout,
+    place: Arc<Placement<Arc<wgpu::Buffer>>>,
 }
 
-/// Consecutive columns that lie in one buffer.
+/// A matrix that is already on the device, for [`Trace::from_buffer`].
 #[derive(Clone, Debug)]
-pub(crate) struct Piece {
+pub struct BufferMatrix {
+    /// A buffer with `STORAGE` usage.
     pub buffer: Arc<wgpu::Buffer>,
+    /// Where the matrix starts, in words of four bytes.
     pub first_word: u64,
-    pub columns: Range<usize>,
+    /// Columns.
+    pub width: usize,
+    /// Rows, a power of two.
+    pub height: usize,
+    /// Order of the cells.
+    pub layout: Layout,
 }
 
 /// Matrices of one upload start at multiples of this many words, for aligned wide loads.
@@ -126,16 +89,16 @@ impl Trace {
             filled_buffer(gpu, num_words, content).map(Arc::new)
         });
         let buffers: Vec<Arc<wgpu::Buffer>> = buffers.collect::<Result<_>>()?;
-        let mut pieces: Vec<Vec<Piece>> = vec![Vec::new(); matrices.len()];
+        let mut pieces: Vec<Vec<Piece<Arc<wgpu::Buffer>>>> = vec![Vec::new(); matrices.len()];
         for place in places {
             let buffer = Arc::clone(&buffers[place.buffer]);
             pieces[place.matrix].push(Piece { buffer, first_word: place.first_word, columns: place.columns.clone() });
         }
-        let trace = |((matrix, &height), pieces): ((&Matrix<'_>, &usize), Vec<Piece>)| {
-            let (gpu, pieces) = (gpu.clone(), pieces.into());
-            Self { gpu, pieces, width: matrix.width, height, layout: matrix.layout }
-        };
-        Ok(matrices.iter().zip(heights).zip(pieces).map(trace).collect())
+        let traces = matrices.iter().zip(heights).zip(pieces).map(|((matrix, &height), pieces)| {
+            let place = Placement { width: matrix.width, height, layout: matrix.layout, pieces };
+            Self { gpu: gpu.clone(), place: Arc::new(place) }
+        });
+        Ok(traces.collect())
     }
 
     /// Uploads one matrix. See [`Trace::upload`].
@@ -159,13 +122,14 @@ impl Trace {
         Self::new(gpu, Matrix { values: &elements, width, layout })
     }
 
-    /// A matrix that is already on the device: `width * height` words in Montgomery form from word `first_word` of a buffer with
-    /// `STORAGE` usage. The words are not checked. A column-major matrix that starts at a multiple of four words is read by 16-byte loads.
+    /// A matrix that is already on the device, in Montgomery form. The words are not checked. A column-major matrix that starts at a multiple of
+    /// four words is read by 16-byte loads.
     ///
     /// # Errors
     /// [`Error::Height`]; [`Error::TooFew`] if the buffer, down to a multiple of 16 bytes, ends before the matrix;
     /// [`Error::DeviceLimit`] for more than `2^32 - 1` columns; [`Error::Unsupported`] without `STORAGE` usage.
-    pub fn from_buffer(gpu: &Gpu, buffer: Arc<wgpu::Buffer>, first_word: u64, width: usize, height: usize, layout: Layout) -> Result<Self> {
+    pub fn from_buffer(gpu: &Gpu, matrix: BufferMatrix) -> Result<Self> {
+        let BufferMatrix { buffer, first_word, width, height, layout } = matrix;
         let name = "caller's buffer";
         check_shape(name, width, height)?;
         // Sizes come from outside: what does not fit 128 bits cannot be asked for.
@@ -177,23 +141,23 @@ impl Trace {
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
             return Err(Error::Unsupported { air: name.into(), what: "the buffer has no STORAGE usage".into() });
         }
-        let pieces = Arc::new([Piece { buffer, first_word, columns: 0..width }]);
-        Ok(Self { gpu: gpu.clone(), pieces, width, height, layout })
+        let pieces = vec![Piece { buffer, first_word, columns: 0..width }];
+        Ok(Self { gpu: gpu.clone(), place: Arc::new(Placement { width, height, layout, pieces }) })
     }
 
     /// Columns.
     pub fn width(&self) -> usize {
-        self.width
+        self.place.width
     }
 
     /// Rows.
     pub fn height(&self) -> usize {
-        self.height
+        self.place.height
     }
 
     /// Order of the cells.
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.place.layout
     }
 
     /// The device buffer that holds a column, and the word at which the column starts.
@@ -201,39 +165,18 @@ impl Trace {
     /// # Panics
     /// If there is no such column.
     pub fn location(&self, column: usize) -> (&wgpu::Buffer, u64) {
-        let piece = self.piece(self.piece_of(column));
-        (&piece.buffer, self.origin(piece).wrapping_add(column as u64 * u64::from(self.strides().1)))
+        let piece_idx = self.place.piece_of(column);
+        let first_word = self.place.origin(piece_idx).wrapping_add(column as u64 * u64::from(self.place.strides().1));
+        (&self.place.pieces[piece_idx].buffer, first_word)
     }
 
     pub(crate) fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    pub(crate) fn pieces(&self) -> &[Piece] {
-        &self.pieces
-    }
-
-    pub(crate) fn piece(&self, piece_idx: usize) -> &Piece {
-        &self.pieces[piece_idx]
-    }
-
-    /// Which piece holds a column.
-    pub(crate) fn piece_of(&self, column: usize) -> usize {
-        self.pieces.partition_point(|piece| piece.columns.end <= column)
-    }
-
-    /// The word of the piece's buffer at which the matrix's cell (0, 0) would be. Wraps below zero for a later piece of a matrix: only sums
-    /// with a cell of the piece are used.
-    pub(crate) fn origin(&self, piece: &Piece) -> u64 {
-        piece.first_word.wrapping_sub(piece.columns.start as u64 * self.height as u64)
-    }
-
-    /// Words between a cell and the one below it, and the one right of it.
-    pub(crate) fn strides(&self) -> (u32, u32) {
-        match self.layout {
-            Layout::ColMajor => (1, self.height as u32),
-            Layout::RowMajor => (self.width as u32, 1),
-        }
+    /// Where the cells lie.
+    pub(crate) fn place(&self) -> &Placement<Arc<wgpu::Buffer>> {
+        &self.place
     }
 }
 
@@ -310,29 +253,6 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
 /// The matrices' heights.
 fn heights(matrices: &[Matrix<'_>]) -> Result<Vec<usize>> {
     matrices.iter().enumerate().map(|(i, matrix)| height(&format!("matrix {i}"), matrix.values.len(), matrix.width)).collect()
-}
-
-/// A matrix's height from its number of cells.
-fn height(air: &str, len: usize, width: usize) -> Result<usize> {
-    let length = |what, limit| Error::Length { air: air.into(), what, requested: len, limit };
-    if width == 0 {
-        return if len == 0 { Ok(1) } else { Err(length("a matrix without columns", 0)) };
-    }
-    if !len.is_multiple_of(width) {
-        return Err(length("a matrix", len.checked_next_multiple_of(width).unwrap_or(usize::MAX)));
-    }
-    check_shape(air, width, len / width)?;
-    Ok(len / width)
-}
-
-/// Refuses what has no 32-bit indices of rows and columns.
-fn check_shape(air: &str, width: usize, height: usize) -> Result<()> {
-    check_height(air, height)?;
-    if u32::try_from(width).is_ok() {
-        return Ok(());
-    }
-    let (air, what, limit) = (air.into(), "columns", u32::MAX.into());
-    Err(Error::DeviceLimit { air, kernel: "upload", what, requested: width as u64, limit })
 }
 
 #[cfg(test)]

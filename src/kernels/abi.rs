@@ -66,6 +66,26 @@ shader_enum! {
     }
 }
 
+/// Numerator, denominator or both, as bits 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sides(u32);
+
+impl Sides {
+    pub const BOTH: Self = Self::new(true, true);
+
+    pub const fn new(numerator: bool, denominator: bool) -> Self {
+        Self(numerator as u32 | (denominator as u32) << 1)
+    }
+
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
 /// Says of an operand that it is an index into the values and not a temporary.
 pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{PlannedProgram, Round0Plan, launch::check_height};
+use super::{PlannedProgram, Round0Plan};
 #[cfg(doc)]
 use crate::error::Error;
-use crate::{error::Result, kernels::Op};
+use crate::{error::Result, kernels::Op, matrix::check_height};
 
 /// How fast a device and a host are, for [`Round0Plan::estimate`]. The constants were fitted to the project's own records; for another
 /// device start from the nearest and put in `Gpu::plain_read_rate`.
@@ -105,7 +105,7 @@ impl PlannedProgram {
         let program = &self.program;
         let muls = program.instructions.iter().filter(|instruction| instruction[0] == Op::Mul as u32).count() as u64;
         let reached = program.reached.iter().flatten().filter(|&&reached| reached).count() as u64;
-        let point = 2 * muls + 4 * reached + 16 * u64::from(self.sides().count_ones());
+        let point = 2 * muls + 4 * reached + 16 * u64::from(self.sides().count());
         let column = if self.generated.is_some() { (1u64 << l_skip).div_ceil(2).max(8) } else { 1 << l_skip };
         if is_identity { point } else { point + column * program.columns.len() as u64 }
     }

@@ -1,33 +1,34 @@
 //! What one AIR's round 0 needs, decided once: the affine split, the coset program, the number of cosets.
 //!
 //! Plain arithmetic over an [`Air`]; no device. A plan is made at proving-key time and used for every proof. What depends on a trace's
-//! height (launch geometry, scratch) follows from the plan by the functions in [`launch`] at the call, in microseconds.
+//! height (launch geometry, scratch) follows from the plan by the functions in [`geometry`] at the call, in microseconds.
 
 pub(crate) mod affine;
 pub(crate) mod budget;
 pub(crate) mod codegen;
 mod estimate;
-pub(crate) mod launch;
+pub(crate) mod geometry;
 pub(crate) mod program;
 pub(crate) mod steps;
+pub(crate) mod windows;
 
 use std::{collections::HashSet, fmt};
 
 pub use estimate::{Estimate, Rates};
-pub use launch::DeviceLimits;
 
 use self::{
     affine::AffineSplit,
     codegen::Generated,
-    launch::{ColumnGeometry, CosetGeometry, check_height},
+    geometry::{ColumnGeometry, CosetGeometry},
     program::{Program, Room, Root},
 };
 use crate::{
     air::{Air, NodeId},
     error::{Error, Result},
     field::EXT_WORDS,
-    kernel::{FieldForm, Variant},
-    kernels,
+    kernel::{FieldForm, Kernel, Variant},
+    kernels::{self, Sides},
+    matrix::check_height,
     recording::ProgramText,
 };
 
@@ -198,7 +199,7 @@ impl Round0Plan {
         for planned in &self.programs {
             let geometry = planned.geometry(self.l_skip, num_x);
             ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * self.num_cosets as u64;
-            temp_words += geometry.num_tiles() * u64::from(launch::WORKGROUP_SIZE) * planned.num_temps();
+            temp_words += geometry.num_tiles() * planned.temp_words_per_tile();
         }
         Ok(4 * (ext_elements * EXT_WORDS as u64 + temp_words))
     }
@@ -235,21 +236,31 @@ impl PlannedProgram {
 
     /// Refuses a program that is too long for one thread and row.
     fn check_steps(&self, air: &str, l_skip: usize) -> Result<()> {
-        let (kernel, thread) = match self.generated {
-            Some(_) => (&kernels::COSET_PASS, steps::generated_thread(&self.program, l_skip)),
-            None => (&kernels::COSET_INTERPRET, steps::interpreted_thread(&self.program, l_skip)),
+        let thread = match self.generated {
+            Some(_) => steps::generated_thread(&self.program, l_skip),
+            None => steps::interpreted_thread(&self.program, l_skip),
         };
-        steps::check(air, kernel.name, thread)
+        steps::check(air, self.kernel().name, thread)
     }
 
-    /// Which sides a root can have weight in: bit 0 the numerator, bit 1 the denominator. The interpreter stores both.
-    pub fn sides(&self) -> u32 {
-        let reached = |part: usize| self.program.reached.iter().any(|reached| reached[part]);
-        if self.generated.is_some() { u32::from(reached(0)) | u32::from(reached(1)) << 1 } else { 0b11 }
+    /// Which sides its partial sums have. The interpreter stores both.
+    pub fn sides(&self) -> Sides {
+        let reached = |side: usize| self.program.reached.iter().any(|reached| reached[side]);
+        if self.generated.is_some() { Sides::new(reached(0), reached(1)) } else { Sides::BOTH }
+    }
+
+    /// What runs it.
+    pub fn kernel(&self) -> &'static Kernel {
+        if self.generated.is_some() { &kernels::COSET_PASS } else { &kernels::COSET_INTERPRET }
+    }
+
+    /// Words of scratch per workgroup.
+    pub fn temp_words_per_tile(&self) -> u64 {
+        u64::from(self.kernel().workgroup_size) * self.num_temps()
     }
 
     /// Words of scratch per thread.
-    pub fn num_temps(&self) -> u64 {
+    fn num_temps(&self) -> u64 {
         if self.generated.is_some() { 0 } else { self.program.num_temps as u64 }
     }
 }

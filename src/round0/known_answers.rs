@@ -11,17 +11,18 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rayon::prelude::*;
 
 use super::{
-    Eq, Instance, Round0, Round0Options,
-    instance::{Prepared, eq_evals},
+    Challenges, Frac, Instance, Round0, Round0Options,
+    prepared::{Prepared, eq_evals},
     record::{COSET_VEC4_ROWS, VEC4_LOADS},
 };
 use crate::{
     air::{Air, AirBuilder, NodeId, Part},
     error::{Error, Result},
     field::{EF, F},
-    gpu::{Compiled, Gpu, Key, Layout, Matrix, Trace},
+    gpu::{Compiled, Gpu, Key, Trace},
     kernel::Kernel,
     kernels,
+    matrix::{Layout, Matrix},
     plan::{Round0Plan, Strategy},
     recording::{Dispatch, Recording},
     reference::{self, ReferenceInstance},
@@ -194,8 +195,8 @@ struct Inputs {
     matrices: Vec<(Vec<F>, usize)>,
     public_values: Vec<F>,
     xi: Vec<EF>,
-    beta_pows: Vec<EF>,
-    eq_3bs: Vec<EF>,
+    beta: EF,
+    weights: Vec<EF>,
     point: EF,
 }
 
@@ -211,13 +212,12 @@ impl Inputs {
         let exts = |rng: &mut SmallRng, num: usize| (0..num).map(|_| ext(rng)).collect::<Vec<EF>>();
         // An AIR without columns has height 1, and so one x.
         let num_x = if air.parts().any(|(_, width)| width > 0) { question.num_x } else { 1 };
-        let beta = ext(&mut rng);
         Self {
             matrices: air.parts().map(|(_, width)| (elements(&mut rng, width * height), width)).collect(),
             public_values: elements(&mut rng, air.num_public_values),
             xi: exts(&mut rng, num_x.ilog2() as usize),
-            beta_pows: beta.powers().take(air.max_message_len() + 1).collect(),
-            eq_3bs: exts(&mut rng, air.interactions().len()),
+            beta: ext(&mut rng),
+            weights: exts(&mut rng, air.interactions().len()),
             point: ext(&mut rng),
         }
     }
@@ -227,7 +227,7 @@ impl Inputs {
     }
 
     /// `s_p` and `s_q` at the inputs' point, by the reference.
-    fn expected(&self, question: &Question<'_>) -> [EF; 2] {
+    fn expected(&self, question: &Question<'_>) -> Frac {
         let matrices = self.matrices(question.layout);
         let (preprocessed, main) = matrices.split_at(num_preprocessed(&question.plan));
         reference::round0_at(
@@ -238,8 +238,8 @@ impl Inputs {
                 main,
                 public_values: &self.public_values,
                 eq: &eq_evals(&self.xi),
-                beta_pows: &self.beta_pows,
-                eq_3bs: &self.eq_3bs,
+                beta: self.beta,
+                weights: &self.weights,
             },
             self.point,
         )
@@ -283,31 +283,26 @@ fn ask(gpu: &Gpu, questions: &[Question<'_>], num_buffers: u32, asked: Asked) ->
 }
 
 fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buffers: u32) -> Result<Vec<bool>> {
-    let inputs: Vec<Inputs> = questions.par_iter().enumerate().map(|(i, question)| Inputs::new(question, i as u64)).collect();
+    let mut inputs: Vec<Inputs> = questions.par_iter().enumerate().map(|(i, question)| Inputs::new(question, i as u64)).collect();
+    // One call has one set of challenges; each question takes as many as it needs.
+    let xi = inputs.iter().map(|inputs| &inputs.xi).max_by_key(|xi| xi.len()).cloned().unwrap_or_default();
+    let beta = inputs.first().map_or(EF::ONE, |inputs| inputs.beta);
+    for inputs in &mut inputs {
+        (inputs.xi, inputs.beta) = (xi[..inputs.xi.len()].to_vec(), beta);
+    }
     let matrices: Vec<Matrix<'_>> = questions.iter().zip(&inputs).flat_map(|(question, inputs)| inputs.matrices(question.layout)).collect();
-    let traces = Trace::scatter(gpu, &matrices, num_buffers)?;
-    let mut rest = &traces.iter().collect::<Vec<&Trace>>()[..];
-    let instances: Vec<Instance<'_>> = questions
-        .iter()
-        .zip(&inputs)
-        .map(|(question, inputs)| {
-            let traces = rest.split_off(..inputs.matrices.len()).expect("a trace for each matrix");
-            let (preprocessed, main) = traces.split_at(num_preprocessed(&question.plan));
-            Instance {
-                plan: &question.plan,
-                preprocessed: preprocessed.first().copied(),
-                main,
-                public_values: &inputs.public_values,
-                eq: Eq::Challenges(&inputs.xi),
-                beta_pows: &inputs.beta_pows,
-                eq_3bs: &inputs.eq_3bs,
-            }
-        })
-        .collect();
+    let mut traces = &Trace::scatter(gpu, &matrices, num_buffers)?[..];
+    let mut instances: Vec<Instance<'_>> = Vec::with_capacity(questions.len());
+    for (question, inputs) in questions.iter().zip(&inputs) {
+        let traces = traces.split_off(..inputs.matrices.len()).expect("a trace for each matrix");
+        let instance = Instance::new(&question.plan).traces(traces);
+        instances.push(instance.public_values(&inputs.public_values).weights(&inputs.weights));
+    }
+    let challenges = Challenges { xi: &xi, beta };
     // Results that are no field elements, or not there, are wrong ones unless the device is gone; but a watchdog's kill gets a second chance.
     let is_wrong = |error: &Error| matches!(error, Error::DeviceLost { .. }) && gpu.lost().is_none();
-    let output = match engine.evaluate(&instances) {
-        Err(error) if is_wrong(&error) => engine.evaluate(&instances),
+    let output = match engine.evaluate(&challenges, &instances) {
+        Err(error) if is_wrong(&error) => engine.evaluate(&challenges, &instances),
         result => result,
     };
     let output = match output {
@@ -315,11 +310,8 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
         Err(error) if is_wrong(&error) => return Ok(vec![false; questions.len()]),
         Err(error) => return Err(error),
     };
-    let is_right = |((question, inputs), polys): ((&Question<'_>, &Inputs), &super::Round0Polys)| {
-        let at_point = |coeffs: &[EF]| coeffs.iter().rev().fold(EF::ZERO, |sum, &coeff| sum * inputs.point + coeff);
-        [at_point(&polys.numerator), at_point(&polys.denominator)] == inputs.expected(question)
-    };
-    Ok(questions.par_iter().zip(&inputs).zip(&output.polys).map(is_right).collect())
+    let each = questions.par_iter().zip(&inputs).zip(&output.polys);
+    Ok(each.map(|((question, inputs), polys)| polys.at(inputs.point) == inputs.expected(question)).collect())
 }
 
 /// Affine messages over 19 columns of so many parts, seven of the columns rotated, with constants and selectors.

@@ -4,7 +4,7 @@
 
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
-use super::{Eq, Instance, Round0, instance::eq_evals};
+use super::{Challenges, Instance, Round0, prepared::eq_evals};
 use crate::{
     EF, Error, F, Gpu, GpuOptions, Matrix, Round0Plan, Strategy, Trace,
     air::{Air, AirBuilder, NodeId},
@@ -50,18 +50,10 @@ fn is_right(gpu: &Gpu, plan: &Round0Plan, width: usize) -> Result<bool, Error> {
     let matrix = Matrix::col_major(&cells, width);
     let trace = Trace::new(gpu, matrix)?;
     let ext = |i: u32| EF::from_basis_coefficients_fn(|k| F::from_u32(i + 77 * k as u32).exp_u64(3));
-    let (xi, beta_pows, eq_3bs) = ([ext(3)], [EF::ONE, ext(4)], vec![ext(5); plan.air().interactions().len()]);
-    let output = Round0::new(gpu).evaluate(&[Instance {
-        plan,
-        preprocessed: None,
-        main: &[&trace],
-        public_values: &[],
-        eq: Eq::Challenges(&xi),
-        beta_pows: &beta_pows,
-        eq_3bs: &eq_3bs,
-    }])?;
+    let (xi, beta, weights) = ([ext(3)], ext(4), vec![ext(5); plan.air().interactions().len()]);
+    let instance = Instance::new(plan).main([trace]).weights(&weights);
+    let output = Round0::new(gpu).evaluate(&Challenges { xi: &xi, beta }, &[instance])?;
     let point = ext(6);
-    let at_point = |coeffs: &[EF]| coeffs.iter().rev().fold(EF::ZERO, |sum, &coeff| sum * point + coeff);
     let expected = reference::round0_at(
         &ReferenceInstance {
             air: plan.air(),
@@ -70,12 +62,12 @@ fn is_right(gpu: &Gpu, plan: &Round0Plan, width: usize) -> Result<bool, Error> {
             main: &[matrix],
             public_values: &[],
             eq: &eq_evals(&xi),
-            beta_pows: &beta_pows,
-            eq_3bs: &eq_3bs,
+            beta,
+            weights: &weights,
         },
         point,
     );
-    Ok([at_point(&output.polys[0].numerator), at_point(&output.polys[0].denominator)] == expected)
+    Ok(output.polys[0].at(point) == expected)
 }
 
 /// About the least number between a right and a wrong one that is wrong: at most a twentieth too large.
@@ -153,17 +145,9 @@ fn reductions_stay_below_the_edge() {
         let plan = plan(num);
         let cells = elements(8);
         let trace = Trace::new(&gpu, Matrix::col_major(&cells, 1))?;
-        let (xi, beta_pows) = ([EF::from_u32(3)], [EF::ONE, EF::from_u32(4)]);
-        let instance = Instance {
-            plan: &plan,
-            preprocessed: None,
-            main: &[&trace],
-            public_values: &[],
-            eq: Eq::Challenges(&xi),
-            beta_pows: &beta_pows,
-            eq_3bs: &[EF::ONE],
-        };
-        Round0::new(&gpu).evaluate(&[instance]).map(|output| output.polys[0].numerator.clone())
+        let challenges = Challenges { xi: &[EF::from_u32(3)], beta: EF::from_u32(4) };
+        let instance = Instance::new(&plan).main([trace]).weights(&[EF::ONE]);
+        Round0::new(&gpu).evaluate(&challenges, &[instance]).map(|output| output.polys[0].numerator.clone())
     };
     let one = evaluate(1).unwrap();
     let run = steps::reduce_run(1, 2, 256 >> 2);

@@ -15,7 +15,7 @@ use p3_keccak_air::{KeccakAir, KeccakCols, NUM_KECCAK_COLS, NUM_ROUNDS, NUM_ROUN
 use rand::Rng;
 
 use super::StockAir;
-use crate::support::{Case, random_ef, rng};
+use crate::support::{Case, challenges, random_ef, rng};
 
 /// The state's bus.
 const STATE_BUS: u16 = 0;
@@ -75,7 +75,6 @@ pub fn case(air: &StockAir, num_permutations: usize, l_skip: usize) -> Case {
     let height = trace.values.len() / NUM_KECCAK_COLS;
     let air = air.air();
     let num_x = (height >> l_skip).max(1);
-    let beta = random_ef(&mut rng, 1)[0];
     Case {
         l_skip,
         height,
@@ -83,9 +82,9 @@ pub fn case(air: &StockAir, num_permutations: usize, l_skip: usize) -> Case {
         preprocessed: None,
         main: vec![(trace.values, NUM_KECCAK_COLS)],
         public_values: vec![],
-        xi: random_ef(&mut rng, num_x.ilog2() as usize),
-        beta_pows: beta.powers().take(air.max_message_len() + 1).collect(),
-        eq_3bs: random_ef(&mut rng, air.interactions().len()),
+        xi: challenges().xi[..num_x.ilog2() as usize].to_vec(),
+        beta: challenges().beta,
+        weights: random_ef(&mut rng, air.interactions().len()),
         air,
     }
 }

@@ -97,9 +97,10 @@ impl<'a> StockInstance<'a> {
                 parts.push((matrix.as_view().into(), true));
             }
         }
+        let beta_pows: Vec<EF> = case.beta.powers().take(case.air.max_message_len() + 1).collect();
         let [numerator, denominator] =
             sumcheck_uni_round0_poly(case.l_skip, case.xi.len(), self.degree, &parts, |_z: F, x, rows: &[Vec<F>]| {
-                let [numer, denom] = helper.acc_interactions(rows, &case.beta_pows, &case.eq_3bs);
+                let [numer, denom] = helper.acc_interactions(rows, &beta_pows, &case.weights);
                 [self.eq[x] * numer, self.eq[x] * denom]
             });
         Round0Polys { numerator: numerator.into_coeffs(), denominator: denominator.into_coeffs(), l_skip: case.l_skip }

@@ -34,9 +34,8 @@ fn calls_on_one_engine() {
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         let round0 = Round0::new(&gpu);
         let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
-        let mains = uploaded.mains();
-        let instances = uploaded.instances(&mains);
-        let check = || assert_eq!(round0.evaluate(&instances).unwrap().polys, expected);
+        let instances = uploaded.instances();
+        let check = || assert_eq!(round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys, expected);
         let together = Barrier::new(6);
         std::thread::scope(|scope| {
             for _ in 0..6 {
@@ -48,7 +47,7 @@ fn calls_on_one_engine() {
         });
         pool(4).install(|| (0..24).into_par_iter().with_max_len(1).for_each(|_| check()));
         // Several in flight on one thread; the buffers of six are made, and four are kept.
-        let in_flight: Vec<_> = (0..6).map(|_| round0.submit(&instances).unwrap()).collect();
+        let in_flight: Vec<_> = (0..6).map(|_| round0.submit(&uploaded.challenges(), &instances).unwrap()).collect();
         check();
         for call in in_flight {
             assert_eq!(call.wait().unwrap().polys, expected);
@@ -77,17 +76,16 @@ fn a_thousand_mixed_calls() {
             let at = i * (2 * thread + 1) + thread;
             let group = at % groups.len();
             let uploaded = &uploaded[group][at / 4 % 2];
-            let mains = uploaded.mains();
-            let instances = uploaded.instances(&mains);
+            let instances = uploaded.instances();
             let own = Round0::with_schedule(gpu, SCHEDULES[at / 8 % 2]);
             let engine = if at.is_multiple_of(5) { &own } else { &shared[at / 8 % 2] };
             let polys = match at / 16 % 3 {
-                0 => engine.submit(&instances).unwrap().wait().unwrap().polys,
+                0 => engine.submit(&uploaded.challenges(), &instances).unwrap().wait().unwrap().polys,
                 1 => {
-                    drop(engine.submit(&instances).unwrap());
-                    engine.evaluate(&instances).unwrap().polys
+                    drop(engine.submit(&uploaded.challenges(), &instances).unwrap());
+                    engine.evaluate(&uploaded.challenges(), &instances).unwrap().polys
                 }
-                _ => engine.evaluate(&instances).unwrap().polys,
+                _ => engine.evaluate(&uploaded.challenges(), &instances).unwrap().polys,
             };
             assert!(polys == expected[group], "thread {thread}, call {i}, group {group}");
             done.fetch_add(1, Ordering::Relaxed);

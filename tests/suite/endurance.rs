@@ -25,13 +25,12 @@ fn calls() {
         "calls",
         |gpu, i| {
             let (engine, uploaded) = engine.get_or_insert_with(|| (Round0::new(gpu), Uploaded::together(gpu, &cases, Strategy::Split)));
-            let mains = uploaded.mains();
-            let instances = uploaded.instances(&mains);
+            let instances = uploaded.instances();
             match i % 10 {
-                0 => drop(engine.submit(&instances).unwrap()),
-                1 => assert!(engine.evaluate(&instances[..0]).unwrap().polys.is_empty()),
-                2 => assert!(engine.evaluate(&[logup_wgpu::Instance { eq_3bs: &[], ..instances[0] }]).is_err()),
-                _ => _ = engine.evaluate(&instances).unwrap(),
+                0 => drop(engine.submit(&uploaded.challenges(), &instances).unwrap()),
+                1 => assert!(engine.evaluate(&uploaded.challenges(), &instances[..0]).unwrap().polys.is_empty()),
+                2 => assert!(engine.evaluate(&uploaded.challenges(), &[instances[0].clone().weights(&[])]).is_err()),
+                _ => _ = engine.evaluate(&uploaded.challenges(), &instances).unwrap(),
             }
         },
     );

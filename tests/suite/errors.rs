@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::support::{Case, Uploaded, assert_same, gpu};
 use logup_wgpu::{
-    AirBuilder, EF, Eq, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan, Strategy, Trace, wgpu,
+    AirBuilder, BufferMatrix, Challenges, EF, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan,
+    Strategy, Trace, wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -26,11 +27,10 @@ fn good_case() -> Case {
 fn expect(what: &str, requested: u64, limit: u64, break_it: impl FnOnce(Instance<'_>, &mut dyn FnMut(Instance<'_>))) {
     let case = good_case();
     let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
-    let mains = uploaded.mains();
-    let good = uploaded.instances(&mains)[0];
-    let round0 = Round0::new(gpu(FieldForm::U64));
+    let [good] = uploaded.instances().try_into().unwrap();
+    let (round0, challenges) = (Round0::new(gpu(FieldForm::U64)), uploaded.challenges());
     let mut error = None;
-    break_it(good, &mut |bad| error = Some(round0.evaluate(&[good, bad]).unwrap_err()));
+    break_it(good.clone(), &mut |bad| error = Some(round0.evaluate(&challenges, &[good.clone(), bad]).unwrap_err()));
     let error = error.expect("the case was evaluated");
     let message = error.to_string();
     match error {
@@ -42,7 +42,7 @@ fn expect(what: &str, requested: u64, limit: u64, break_it: impl FnOnce(Instance
     for part in ["the AIR", what, &requested.to_string(), &limit.to_string()] {
         assert!(message.contains(part), "{message:?} names {part:?}");
     }
-    let output = round0.evaluate(&[good]).unwrap();
+    let output = round0.evaluate(&challenges, &[good]).unwrap();
     assert_same(&output.polys[0], &case.reference(), "after an error");
 }
 
@@ -50,26 +50,33 @@ fn expect(what: &str, requested: u64, limit: u64, break_it: impl FnOnce(Instance
 fn wrong_lengths() {
     let some = [EF::TWO; 8];
     let elements = [F::ONE; 8];
-    expect("eq challenges", 1, 2, |good, run| run(Instance { eq: Eq::Challenges(&some[..1]), ..good }));
-    expect("eq evaluations", 5, 4, |good, run| run(Instance { eq: Eq::Evals(&some[..5]), ..good }));
-    expect("beta_pows", 2, 3, |good, run| run(Instance { beta_pows: &some[..2], ..good }));
-    expect("eq_3bs", 3, 2, |good, run| run(Instance { eq_3bs: &some[..3], ..good }));
-    expect("public values", 1, 2, |good, run| run(Instance { public_values: &elements[..1], ..good }));
-    expect("main trace parts", 1, 2, |good, run| run(Instance { main: &good.main[..1], ..good }));
-    expect("preprocessed trace", 0, 1, |good, run| run(Instance { preprocessed: None, ..good }));
-    expect("columns of a trace", 3, 2, |good, run| run(Instance { main: &[good.main[1], good.main[0]], ..good }));
+    expect("eq evaluations", 5, 4, |good, run| run(good.eq(&some[..5])));
+    expect("weights", 3, 2, |good, run| run(good.weights(&some[..3])));
+    expect("public values", 1, 2, |good, run| run(good.public_values(&elements[..1])));
+    expect("main trace parts", 1, 2, |good, run| run(good.clone().main(&good.main[..1])));
+    expect("main trace parts", 0, 2, |good, run| run(good.main([] as [&Trace; 0])));
+    expect("columns of a trace", 3, 2, |good, run| run(good.clone().main([&good.main[1], &good.main[0]])));
+    expect("preprocessed trace", 0, 1, |mut good, run| {
+        good.preprocessed = None;
+        run(good);
+    });
     expect("rows of a trace", 8, 16, |good, run| {
         let short = Trace::new(gpu(FieldForm::U64), Matrix::col_major(&[F::ONE; 24], 3)).unwrap();
-        run(Instance { main: &[good.main[0], &short], ..good });
+        run(good.clone().main([&good.main[0], &short]));
     });
 }
 
+/// One sumcheck's challenges serve AIRs of any height: each takes its first ones.
 #[test]
-fn more_betas_than_needed_are_fine() {
-    let mut case = good_case();
-    let expected = case.reference();
-    case.beta_pows.push(EF::TWO);
-    crate::support::check_all(&[case], &[expected]);
+fn challenges_are_as_many_as_the_tallest_air_needs() {
+    let case = good_case();
+    let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
+    let (round0, instances) = (Round0::new(gpu(FieldForm::U64)), uploaded.instances());
+    let more = Challenges { xi: crate::support::challenges().xi, beta: case.beta };
+    assert!(more.xi.len() > case.xi.len());
+    assert_same(&round0.evaluate(&more, &instances).unwrap().polys[0], &case.reference(), "more challenges");
+    let error = round0.evaluate(&Challenges { xi: &case.xi[..1], beta: case.beta }, &instances).unwrap_err();
+    assert!(matches!(&error, Error::TooFew { air, what: "xi", requested: 1, limit: 2 } if air == "the AIR"), "{error}");
 }
 
 #[test]
@@ -104,7 +111,8 @@ fn callers_buffers_are_checked() {
     };
     let storage = buffer(wgpu::BufferUsages::STORAGE);
     let from = |buffer: &Arc<wgpu::Buffer>, first, width, height| {
-        Trace::from_buffer(gpu, Arc::clone(buffer), first, width, height, Layout::ColMajor)
+        let (buffer, layout) = (Arc::clone(buffer), Layout::ColMajor);
+        Trace::from_buffer(gpu, BufferMatrix { buffer, first_word: first, width, height, layout })
     };
     assert!(from(&storage, 0, 2, 8).is_ok());
     assert!(matches!(from(&storage, 1, 2, 8), Err(Error::TooFew { requested: 16, limit: 17, .. })));
@@ -151,12 +159,13 @@ fn traces_stay_on_their_device() {
     let case = good_case();
     let here = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
     let elsewhere = Uploaded::together(gpu(FieldForm::U32), std::slice::from_ref(&case), Strategy::Split);
-    let (mains, foreign) = (here.mains(), elsewhere.mains());
-    let good = here.instances(&mains)[0];
+    let [good] = here.instances().try_into().unwrap();
+    let challenges = here.challenges();
     let round0 = Round0::new(gpu(FieldForm::U64));
-    let error = round0.evaluate(&[Instance { main: &foreign[0], ..good }]).unwrap_err();
+    let foreign = good.clone().main(&elsewhere.instances()[0].main);
+    let error = round0.evaluate(&challenges, &[foreign]).unwrap_err();
     assert!(matches!(&error, Error::OtherDevice { air, what: "main trace part" } if air == "the AIR"), "{error}");
-    assert_same(&round0.evaluate(&[good]).unwrap().polys[0], &case.reference(), "after an error");
+    assert_same(&round0.evaluate(&challenges, &[good]).unwrap().polys[0], &case.reference(), "after an error");
 }
 
 /// A recording's results come from another executor: too few, or of one that did not run to its end.
@@ -164,9 +173,9 @@ fn traces_stay_on_their_device() {
 fn results_of_recordings_are_checked() {
     let case = good_case();
     let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
-    let (mains, round0) = (uploaded.mains(), Round0::new(gpu(FieldForm::U64)));
-    let instances = uploaded.instances(&mains);
-    let call = round0.record(&instances).unwrap();
+    let round0 = Round0::new(gpu(FieldForm::U64));
+    let instances = uploaded.instances();
+    let call = round0.record(&uploaded.challenges(), &instances).unwrap();
     let [recording] = &call.recordings[..] else { panic!("one submission") };
     let num_words = recording.result_bytes as usize / 4;
     assert!(matches!(call.polys(vec![]), Err(Error::Length { requested: 0, limit: 1, .. })));

@@ -46,11 +46,11 @@ fn a_wait_past_the_deadline() {
         let hurried = Gpu::from_device(patient.info().clone(), device, queue, &options).unwrap();
         let (long, short) = ([long_case()], case());
         let uploaded = Uploaded::together(&hurried, &long, Strategy::Direct);
-        let (mains, round0) = (uploaded.mains(), Round0::new(&hurried));
-        let instances = uploaded.instances(&mains);
+        let round0 = Round0::new(&hurried);
+        let instances = uploaded.instances();
         for _ in 0..2 {
             let start = Instant::now();
-            let error = round0.evaluate(&instances).unwrap_err();
+            let error = round0.evaluate(&uploaded.challenges(), &instances).unwrap_err();
             let Error::Deadline { waited } = error else { panic!("{error}") };
             assert!(waited >= deadline && waited <= start.elapsed(), "{waited:?}");
         }
@@ -76,14 +76,14 @@ fn a_device_destroyed_while_a_call_runs() {
         let gpu = Gpu::new(GpuOptions::default()).unwrap();
         let long = [long_case()];
         let uploaded = Uploaded::together(&gpu, &long, Strategy::Direct);
-        let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
-        let instances = uploaded.instances(&mains);
-        round0.evaluate(&instances).unwrap();
-        let in_flight = round0.submit(&instances).unwrap();
+        let round0 = Round0::new(&gpu);
+        let instances = uploaded.instances();
+        round0.evaluate(&uploaded.challenges(), &instances).unwrap();
+        let in_flight = round0.submit(&uploaded.challenges(), &instances).unwrap();
         gpu.device().destroy();
         let error = in_flight.wait().unwrap_err();
         assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
-        assert!(matches!(round0.evaluate(&instances), Err(Error::DeviceLost { .. })));
+        assert!(matches!(round0.evaluate(&uploaded.challenges(), &instances), Err(Error::DeviceLost { .. })));
         is_right(&Gpu::new(GpuOptions::default()).unwrap(), &long[0], "on another device");
     });
 }
@@ -104,15 +104,15 @@ fn a_panic_in_another_thread() {
         let cases = [case()];
         let expected = cases[0].reference();
         let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
-        let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
-        let instances = uploaded.instances(&mains);
+        let round0 = Round0::new(&gpu);
+        let instances = uploaded.instances();
 
         // Compiling, while another thread wants the same kernels.
         panics.store(true, Ordering::SeqCst);
         let outcomes = std::thread::scope(|scope| {
             let call = || {
                 barrier.wait();
-                round0.evaluate(&instances).map(|output| output.polys)
+                round0.evaluate(&uploaded.challenges(), &instances).map(|output| output.polys)
             };
             let threads = [scope.spawn(call), scope.spawn(call)];
             threads.map(|thread| thread.join())
@@ -122,19 +122,23 @@ fn a_panic_in_another_thread() {
         for polys in outcomes.into_iter().flatten() {
             assert_same(&polys.unwrap()[0], &expected, "beside a panic while compiling");
         }
-        assert_same(&round0.evaluate(&instances).unwrap().polys[0], &expected, "after a panic while compiling");
+        assert_same(&round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys[0], &expected, "after a panic while compiling");
 
         // With a call in flight.
         std::thread::scope(|scope| {
             let panicked = scope.spawn(|| {
-                let _in_flight = round0.submit(&instances).unwrap();
+                let _in_flight = round0.submit(&uploaded.challenges(), &instances).unwrap();
                 panic!("a panic with a call in flight");
             });
-            let other = scope.spawn(|| round0.evaluate(&instances).unwrap().polys);
+            let other = scope.spawn(|| round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys);
             assert!(panicked.join().is_err());
             assert_same(&other.join().unwrap()[0], &expected, "beside a panic with a call in flight");
         });
-        assert_same(&round0.evaluate(&instances).unwrap().polys[0], &expected, "after a panic with a call in flight");
+        assert_same(
+            &round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys[0],
+            &expected,
+            "after a panic with a call in flight",
+        );
     });
 }
 
@@ -146,14 +150,14 @@ fn an_engine_dropped_with_work_in_flight() {
         let long = [long_case()];
         for _ in 0..3 {
             let uploaded = Uploaded::together(&gpu, &long, Strategy::Direct);
-            let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
-            drop(round0.submit(&uploaded.instances(&mains)).unwrap());
+            let round0 = Round0::new(&gpu);
+            drop(round0.submit(&uploaded.challenges(), &uploaded.instances()).unwrap());
         }
         is_right(&gpu, &case(), "behind the work of dropped engines");
         // The device handle too.
         let uploaded = Uploaded::together(&gpu, &long, Strategy::Direct);
-        let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
-        drop(round0.submit(&uploaded.instances(&mains)).unwrap());
+        let round0 = Round0::new(&gpu);
+        drop(round0.submit(&uploaded.challenges(), &uploaded.instances()).unwrap());
         drop(gpu);
     });
     is_right(&Gpu::new(GpuOptions::default()).unwrap(), &case(), "on another device");
@@ -162,7 +166,7 @@ fn an_engine_dropped_with_work_in_flight() {
 /// What only a driver can do wrong.
 #[cfg(target_os = "linux")]
 mod of_the_driver {
-    use logup_wgpu::{Eq, F, Matrix, Trace};
+    use logup_wgpu::{F, Matrix, Trace};
     use p3_field::PrimeCharacteristicRing;
 
     use super::*;
@@ -177,9 +181,9 @@ mod of_the_driver {
         let budgets = [None, Some(Duration::from_nanos(1))];
         for gpu in budgets.map(|submission_budget| Gpu::new(GpuOptions { submission_budget, ..GpuOptions::default() }).unwrap()) {
             let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
-            let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
-            let instances = uploaded.instances(&mains);
-            let stats = round0.evaluate(&instances).unwrap().stats;
+            let round0 = Round0::new(&gpu);
+            let instances = uploaded.instances();
+            let stats = round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats;
             let kernels = stats.kernels() as u64;
             let mut losses = vec![("all", 0..u64::MAX), ("the last", kernels - 1..kernels)];
             if stats.submissions > 1 {
@@ -187,11 +191,15 @@ mod of_the_driver {
             }
             for (which, dropped) in losses {
                 driver.is(Fault::Drop(dropped));
-                let error = round0.evaluate(&instances).unwrap_err();
+                let error = round0.evaluate(&uploaded.challenges(), &instances).unwrap_err();
                 driver.is_well();
                 let Error::DeviceLost { reason } = &error else { panic!("{which} did not run: {error}") };
                 assert!(reason.contains("did not run"), "{which} did not run: {reason}");
-                assert_same(&round0.evaluate(&instances).unwrap().polys[0], &expected, &format!("after {which} did not run"));
+                assert_same(
+                    &round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys[0],
+                    &expected,
+                    &format!("after {which} did not run"),
+                );
             }
         }
     }
@@ -217,16 +225,15 @@ mod of_the_driver {
         // One column over 2^20 points: eq is 16 MiB, and so is its upload.
         let long = [crate::support::wide_air::wide_case(1, 1 << 22, Layout::ColMajor, false)];
         let uploaded = Uploaded::together(&gpu, &long, Strategy::Split);
-        let (mains, round0) = (uploaded.mains(), Round0::new(&gpu));
+        let round0 = Round0::new(&gpu);
         let evals = long[0].eq_evals();
-        let mut instance = uploaded.instances(&mains)[0];
-        instance.eq = Eq::Evals(&evals);
+        let (instances, challenges) = ([uploaded.instances().remove(0).eq(&evals)], uploaded.challenges());
         driver.is(Fault::Refuse(8 << 20));
         for _ in 0..2 {
-            is_refused("a call", round0.evaluate(&[instance]).unwrap_err());
+            is_refused("a call", round0.evaluate(&challenges, &instances).unwrap_err());
         }
         driver.is_well();
-        assert_same(&round0.evaluate(&[instance]).unwrap().polys[0], &long[0].reference(), "with memory again");
+        assert_same(&round0.evaluate(&challenges, &instances).unwrap().polys[0], &long[0].reference(), "with memory again");
         is_right(&gpu, &case(), "after");
     }
 }

@@ -86,8 +86,7 @@ fn cases() -> Vec<Case> {
 fn results(gpu: &Gpu, cases: &[Case], schedule: Schedule, apart: bool) -> Vec<Result<Vec<Round0Polys>, Error>> {
     let results = STRATEGIES.map(|strategy| {
         let uploaded = if apart { Uploaded::apart(gpu, cases, strategy) } else { Uploaded::together(gpu, cases, strategy) };
-        let mains = uploaded.mains();
-        Round0::with_schedule(gpu, schedule).evaluate(&uploaded.instances(&mains)).map(|output| output.polys)
+        Round0::with_schedule(gpu, schedule).evaluate(&uploaded.challenges(), &uploaded.instances()).map(|output| output.polys)
     });
     results.into()
 }

@@ -33,8 +33,7 @@ fn case(layout: Layout) -> Case {
 fn evaluate(gpu: &Gpu, strategy: Strategy, layout: Layout) -> Result<logup_wgpu::Round0Output, Error> {
     let case = case(layout);
     let uploaded = Uploaded::together(gpu, std::slice::from_ref(&case), strategy);
-    let mains = uploaded.mains();
-    Round0::new(gpu).evaluate(&uploaded.instances(&mains))
+    Round0::new(gpu).evaluate(&uploaded.challenges(), &uploaded.instances())
 }
 
 /// Each mistake ends in `WrongAnswer` that names the kernel, at the first call and at every later one, and ahead of it in `warm_up`.

@@ -21,8 +21,7 @@ fn errors(limits: impl Fn(wgpu::Limits) -> wgpu::Limits) -> Vec<Error> {
     let mut errors = Vec::new();
     for strategy in crate::support::STRATEGIES {
         let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), strategy);
-        let mains = uploaded.mains();
-        errors.push(round0.evaluate(&uploaded.instances(&mains)).unwrap_err());
+        errors.push(round0.evaluate(&uploaded.challenges(), &uploaded.instances()).unwrap_err());
         errors.push(round0.warm_up(&[&uploaded.plans[0]], Layout::ColMajor).unwrap_err());
     }
     errors
@@ -74,11 +73,10 @@ fn buffers_grow_to_odd_limits() {
         // eq given: 2^15 elements are half a MiB, which grows to the limit.
         let case = random_case(&mut rng(1), size, 0, 1 << 15);
         let uploaded = Uploaded::apart(&gpu, std::slice::from_ref(&case), Strategy::Split);
-        let mains = uploaded.mains();
         let evals = case.eq_evals();
-        let mut instance = uploaded.instances(&mains)[0];
-        instance.eq = logup_wgpu::Eq::Evals(&evals);
-        assert_same(&Round0::new(&gpu).evaluate(&[instance]).unwrap().polys[0], &case.reference(), &format!("limit {limit}"));
+        let instances = [uploaded.instances().remove(0).eq(&evals)];
+        let output = Round0::new(&gpu).evaluate(&uploaded.challenges(), &instances).unwrap();
+        assert_same(&output.polys[0], &case.reference(), &format!("limit {limit}"));
     }
 }
 

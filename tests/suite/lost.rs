@@ -25,13 +25,12 @@ fn is_lost<T>(what: &str, result: Result<T, Error>) {
 
 /// All that needs a device, on one that is lost.
 fn all_calls_say_lost(gpu: &Gpu, round0: &Round0, uploaded: &Uploaded<'_>) {
-    let mains = uploaded.mains();
-    let instances = uploaded.instances(&mains);
+    let instances = uploaded.instances();
     let plans: Vec<_> = uploaded.plans.iter().collect();
     for _ in 0..2 {
-        is_lost("evaluate", round0.evaluate(&instances));
-        is_lost("submit", round0.submit(&instances).map(|_| ()));
-        is_lost("evaluate with a new engine", Round0::new(gpu).evaluate(&instances));
+        is_lost("evaluate", round0.evaluate(&uploaded.challenges(), &instances));
+        is_lost("submit", round0.submit(&uploaded.challenges(), &instances).map(|_| ()));
+        is_lost("evaluate with a new engine", Round0::new(gpu).evaluate(&uploaded.challenges(), &instances));
         is_lost("warm_up", round0.warm_up(&plans, Layout::RowMajor));
         is_lost("an upload", Trace::new(gpu, Matrix::col_major(&uploaded.cases[0].main[0].0, uploaded.cases[0].main[0].1)));
         is_lost("field_ops", FieldOps::new(gpu).apply(FieldOp::Add, 1, &[logup_wgpu::EF::default()], &[logup_wgpu::EF::default()]));
@@ -70,9 +69,8 @@ mod in_the_wait {
         let uploaded = Uploaded::together(&gpu, &cases, Strategy::Split);
         let round0 = Round0::new(&gpu);
         assert_same(&uploaded.evaluate(&round0).polys[0], &cases[0].reference(), "before the loss");
-        let mains = uploaded.mains();
-        let instances = uploaded.instances(&mains);
-        let in_flight = round0.submit(&instances).unwrap();
+        let instances = uploaded.instances();
+        let in_flight = round0.submit(&uploaded.challenges(), &instances).unwrap();
         driver.is(Fault::Lose);
         is_lost("wait", in_flight.wait());
         driver.is_well();
@@ -80,11 +78,10 @@ mod in_the_wait {
         all_calls_say_lost(&gpu, &round0, &uploaded);
         let other = Gpu::new(GpuOptions::default()).unwrap();
         let uploaded = Uploaded::together(&other, &cases, Strategy::Split);
-        let mains = uploaded.mains();
         let round0 = Round0::new(&other);
         assert_same(&uploaded.evaluate(&round0).polys[0], &cases[0].reference(), "on another device");
         driver.is(Fault::Lose);
-        is_lost("evaluate", round0.evaluate(&uploaded.instances(&mains)));
+        is_lost("evaluate", round0.evaluate(&uploaded.challenges(), &uploaded.instances()));
         driver.is_well();
     }
 }

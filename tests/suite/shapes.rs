@@ -8,8 +8,8 @@ use crate::support::{
     random_ef, rng,
 };
 use logup_wgpu::{
-    Air, AirBuilder, EF, Eq, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, NodeId, P, Part, Round0, Round0Plan, Round0Polys,
-    Strategy, Trace,
+    Air, AirBuilder, BufferMatrix, Challenges, EF, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, NodeId, P, Part, Round0,
+    Round0Plan, Strategy, Trace,
     wgpu::{self, util::DeviceExt},
 };
 use p3_field::PrimeCharacteristicRing;
@@ -103,7 +103,7 @@ fn interactions_without_messages_columns_or_at_all() {
     let output = uploaded.evaluate(&Round0::new(gpu(FieldForm::U64)));
     assert_eq!((output.stats.submissions, output.stats.waits, output.stats.kernels()), (0, 0, 0));
     assert!(output.polys[0].numerator.is_empty());
-    assert!(Round0::new(gpu(FieldForm::U64)).evaluate(&[]).unwrap().polys.is_empty());
+    assert!(Round0::new(gpu(FieldForm::U64)).evaluate(&crate::support::challenges(), &[]).unwrap().polys.is_empty());
 }
 
 #[test]
@@ -169,14 +169,12 @@ fn eq_evaluations_can_be_given() {
     let cases: Vec<Case> = (0..3).map(|seed| random_case(&mut rng(seed), size, 2, 64 << seed)).collect();
     for strategy in crate::support::STRATEGIES {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, strategy);
-        let mains = uploaded.mains();
-        let by_challenges = uploaded.instances(&mains);
+        let by_challenges = uploaded.instances();
         let evals: Vec<Vec<EF>> = cases.iter().map(Case::eq_evals).collect();
-        let by_evals: Vec<Instance<'_>> =
-            by_challenges.iter().zip(&evals).map(|(i, evals)| Instance { eq: Eq::Evals(evals), ..*i }).collect();
+        let by_evals: Vec<Instance<'_>> = by_challenges.iter().cloned().zip(&evals).map(|(instance, evals)| instance.eq(evals)).collect();
         let round0 = Round0::new(gpu(FieldForm::U64));
-        let expected = round0.evaluate(&by_challenges).unwrap();
-        let output = round0.evaluate(&by_evals).unwrap();
+        let expected = round0.evaluate(&uploaded.challenges(), &by_challenges).unwrap();
+        let output = round0.evaluate(&Challenges { xi: &[], ..uploaded.challenges() }, &by_evals).unwrap();
         assert_eq!(output.polys, expected.polys);
         assert!(output.stats.upload_bytes >= expected.stats.upload_bytes);
     }
@@ -184,27 +182,21 @@ fn eq_evaluations_can_be_given() {
     // A short cube's evaluations may be the first of a long one's.
     let cases = [4, 6].map(|log_height| random_case(&mut rng(log_height), size, 2, 1 << log_height));
     let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
-    let mains = uploaded.mains();
     let weights = crate::support::random_ef(&mut rng(7), 1 << 4);
-    let instances: Vec<Instance<'_>> = uploaded
-        .instances(&mains)
-        .into_iter()
-        .zip([&weights[..1 << 2], &weights])
-        .map(|(instance, weights)| Instance { eq: Eq::Evals(weights), ..instance })
-        .collect();
+    let instances: Vec<Instance<'_>> =
+        uploaded.instances().into_iter().zip([&weights[..1 << 2], &weights]).map(|(instance, weights)| instance.eq(weights)).collect();
     let round0 = Round0::new(gpu(FieldForm::U64));
-    let together = round0.evaluate(&instances).unwrap().polys;
-    for (instance, together) in instances.iter().zip(together) {
-        assert_eq!(round0.evaluate(&[*instance]).unwrap().polys, [together]);
+    let together = round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys;
+    for (instance, together) in instances.into_iter().zip(together) {
+        assert_eq!(round0.evaluate(&uploaded.challenges(), &[instance]).unwrap().polys, [together]);
     }
 
     // Evaluations need not come from challenges.
     let case = Case { xi: vec![], ..random_case(&mut rng(9), size, 2, 4) };
     let weight = [EF::from_u32(77)];
     let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
-    let mains = uploaded.mains();
-    let instance = Instance { eq: Eq::Evals(&weight), ..uploaded.instances(&mains)[0] };
-    let output = Round0::new(gpu(FieldForm::U64)).evaluate(&[instance]).unwrap();
+    let instance = uploaded.instances().remove(0).eq(&weight);
+    let output = Round0::new(gpu(FieldForm::U64)).evaluate(&uploaded.challenges(), &[instance]).unwrap();
     let reference = case.reference();
     assert!(output.polys[0].denominator.iter().zip(&reference.denominator).all(|(&got, &one)| got == one * weight[0]));
 }
@@ -245,18 +237,12 @@ fn a_callers_buffer_is_used_in_place() {
         contents: bytemuck::cast_slice(&words),
         usage: wgpu::BufferUsages::STORAGE,
     });
-    let trace = Trace::from_buffer(gpu, Arc::new(buffer), offset as u64, 5, 32, Layout::RowMajor).unwrap();
+    let matrix = BufferMatrix { buffer: Arc::new(buffer), first_word: offset as u64, width: 5, height: 32, layout: Layout::RowMajor };
+    let trace = Trace::from_buffer(gpu, matrix).unwrap();
     for strategy in crate::support::STRATEGIES {
         let plan = case.plan(strategy);
-        let output = Round0::new(gpu).evaluate(&[Instance {
-            plan: &plan,
-            preprocessed: None,
-            main: &[&trace],
-            public_values: &[],
-            eq: Eq::Challenges(&case.xi),
-            beta_pows: &case.beta_pows,
-            eq_3bs: &case.eq_3bs,
-        }]);
+        let instance = Instance::new(&plan).main([&trace]).weights(&case.weights);
+        let output = Round0::new(gpu).evaluate(&Challenges { xi: &case.xi, beta: case.beta }, &[instance]);
         assert_same(&output.unwrap().polys[0], &case.reference(), "caller's buffer");
     }
 }
@@ -275,10 +261,9 @@ fn scratch_does_not_leak_between_calls() {
                 assert_same(&uploaded.evaluate(&engine).polys[0], &expected, case.air.name());
             }
             let uploaded = Uploaded::together(gpu(form), &cases, strategy);
-            let mains = uploaded.mains();
-            let mut twice = uploaded.instances(&mains);
+            let mut twice = uploaded.instances();
             twice.extend_from_slice(&twice.clone());
-            let output = engine.evaluate(&twice).unwrap();
+            let output = engine.evaluate(&uploaded.challenges(), &twice).unwrap();
             for (i, polys) in output.polys.iter().enumerate() {
                 assert_same(polys, &cases[i % cases.len()].reference(), "the same instance twice");
             }
@@ -308,8 +293,8 @@ fn long_programs_are_cut() {
     // Against the formula at one point of D, where columns are cells: Z = 1, so z = 0.
     let polys = &outputs_at_one(&case);
     let row = |column: usize| case.main[0].0[column * 512];
-    let message: EF = (0..width).map(|i| case.beta_pows[i] * row(i) * row((i + 1) % width)).sum();
-    let expected = (message + case.beta_pows[width]) * case.eq_3bs[0];
+    let message: EF = case.beta.powers().take(width).enumerate().map(|(i, power)| power * row(i) * row((i + 1) % width)).sum();
+    let expected = (message + case.beta.exp_u64(width as u64)) * case.weights[0];
     assert_eq!(*polys, expected);
 }
 
@@ -324,16 +309,11 @@ fn skip_domains_of_up_to_4096_points() {
             for strategy in crate::support::STRATEGIES {
                 let output = Uploaded::together(gpu(form), &cases, strategy).evaluate(&Round0::new(gpu(form)));
                 for (case, polys) in cases.iter().zip(&output.polys) {
-                    assert_eq!(values_at(polys, point), case.reference_at(point), "l_skip {l_skip}, height {}, {strategy:?}", case.height);
+                    assert_eq!(polys.at(point), case.reference_at(point), "l_skip {l_skip}, height {}, {strategy:?}", case.height);
                 }
             }
         }
     }
-}
-
-/// Numerator and denominator at a point.
-fn values_at(polys: &Round0Polys, point: EF) -> [EF; 2] {
-    [&polys.numerator, &polys.denominator].map(|coeffs| coeffs.iter().rev().fold(EF::ZERO, |sum, &coeff| sum * point + coeff))
 }
 
 /// A message field `is_real * sum_i (i + 2) * bit_i` of so many terms.
@@ -368,7 +348,7 @@ fn long_roots_are_right_or_refused() {
         for strategy in crate::support::STRATEGIES {
             let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), strategy);
             let polys = uploaded.evaluate(&Round0::new(gpu(FieldForm::U64))).polys.swap_remove(0);
-            assert_eq!(values_at(&polys, point), expected, "{terms} terms, {strategy:?}");
+            assert_eq!(polys.at(point), expected, "{terms} terms, {strategy:?}");
         }
     }
 }
@@ -415,7 +395,7 @@ fn first_calls_take_seconds_whatever_a_root_is() {
         let polys =
             Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split).evaluate(&Round0::new(&gpu)).polys.swap_remove(0);
         let first_call = start.elapsed();
-        assert_eq!(values_at(&polys, point), expected, "{:?}", case.air.name());
+        assert_eq!(polys.at(point), expected, "{:?}", case.air.name());
         assert!(first_call.as_secs() < 30, "{first_call:?}");
     }
 }

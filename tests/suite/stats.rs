@@ -68,11 +68,10 @@ fn stats_count_the_recording() {
     for strategy in crate::support::STRATEGIES {
         for schedule in crate::support::SCHEDULES {
             let uploaded = Uploaded::together(gpu, &cases, strategy);
-            let mains = uploaded.mains();
-            let instances = uploaded.instances(&mains);
+            let instances = uploaded.instances();
             let round0 = Round0::with_schedule(gpu, schedule);
-            let recordings = round0.record(&instances).unwrap().recordings;
-            let stats = round0.evaluate(&instances).unwrap().stats;
+            let recordings = round0.record(&uploaded.challenges(), &instances).unwrap().recordings;
+            let stats = round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats;
             let count = |kernel| recordings.iter().map(|recording| recording.num_dispatches(kernel)).sum::<usize>();
             assert_eq!(stats.submissions, recordings.len());
             assert_eq!(stats.column_kernels, count(&kernels::COLUMN_SUMS) + count(&kernels::COLUMN_SUMS_SCALAR));
@@ -110,9 +109,8 @@ fn recordings_bind_what_they_declare() {
     let gpu = gpu(FieldForm::U64);
     let cases = [affine_case(), mixed_case()];
     let uploaded = Uploaded::apart(gpu, &cases, Strategy::Split);
-    let mains = uploaded.mains();
-    let (instances, round0) = (uploaded.instances(&mains), Round0::new(gpu));
-    let [recording] = &round0.record(&instances).unwrap().recordings[..] else { panic!("one submission") };
+    let (instances, round0) = (uploaded.instances(), Round0::new(gpu));
+    let [recording] = &round0.record(&uploaded.challenges(), &instances).unwrap().recordings[..] else { panic!("one submission") };
     use logup_wgpu::compute::Resource;
     for dispatch in &recording.dispatches {
         for binding in &dispatch.bindings {

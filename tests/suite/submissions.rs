@@ -99,9 +99,9 @@ fn every_submission_writes_the_nonce() {
     let case = &cases()[1..2];
     let gpu = gpu_with_budget(FieldForm::U64, BUDGETS[0]);
     let uploaded = Uploaded::together(&gpu, case, STRATEGIES[0]);
-    let (mains, engine) = (uploaded.mains(), Round0::new(&gpu));
-    let instances = uploaded.instances(&mains);
-    let call = engine.record(&instances).unwrap();
+    let engine = Round0::new(&gpu);
+    let instances = uploaded.instances();
+    let call = engine.record(&uploaded.challenges(), &instances).unwrap();
     let [recording] = &call.recordings[..] else { panic!("one wait") };
     let num = recording.ends.len();
     assert!(num > 2, "{num} submissions");

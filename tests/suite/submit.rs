@@ -19,11 +19,10 @@ fn waiting_gives_what_evaluating_gives() {
     let cases = cases();
     for schedule in SCHEDULES {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
-        let mains = uploaded.mains();
-        let instances = uploaded.instances(&mains);
+        let instances = uploaded.instances();
         let round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
-        let expected = round0.evaluate(&instances).unwrap();
-        let in_flight = round0.submit(&instances).unwrap();
+        let expected = round0.evaluate(&uploaded.challenges(), &instances).unwrap();
+        let in_flight = round0.submit(&uploaded.challenges(), &instances).unwrap();
         let pause = Duration::from_millis(20);
         std::thread::sleep(pause);
         let output = in_flight.wait().unwrap();
@@ -38,18 +37,17 @@ fn a_dropped_call_leaves_the_engine_usable() {
     let cases = cases();
     for schedule in SCHEDULES {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
-        let mains = uploaded.mains();
-        let instances = uploaded.instances(&mains);
+        let instances = uploaded.instances();
         let round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
-        let expected = round0.evaluate(&instances).unwrap();
-        let steady = round0.evaluate(&instances).unwrap().stats.allocations;
+        let expected = round0.evaluate(&uploaded.challenges(), &instances).unwrap();
+        let steady = round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats.allocations;
         for _ in 0..3 {
-            drop(round0.submit(&instances).unwrap());
+            drop(round0.submit(&uploaded.challenges(), &instances).unwrap());
         }
-        let after = round0.evaluate(&instances).unwrap();
+        let after = round0.evaluate(&uploaded.challenges(), &instances).unwrap();
         assert_eq!(after.polys, expected.polys);
         assert_eq!(after.stats.allocations, steady + 2, "the upload and the readback buffer");
-        assert_eq!(round0.evaluate(&instances).unwrap().stats.allocations, steady);
+        assert_eq!(round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats.allocations, steady);
     }
 }
 
@@ -59,16 +57,15 @@ fn a_forgotten_call_leaves_the_engine_usable() {
     let cases = cases();
     for schedule in SCHEDULES {
         let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
-        let mains = uploaded.mains();
-        let instances = uploaded.instances(&mains);
+        let instances = uploaded.instances();
         let round0 = Round0::with_schedule(gpu(FieldForm::U64), schedule);
-        let expected = round0.evaluate(&instances).unwrap();
-        let steady = round0.evaluate(&instances).unwrap().stats.allocations;
+        let expected = round0.evaluate(&uploaded.challenges(), &instances).unwrap();
+        let steady = round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats.allocations;
         for _ in 0..3 {
-            std::mem::forget(round0.submit(&instances).unwrap());
-            assert_eq!(round0.evaluate(&instances).unwrap().polys, expected.polys);
+            std::mem::forget(round0.submit(&uploaded.challenges(), &instances).unwrap());
+            assert_eq!(round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys, expected.polys);
         }
-        let after = round0.evaluate(&instances).unwrap().stats;
+        let after = round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats;
         assert_eq!((after.allocations, after.gpu.is_some()), (steady, expected.stats.gpu.is_some()));
     }
 }
@@ -77,8 +74,7 @@ fn a_forgotten_call_leaves_the_engine_usable() {
 fn instances_are_checked_before_anything_is_submitted() {
     let cases = cases();
     let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
-    let mains = uploaded.mains();
     let round0 = Round0::new(gpu(FieldForm::U64));
-    let instances: Vec<Instance<'_>> = uploaded.instances(&mains).into_iter().map(|i| Instance { eq_3bs: &[], ..i }).collect();
-    assert!(matches!(round0.submit(&instances), Err(Error::Length { what: "eq_3bs", .. })));
+    let instances: Vec<Instance<'_>> = uploaded.instances().into_iter().map(|instance| instance.weights(&[])).collect();
+    assert!(matches!(round0.submit(&uploaded.challenges(), &instances), Err(Error::Length { what: "weights", .. })));
 }

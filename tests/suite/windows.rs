@@ -16,8 +16,7 @@ fn small_gpu(binding_bytes: u64, storage_buffers: u32, form: FieldForm) -> Gpu {
 
 fn evaluate(gpu: &Gpu, case: &Case, strategy: Strategy) -> Result<logup_wgpu::Round0Output, Error> {
     let uploaded = Uploaded::together(gpu, std::slice::from_ref(case), strategy);
-    let mains = uploaded.mains();
-    Round0::new(gpu).evaluate(&uploaded.instances(&mains))
+    Round0::new(gpu).evaluate(&uploaded.challenges(), &uploaded.instances())
 }
 
 const BINDING: u64 = 64 << 10; // windows of 2^14 words
@@ -79,8 +78,7 @@ fn temporaries_are_used_again() {
     let cases: Vec<Case> = (0..6).map(|i| wide_case(20 + i, 1 << 11, Layout::ColMajor, true)).collect();
     for (num, dispatches) in [(1, 2), (6, 4)] {
         let uploaded = Uploaded::together(&gpu, &cases[..num], Strategy::Direct);
-        let mains = uploaded.mains();
-        let output = Round0::new(&gpu).evaluate(&uploaded.instances(&mains)).unwrap();
+        let output = Round0::new(&gpu).evaluate(&uploaded.challenges(), &uploaded.instances()).unwrap();
         for (case, polys) in cases.iter().zip(&output.polys) {
             assert_same(polys, &case.reference(), case.air.name());
         }
@@ -94,7 +92,7 @@ fn limits_of_scratch_are_errors_before_the_device_is_touched() {
     // 2^16 evaluations of eq, and the 1 that stands for a high table, are a MiB and 16 bytes.
     let case = wide_case(2, 1 << 18, Layout::RowMajor, false);
     let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
-    let error = Round0::with_schedule(&gpu, Schedule::PerCoset).evaluate(&uploaded.instances(&uploaded.mains())).unwrap_err();
+    let error = Round0::with_schedule(&gpu, Schedule::PerCoset).evaluate(&uploaded.challenges(), &uploaded.instances()).unwrap_err();
     let Error::DeviceLimit { air, kernel, requested, limit, .. } = &error else { panic!("{error}") };
     assert_eq!((air.as_str(), *kernel, *requested, *limit), (case.air.name(), "eq", (1 << 20) + 16, BINDING));
     // The device is fine.

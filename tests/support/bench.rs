@@ -25,11 +25,10 @@ fn default_form() -> FieldForm {
 /// Calls on resident traces.
 pub fn bench_calls(bench: &mut Bencher<'_>, cases: &[Case], strategy: Strategy, schedule: Schedule) {
     let uploaded = Uploaded::together(gpu(), cases, strategy);
-    let mains = uploaded.mains();
-    let instances = uploaded.instances(&mains);
+    let instances = uploaded.instances();
     let round0 = Round0::with_schedule(gpu(), schedule);
-    round0.evaluate(&instances).unwrap();
-    bench.iter(|| round0.evaluate(black_box(&instances)).unwrap());
+    round0.evaluate(&uploaded.challenges(), &instances).unwrap();
+    bench.iter(|| round0.evaluate(&uploaded.challenges(), black_box(&instances)).unwrap());
 }
 
 /// Bytes of the columns that the cases' plans use.

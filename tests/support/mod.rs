@@ -21,7 +21,8 @@ use std::{
 };
 
 use logup_wgpu::{
-    Air, EF, Eq, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule, Strategy, Trace,
+    Air, Challenges, EF, F, FieldForm, Frac, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule,
+    Strategy, Trace,
     reference::{self, ReferenceInstance},
     wgpu,
 };
@@ -125,6 +126,13 @@ pub fn random_ef(rng: &mut StdRng, num: usize) -> Vec<EF> {
     (0..num).map(|_| EF::from_basis_coefficients_fn(|_| rng.random::<F>())).collect()
 }
 
+/// One sumcheck's challenges, of which every random case takes its part: cases can share calls.
+pub fn challenges() -> Challenges<'static> {
+    static XI_AND_BETA: LazyLock<Vec<EF>> = LazyLock::new(|| random_ef(&mut rng(0x5eed), 32));
+    let (beta, xi) = XI_AND_BETA.split_last().expect("32 of them");
+    Challenges { xi, beta: *beta }
+}
+
 /// The host side of one instance.
 #[derive(Clone)]
 pub struct Case {
@@ -136,8 +144,8 @@ pub struct Case {
     pub main: Vec<(Vec<F>, usize)>,
     pub public_values: Vec<F>,
     pub xi: Vec<EF>,
-    pub beta_pows: Vec<EF>,
-    pub eq_3bs: Vec<EF>,
+    pub beta: EF,
+    pub weights: Vec<EF>,
 }
 
 impl Case {
@@ -147,7 +155,6 @@ impl Case {
         let preprocessed = widths.0.map(&mut matrix);
         let main = widths.1.iter().copied().map(&mut matrix).collect();
         let num_x = (height >> l_skip).max(1);
-        let beta = random_ef(rng, 1)[0];
         Self {
             l_skip,
             height,
@@ -155,9 +162,9 @@ impl Case {
             preprocessed,
             main,
             public_values: random_f(rng, num_public),
-            xi: random_ef(rng, num_x.ilog2() as usize),
-            beta_pows: beta.powers().take(air.max_message_len() + 1).collect(),
-            eq_3bs: random_ef(rng, air.interactions().len()),
+            xi: challenges().xi[..num_x.ilog2() as usize].to_vec(),
+            beta: challenges().beta,
+            weights: random_ef(rng, air.interactions().len()),
             air,
         }
     }
@@ -187,7 +194,7 @@ impl Case {
     }
 
     /// The reference's values at one point: for cases whose polynomials take it long.
-    pub fn reference_at(&self, point: EF) -> [EF; 2] {
+    pub fn reference_at(&self, point: EF) -> Frac {
         self.with_reference(|instance| reference::round0_at(instance, point))
     }
 
@@ -200,8 +207,8 @@ impl Case {
             main: &main,
             public_values: &self.public_values,
             eq: &self.eq_evals(),
-            beta_pows: &self.beta_pows,
-            eq_3bs: &self.eq_3bs,
+            beta: self.beta,
+            weights: &self.weights,
         })
     }
 }
@@ -233,31 +240,21 @@ impl<'a> Uploaded<'a> {
         Self { cases, plans, traces }
     }
 
-    /// References to each case's main parts; instances borrow them.
-    pub fn mains(&self) -> Vec<Vec<&Trace>> {
-        let skip = |case: &Case| usize::from(case.preprocessed.is_some());
-        self.cases.iter().zip(&self.traces).map(|(case, traces)| traces[skip(case)..].iter().collect()).collect()
+    /// The challenges that all cases take theirs from.
+    pub fn challenges(&self) -> Challenges<'_> {
+        let Some(longest) = self.cases.iter().max_by_key(|case| case.xi.len()) else { return challenges() };
+        assert!(self.cases.iter().all(|case| longest.xi.starts_with(&case.xi) && case.beta == longest.beta), "cases of several sumchecks");
+        Challenges { xi: &longest.xi, beta: longest.beta }
     }
 
-    pub fn instances<'b>(&'b self, mains: &'b [Vec<&'b Trace>]) -> Vec<Instance<'b>> {
-        (0..self.cases.len())
-            .map(|i| {
-                let case = &self.cases[i];
-                Instance {
-                    plan: &self.plans[i],
-                    preprocessed: case.preprocessed.as_ref().map(|_| &self.traces[i][0]),
-                    main: &mains[i],
-                    public_values: &case.public_values,
-                    eq: Eq::Challenges(&case.xi),
-                    beta_pows: &case.beta_pows,
-                    eq_3bs: &case.eq_3bs,
-                }
-            })
+    pub fn instances(&self) -> Vec<Instance<'_>> {
+        let each = self.cases.iter().zip(&self.plans).zip(&self.traces);
+        each.map(|((case, plan), traces)| Instance::new(plan).traces(traces).public_values(&case.public_values).weights(&case.weights))
             .collect()
     }
 
     pub fn evaluate(&self, round0: &Round0) -> logup_wgpu::Round0Output {
-        round0.evaluate(&self.instances(&self.mains())).unwrap()
+        round0.evaluate(&self.challenges(), &self.instances()).unwrap()
     }
 }
 

@@ -57,13 +57,12 @@ impl<'a> Group<'a> {
 
 /// Records every group under both schedules, runs all in Dawn and compares.
 pub fn check(mut dawn: Dawn, groups: &[Group<'_>]) -> Ran {
-    let mains: Vec<_> = groups.iter().map(|group| group.uploaded.mains()).collect();
-    let instances: Vec<_> = groups.iter().zip(&mains).map(|(group, mains)| group.uploaded.instances(mains)).collect();
+    let instances: Vec<_> = groups.iter().map(|group| group.uploaded.instances()).collect();
     let engines: Vec<_> = groups.iter().map(|group| SCHEDULES.map(|schedule| Round0::with_schedule(group.gpu, schedule))).collect();
     let mut calls: Vec<(&Group<'_>, Schedule, RecordedCall<'_>, Range<usize>)> = vec![];
     for ((group, instances), engines) in groups.iter().zip(&instances).zip(&engines) {
         for (schedule, engine) in SCHEDULES.into_iter().zip(engines) {
-            let call = engine.record(instances).unwrap();
+            let call = engine.record(&group.uploaded.challenges(), instances).unwrap();
             let submissions = dawn.call(group.gpu, &call);
             assert_eq!(submissions.len(), group.num_submissions(schedule), "{:?}, {schedule:?}", group.strategy);
             calls.push((group, schedule, call, submissions));

@@ -34,8 +34,7 @@ pub fn growth(gpu: &Gpu, software: bool, args: &Args) -> Result<Value> {
         let mut stock_per_row = 0.0;
         for log_height in (4..=22.min(largest)).step_by(if args.quick { 2 } else { 1 }) {
             let resident = reside(gpu, &[stock], &[log_height], log_height as u64)?.pop().expect("one AIR");
-            let main = resident.main();
-            let (output, stats) = repeat_calls(&round0, &[resident.instance(&plan, &main)], calls)?;
+            let (output, stats) = repeat_calls(&round0, &[resident.instance(&plan)], calls)?;
             let mut exact = Value::Null;
             if log_height <= LOG_BLOCK {
                 let (expected, ms) = stock_ms(stock, &resident.block);

@@ -6,7 +6,8 @@ use std::{
 };
 
 use logup_wgpu::{
-    EF, Eq, Gpu, Instance, Layout, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule, Strategy, Trace, wgpu,
+    BufferMatrix, Gpu, Instance, Layout, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule, Strategy, Trace,
+    wgpu,
 };
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::{
     Args,
     fixtures::vm_airs::{SEGMENT_118, keccak_vm_airs},
     stock::{StockAir, StockInstance},
-    support::{Case, random_ef, rng},
+    support::{Case, challenges, rng},
 };
 
 pub const L_SKIP: usize = 4;
@@ -35,42 +36,24 @@ const WARM_UP: Duration = Duration::from_millis(50);
 /// An AIR's block on the host and its traces on the device.
 pub struct Resident {
     pub block: Case,
-    xi: Vec<EF>,
     log_height: usize,
     traces: Vec<Trace>,
 }
 
 impl Resident {
-    pub fn instance<'a>(&'a self, plan: &'a Round0Plan, main: &'a [&'a Trace]) -> Instance<'a> {
-        Instance {
-            plan,
-            preprocessed: self.block.preprocessed.as_ref().map(|_| &self.traces[0]),
-            main,
-            public_values: &self.block.public_values,
-            eq: Eq::Challenges(&self.xi),
-            beta_pows: &self.block.beta_pows,
-            eq_3bs: &self.block.eq_3bs,
-        }
-    }
-
-    pub fn main(&self) -> Vec<&Trace> {
-        self.traces[usize::from(self.block.preprocessed.is_some())..].iter().collect()
+    pub fn instance<'a>(&'a self, plan: &'a Round0Plan) -> Instance<'a> {
+        Instance::new(plan).traces(&self.traces).public_values(&self.block.public_values).weights(&self.block.weights)
     }
 }
 
 /// Random blocks of the AIRs at their heights, repeated into one device buffer where that fits, column-major.
 pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -> Result<Vec<Resident>> {
     let mut rng = rng(seed);
-    // One sumcheck over all AIRs: each cube takes a prefix of the same challenges.
-    let longest = log_heights.iter().max().map_or(0, |log_height| log_height.saturating_sub(L_SKIP));
-    let xi = random_ef(&mut rng, longest);
     let mut blocks = vec![];
     for (air, &log_height) in airs.iter().zip(log_heights) {
         let mut block = air.random_case(L_SKIP, 1 << log_height.min(LOG_BLOCK), &mut rng);
         block.layout = Layout::ColMajor;
-        block.xi = xi[..block.xi.len()].to_vec();
-        let xi = xi[..log_height.saturating_sub(L_SKIP)].to_vec();
-        blocks.push((block, xi, log_height));
+        blocks.push((block, log_height));
     }
     let words = |block: &Case, log_height: usize| -> u64 {
         block.matrices().iter().map(|matrix| ((matrix.width << log_height) as u64).next_multiple_of(64)).sum()
@@ -81,13 +64,13 @@ pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -
     while !rest.is_empty() {
         // As many AIRs as one buffer takes.
         let mut num_words = 0;
-        let fits = rest.iter().take_while(|(block, _, log_height)| {
+        let fits = rest.iter().take_while(|(block, log_height)| {
             num_words += words(block, *log_height);
             num_words <= limit
         });
         let (now, later) = rest.split_at(fits.count().max(1));
         rest = later;
-        let num_words: u64 = now.iter().map(|(block, _, log_height)| words(block, *log_height)).sum();
+        let num_words: u64 = now.iter().map(|(block, log_height)| words(block, *log_height)).sum();
         let buffer = Arc::new(gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("resident traces"),
             size: 4 * num_words,
@@ -95,17 +78,19 @@ pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -
             mapped_at_creation: false,
         }));
         let mut at = 0;
-        for (block, xi, log_height) in now {
+        for (block, log_height) in now {
             let source = Trace::upload(gpu, &block.matrices())?;
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let mut traces = vec![];
             for trace in &source {
                 repeat(&mut encoder, trace, &buffer, at, *log_height);
-                traces.push(Trace::from_buffer(gpu, Arc::clone(&buffer), at, trace.width(), 1 << log_height, Layout::ColMajor)?);
+                let (buffer, layout) = (Arc::clone(&buffer), Layout::ColMajor);
+                let matrix = BufferMatrix { buffer, first_word: at, width: trace.width(), height: 1 << log_height, layout };
+                traces.push(Trace::from_buffer(gpu, matrix)?);
                 at += ((trace.width() << log_height) as u64).next_multiple_of(64);
             }
             gpu.queue().submit([encoder.finish()]);
-            residents.push(Resident { block: block.clone(), xi: xi.clone(), log_height: *log_height, traces });
+            residents.push(Resident { block: block.clone(), log_height: *log_height, traces });
         }
     }
     let _ = gpu.device().poll(wgpu::PollType::wait_indefinitely());
@@ -143,19 +128,19 @@ pub fn gpu_ms(stats: &Round0Stats) -> f64 {
 /// GPU ms of each stage, from one more call with a pass for each.
 fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
     round0.set_stage_times(true);
-    let stats = round0.evaluate(instances)?.stats;
+    let stats = round0.evaluate(&challenges(), instances)?.stats;
     round0.set_stage_times(false);
     Ok(stats.stages.iter().map(|stage| (stage.kernel.name.to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
 }
 
 /// The first call, and of `calls` more after a warm-up the one with the median wall time, with the median GPU and CPU times put in.
 pub fn repeat_calls(round0: &Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
-    let first = round0.evaluate(instances)?;
+    let first = round0.evaluate(&challenges(), instances)?;
     let start = Instant::now();
     while start.elapsed() < WARM_UP {
-        round0.evaluate(instances)?;
+        round0.evaluate(&challenges(), instances)?;
     }
-    let mut stats: Vec<Round0Stats> = (0..calls).map(|_| Ok(round0.evaluate(instances)?.stats)).collect::<Result<_>>()?;
+    let mut stats: Vec<Round0Stats> = (0..calls).map(|_| Ok(round0.evaluate(&challenges(), instances)?.stats)).collect::<Result<_>>()?;
     let middle = stats.len() / 2;
     stats.sort_by_key(|stats| stats.gpu);
     let gpu = stats[middle].gpu;
@@ -177,11 +162,10 @@ fn uses_selectors(case: &Case) -> bool {
 pub fn raise_clocks(gpu: &Gpu, air: &StockAir) -> Result<()> {
     let plan = Round0Plan::new(air.air(), L_SKIP, Strategy::Split)?;
     let resident = reside(gpu, &[air], &[16], 0)?.pop().expect("one AIR");
-    let main = resident.main();
     let round0 = Round0::new(gpu);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
-        round0.evaluate(&[resident.instance(&plan, &main)])?;
+        round0.evaluate(&challenges(), &[resident.instance(&plan)])?;
     }
     Ok(())
 }
@@ -211,15 +195,14 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     for (i, (stock, plan)) in stock_airs.iter().zip(&plans).enumerate() {
         let height = if i == KECCAKF_PERM { log_height - 2 } else { log_height };
         let resident = reside(gpu, &[stock], &[height], i as u64)?.pop().expect("one AIR");
-        let main = resident.main();
-        let instance = resident.instance(plan, &main);
-        let (output, stats) = repeat_calls(&round0, &[instance], calls)?;
+        let instances = [resident.instance(plan)];
+        let (output, stats) = repeat_calls(&round0, &instances, calls)?;
         // The judge, at the block's height.
         let (expected, stock_ms) = stock_ms(stock, &resident.block);
         let exact = if uses_selectors(&resident.block) && height > LOG_BLOCK {
             // Selectors do not repeat: the textbook way is the judge, at full height.
             let direct = Round0Plan::new(stock.air(), L_SKIP, Strategy::Direct)?;
-            Round0::new(gpu).evaluate(&[resident.instance(&direct, &main)])?.polys == output.polys
+            Round0::new(gpu).evaluate(&challenges(), &[resident.instance(&direct)])?.polys == output.polys
         } else {
             output.polys[0] == expected
         };
@@ -242,7 +225,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
             "stock_cpu_ms": stock_scaled,
             "stock_log_height": height.min(LOG_BLOCK),
             "speedup_stock": stock_scaled / ms(stats.wall),
-            "stage_ms": stages(&mut round0, &[instance])?,
+            "stage_ms": stages(&mut round0, &instances)?,
             "exact": exact,
         });
         if on_h200 && log_height == 20 {
@@ -279,9 +262,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     eprintln!("300 AIRs of 2^5 rows");
     let small: Vec<&StockAir> = (0..300).map(|i| &stock_airs[i % stock_airs.len()]).collect();
     let residents = reside(gpu, &small, &[5; 300], 300)?;
-    let mains: Vec<Vec<&Trace>> = residents.iter().map(Resident::main).collect();
-    let instances: Vec<Instance<'_>> =
-        residents.iter().zip(&mains).enumerate().map(|(i, (r, main))| r.instance(&plans[i % plans.len()], main)).collect();
+    let instances: Vec<Instance<'_>> = residents.iter().enumerate().map(|(i, r)| r.instance(&plans[i % plans.len()])).collect();
     let (output, stats) = repeat_calls(&round0, &instances, calls)?;
     let small_exact = (0..small.len()).all(|i| output.polys[i] == StockInstance::new(small[i], &residents[i].block).round0());
 
@@ -317,20 +298,18 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
 /// Split + Batched, Direct + Batched and Direct + PerCoset on one segment, in turns.
 fn segment_118(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], calls: usize) -> Result<[Round0Stats; 3]> {
     let residents = reside(gpu, airs, log_heights, 118)?;
-    let mains: Vec<Vec<&Trace>> = residents.iter().map(Resident::main).collect();
     let ways =
         [(Strategy::Split, Schedule::Batched, calls), (Strategy::Direct, Schedule::Batched, 1), (Strategy::Direct, Schedule::PerCoset, 1)];
     let mut all: Vec<Round0Stats> = vec![];
     let mut expected = None;
     for (strategy, schedule, calls) in ways {
         let plans: Vec<Round0Plan> = airs.iter().map(|air| Round0Plan::new(air.air(), L_SKIP, strategy)).collect::<Result<_>>()?;
-        let instances: Vec<Instance<'_>> =
-            residents.iter().zip(&mains).zip(&plans).map(|((resident, main), plan)| resident.instance(plan, main)).collect();
+        let instances: Vec<Instance<'_>> = residents.iter().zip(&plans).map(|(resident, plan)| resident.instance(plan)).collect();
         let mut round0 = Round0::with_schedule(gpu, schedule);
         let (output, mut stats) = repeat_calls(&round0, &instances, calls)?;
         if strategy == Strategy::Split {
             round0.set_stage_times(true);
-            stats.stages = round0.evaluate(&instances)?.stats.stages;
+            stats.stages = round0.evaluate(&challenges(), &instances)?.stats.stages;
         }
         assert!(*expected.get_or_insert(output.polys.clone()) == output.polys, "{strategy:?} and {schedule:?} differ");
         all.push(stats);

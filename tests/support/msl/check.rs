@@ -9,9 +9,8 @@ pub const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
 
 /// Replays one call and compares every coefficient.
 pub fn check(machine: Machine<'_>, gpu: &Gpu, uploaded: &Uploaded<'_>, schedule: Schedule, expected: &[Round0Polys], how: &str) -> Counts {
-    let mains = uploaded.mains();
     let how = format!("{how}, {:?}, {schedule:?}, {:?}, {:?}", machine.form, machine.order, machine.build);
-    let (polys, counts) = machine.evaluate(gpu, &uploaded.instances(&mains), schedule).unwrap_or_else(|error| panic!("{how}: {error}"));
+    let (polys, counts) = machine.evaluate(gpu, uploaded, schedule).unwrap_or_else(|error| panic!("{how}: {error}"));
     for (i, (got, expected)) in polys.iter().zip(expected).enumerate() {
         assert_same(got, expected, &format!("{how}, {}", uploaded.cases[i].air.name()));
     }

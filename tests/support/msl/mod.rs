@@ -17,7 +17,7 @@ use std::{
 };
 
 use logup_wgpu::{
-    FieldForm, Gpu, Instance, Round0, Round0Polys, Schedule,
+    FieldForm, Gpu, Round0, Round0Polys, Schedule,
     compute::{self, Dispatch, Recording, Resource, Variant},
 };
 use rayon::prelude::*;
@@ -25,7 +25,7 @@ use rayon::prelude::*;
 use self::kernel::{Call, Kernel};
 pub use self::{kernel::Build, threadgroup::Order};
 use crate::support::{
-    read_buffer,
+    Uploaded, read_buffer,
     translate::{self, MslOptions},
 };
 
@@ -108,9 +108,9 @@ impl Machine<'_> {
     ///
     /// # Errors
     /// What went wrong: a barrier that not all threads reach, an index outside, undefined behaviour, a result that is no field element.
-    pub fn evaluate(&self, gpu: &Gpu, instances: &[Instance<'_>], schedule: Schedule) -> Result<(Vec<Round0Polys>, Counts), String> {
-        let engine = Round0::with_schedule(gpu, schedule);
-        let call = engine.record(instances).map_err(|error| error.to_string())?;
+    pub fn evaluate(&self, gpu: &Gpu, uploaded: &Uploaded<'_>, schedule: Schedule) -> Result<(Vec<Round0Polys>, Counts), String> {
+        let (engine, instances) = (Round0::with_schedule(gpu, schedule), uploaded.instances());
+        let call = engine.record(&uploaded.challenges(), &instances).map_err(|error| error.to_string())?;
         let (mut eq, mut results, mut counts) = (Buffer::filled(0, 0), Vec::new(), Counts::default());
         for recording in &call.recordings {
             if !recording.eq.is_empty() {

@@ -1,0 +1,164 @@
+//! Matrices: in host memory as p3 holds them, and where their cells lie in buffers. No device.
+
+use std::ops::Range;
+
+use p3_matrix::dense::RowMajorMatrix;
+
+use crate::{
+    error::{Error, Result},
+    field::F,
+};
+
+/// The order of a matrix's cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// Cell (row, column) at `column * height + row`.
+    ColMajor,
+    /// Cell (row, column) at `row * width + column`.
+    RowMajor,
+}
+
+/// A trace matrix in host memory, as p3 holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// `width * height` cells.
+    pub values: &'a [F],
+    /// Columns.
+    pub width: usize,
+    /// Order of the cells.
+    pub layout: Layout,
+}
+
+impl<'a> Matrix<'a> {
+    /// A column-major matrix.
+    pub fn col_major(values: &'a [F], width: usize) -> Self {
+        Self { values, width, layout: Layout::ColMajor }
+    }
+
+    /// A row-major matrix.
+    pub fn row_major(values: &'a [F], width: usize) -> Self {
+        Self { values, width, layout: Layout::RowMajor }
+    }
+}
+
+impl<'a> From<&'a RowMajorMatrix<F>> for Matrix<'a> {
+    fn from(matrix: &'a RowMajorMatrix<F>) -> Self {
+        Self::row_major(&matrix.values, matrix.width)
+    }
+}
+
+/// log2 of the largest trace height: a row's index and the one after it are words.
+const MAX_LOG_HEIGHT: u32 = 31;
+
+/// Refuses a height that is no power of two or has no 32-bit row indices.
+pub(crate) fn check_height(air: &str, height: usize) -> Result<()> {
+    if height.is_power_of_two() && height.ilog2() <= MAX_LOG_HEIGHT {
+        Ok(())
+    } else {
+        Err(Error::Height { air: air.into(), requested: height })
+    }
+}
+
+/// Refuses what has no 32-bit indices of rows and columns.
+pub(crate) fn check_shape(air: &str, width: usize, height: usize) -> Result<()> {
+    check_height(air, height)?;
+    if u32::try_from(width).is_ok() {
+        return Ok(());
+    }
+    let (air, what, limit) = (air.into(), "columns", u32::MAX.into());
+    Err(Error::DeviceLimit { air, kernel: "upload", what, requested: width as u64, limit })
+}
+
+/// A matrix's height from its number of cells.
+pub(crate) fn height(air: &str, len: usize, width: usize) -> Result<usize> {
+    let length = |what, limit| Error::Length { air: air.into(), what, requested: len, limit };
+    if width == 0 {
+        return if len == 0 { Ok(1) } else { Err(length("a matrix without columns", 0)) };
+    }
+    if !len.is_multiple_of(width) {
+        return Err(length("a matrix", len.checked_next_multiple_of(width).unwrap_or(usize::MAX)));
+    }
+    check_shape(air, width, len / width)?;
+    Ok(len / width)
+}
+
+/// Where a matrix's cells lie, buffers being of whatever kind names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Placement<B> {
+    pub width: usize,
+    pub height: usize,
+    pub layout: Layout,
+    /// In the order of their columns, which together are all. A row-major matrix has one at most.
+    pub pieces: Vec<Piece<B>>,
+}
+
+/// Consecutive columns that lie in one buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece<B> {
+    pub buffer: B,
+    pub first_word: u64,
+    pub columns: Range<usize>,
+}
+
+impl<B> Placement<B> {
+    /// The same with buffers named otherwise.
+    pub fn map<C>(&self, mut name: impl FnMut(&B) -> C) -> Placement<C> {
+        let pieces = self.pieces.iter().map(|piece| Piece {
+            buffer: name(&piece.buffer),
+            first_word: piece.first_word,
+            columns: piece.columns.clone(),
+        });
+        Placement { width: self.width, height: self.height, layout: self.layout, pieces: pieces.collect() }
+    }
+
+    /// Which piece holds a column.
+    pub fn piece_of(&self, column: usize) -> usize {
+        self.pieces.partition_point(|piece| piece.columns.end <= column)
+    }
+
+    /// The word of the piece's buffer at which the matrix's cell (0, 0) would be. Wraps below zero for a later piece of a matrix: only sums
+    /// with a cell of the piece are used.
+    pub fn origin(&self, piece_idx: usize) -> u64 {
+        let piece = &self.pieces[piece_idx];
+        piece.first_word.wrapping_sub(piece.columns.start as u64 * self.height as u64)
+    }
+
+    /// Words between a cell and the one below it, and the one right of it.
+    pub fn strides(&self) -> (u32, u32) {
+        match self.layout {
+            Layout::ColMajor => (1, self.height as u32),
+            Layout::RowMajor => (self.width as u32, 1),
+        }
+    }
+
+    /// The words of a piece's buffer between the first and the last cell of some rows and columns; in row-major order, of whole rows.
+    pub fn words(&self, piece_idx: usize, columns: Range<usize>, rows: Range<u64>) -> Range<u64> {
+        let height = self.height as u64;
+        let words = match self.layout {
+            Layout::ColMajor => columns.start as u64 * height + rows.start..(columns.end as u64 - 1) * height + rows.end,
+            Layout::RowMajor => rows.start * self.width as u64..rows.end * self.width as u64,
+        };
+        let origin = self.origin(piece_idx);
+        origin.wrapping_add(words.start)..origin.wrapping_add(words.end)
+    }
+
+    /// Whether columns can be read by 16-byte loads.
+    pub fn is_aligned(&self) -> bool {
+        self.layout == Layout::ColMajor && self.pieces.iter().all(|piece| piece.first_word.is_multiple_of(4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heights_are_powers_of_two_up_to_2_to_31() {
+        for height in [1, 2, 1 << 31] {
+            check_height("air", height).unwrap();
+        }
+        for height in [0, 3, 1 << 32, 1 << 40, usize::MAX] {
+            assert!(matches!(check_height("air", height), Err(Error::Height { requested, .. }) if requested == height));
+        }
+    }
+}

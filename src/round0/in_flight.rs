@@ -1,0 +1,233 @@
+//! A call on its way: submitted and waited for, or recorded for other executors.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Round0, Round0Output, Round0Polys,
+    instance::{Challenges, Instance},
+    known_answers,
+    prepared::PreparedCall,
+    record::{self, Results, Step},
+};
+use crate::{
+    error::{Error, Result},
+    gpu::{Executor, Submission},
+    kernels::{self, stage},
+    recording::Recording,
+    stats::Round0Stats,
+};
+
+/// A call that was submitted. See [`Round0::submit`].
+#[derive(Debug)]
+#[must_use = "the results come from `wait`"]
+pub struct InFlight<'a> {
+    engine: &'a Round0,
+    /// The call's buffers, until nothing of it runs any more.
+    executor: Option<Executor>,
+    call: PreparedCall<'a>,
+    /// Finished steps with their result words.
+    done: Vec<(Results, Vec<u32>)>,
+    running: Option<(Results, Submission)>,
+    stats: Round0Stats,
+    /// Host time spent waiting.
+    wait: Duration,
+    start: Instant,
+    /// Host time of `submit` outside the wait.
+    cpu: Duration,
+    span: tracing::Span,
+}
+
+impl<'a> InFlight<'a> {
+    /// Submits a call's steps, and waits for all but the last.
+    pub(super) fn submit(engine: &'a Round0, challenges: &Challenges<'a>, instances: &'a [Instance<'a>]) -> Result<Self> {
+        let start = Instant::now();
+        let span = match engine.asked {
+            None => tracing::debug_span!("logup_round0", airs = instances.len(), schedule = ?engine.options.schedule),
+            Some(_) => tracing::debug_span!("known_answers", airs = instances.len()),
+        };
+        let entered = span.enter();
+        let call = PreparedCall::new(challenges, instances, &engine.gpu)?;
+        let steps = engine.steps(&call);
+        let stats = Round0Stats {
+            airs: instances.len(),
+            adapter: engine.gpu.adapter(),
+            all_answered: engine.gpu.known_answers(),
+            ..Round0Stats::default()
+        };
+        drop(entered);
+        let mut in_flight = InFlight {
+            engine,
+            executor: Some(engine.executor()),
+            call,
+            done: Vec::new(),
+            running: None,
+            stats,
+            wait: Duration::ZERO,
+            start,
+            cpu: Duration::ZERO,
+            span,
+        };
+        for step in steps {
+            in_flight.finish_running()?;
+            in_flight.run(step)?;
+        }
+        in_flight.cpu = start.elapsed().saturating_sub(in_flight.wait);
+        Ok(in_flight)
+    }
+
+    /// Waits for the device and interpolates.
+    ///
+    /// # Errors
+    /// [`Error::Device`], [`Error::DeviceLost`], [`Error::Deadline`].
+    pub fn wait(mut self) -> Result<Round0Output> {
+        let resumed = Instant::now();
+        let wait_before = self.wait;
+        self.finish_running()?;
+        if let Some(executor) = self.executor.take() {
+            self.engine.give_back(executor);
+        }
+        let span = self.span.clone();
+        let _entered = span.enter();
+        let polys = self.engine.polys(&self.call, self.done.iter().map(|(results, words)| (results, &words[..])))?;
+        let mut stats = std::mem::take(&mut self.stats);
+        stats.wall = self.start.elapsed();
+        stats.cpu = self.cpu + resumed.elapsed().saturating_sub(self.wait - wait_before);
+        tracing::debug!(%stats, "round 0 done");
+        Ok(Round0Output { polys, stats })
+    }
+
+    /// Records and submits.
+    fn run(&mut self, step: Step) -> Result<()> {
+        let _entered = self.span.enter();
+        let engine = self.engine;
+        let executor = self.executor.as_mut().expect("taken only after the last run");
+        if step.fresh_scratch {
+            executor.release_scratch();
+        }
+        let limits = engine.gpu.limits();
+        let (mut recording, results) = record::record(&self.call, step, &limits, engine.gpu.budget(), engine.next_nonce())?;
+        if let Some(asked) = &engine.asked {
+            asked.widen(&mut recording)?;
+        }
+        let kernels = Executor::kernels(&engine.gpu, &recording)?;
+        let start = Instant::now();
+        let known_answers = match &engine.asked {
+            Some(asked) => asked.fixed_first(&engine.gpu, &recording, &kernels).map(|()| 0)?,
+            None => known_answers::ensure_for(&engine.gpu, &self.call.instances, &recording, &kernels)?,
+        };
+        if known_answers > 0 {
+            self.stats.known_answers += known_answers;
+            self.stats.answer += start.elapsed();
+        }
+        let submission = executor.submit(&recording, &kernels, engine.options.stage_times)?;
+        self.stats.count(&recording);
+        self.stats.allocations += submission.allocations;
+        self.stats.upload_bytes += submission.upload_bytes;
+        if engine.asked.is_none() {
+            trace_kernels(engine, &recording);
+        }
+        self.running = Some((results, submission));
+        Ok(())
+    }
+
+    /// Waits for the submission that is running, if one is.
+    fn finish_running(&mut self) -> Result<()> {
+        let Some((results, submission)) = self.running.take() else { return Ok(()) };
+        let report = self.executor.as_mut().expect("taken only after the last run").wait(submission)?;
+        self.wait += report.wait;
+        if !report.passes.is_empty() {
+            *self.stats.gpu.get_or_insert_default() += report.passes.iter().map(|pass| pass.gpu).sum::<Duration>();
+        }
+        if self.engine.options.stage_times {
+            self.stats.stages.extend(report.passes);
+        }
+        self.done.push((results, report.words));
+        Ok(())
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(mut executor) = self.executor.take() {
+            if self.running.is_some() {
+                executor.abandon();
+            }
+            self.engine.give_back(executor);
+        }
+    }
+}
+
+/// One event for each kernel; the wait counts for the reduction, which is what the others were batched towards.
+fn trace_kernels(engine: &Round0, recording: &Recording) {
+    for &kernel in kernels::ALL {
+        let kernels = recording.num_dispatches(kernel);
+        if kernels == 0 {
+            continue;
+        }
+        let is_reduction = kernel.stage == stage::REDUCTION;
+        tracing::debug!(
+            backend = %engine.gpu.info().backend,
+            stage = kernel.name,
+            kernels,
+            reduction_kernels = if is_reduction { kernels } else { 0 },
+            cosets = recording.num_cosets(kernel),
+            sync_count = usize::from(is_reduction),
+            "metal_dispatch_stage",
+        );
+    }
+}
+
+impl Round0Stats {
+    fn count(&mut self, recording: &Recording) {
+        self.submissions += recording.ends.len();
+        self.waits += 1;
+        self.column_kernels += recording.num_in_stage(stage::COLUMN_SUMS);
+        self.coset_kernels += recording.num_in_stage(stage::COSET_PASSES);
+        self.reduction_kernels += recording.num_in_stage(stage::REDUCTION);
+        self.scratch_bytes = self.scratch_bytes.max(recording.scratch_bytes + recording.eq_bytes);
+        self.trace_bytes += recording.trace_bytes;
+    }
+}
+
+/// A call as data. See [`Round0::record`].
+#[derive(Debug)]
+pub struct RecordedCall<'a> {
+    /// One per wait, in order. What [`Resource::Eq`](crate::compute::Resource::Eq) holds stays from one to the next.
+    pub recordings: Vec<Recording>,
+    engine: &'a Round0,
+    call: PreparedCall<'a>,
+    /// Of each recording.
+    results: Vec<Results>,
+}
+
+impl<'a> RecordedCall<'a> {
+    pub(super) fn new(engine: &'a Round0, challenges: &Challenges<'a>, instances: &'a [Instance<'a>]) -> Result<Self> {
+        let call = PreparedCall::new(challenges, instances, &engine.gpu)?;
+        let (limits, budget) = (engine.gpu.limits(), engine.gpu.budget());
+        let steps = engine.steps(&call).into_iter();
+        let recorded = steps.map(|step| record::record(&call, step, &limits, budget, engine.next_nonce()));
+        let (recordings, results) = recorded.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        Ok(Self { recordings, engine, call, results })
+    }
+
+    /// The instances' polynomials from the words of [`Resource::Results`](crate::compute::Resource::Results) after each recording ran.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for results of other sizes; [`Error::DeviceLost`] where a submission's last dispatch did not run, or a result is
+    /// no field element.
+    pub fn polys(&self, results: Vec<Vec<u32>>) -> Result<Vec<Round0Polys>> {
+        let length = |what, requested, limit| Error::Length { air: "(the whole call)".into(), what, requested, limit };
+        if results.len() != self.recordings.len() {
+            return Err(length("the results", results.len(), self.recordings.len()));
+        }
+        let mut words = Vec::with_capacity(results.len());
+        for (result, recording) in results.into_iter().zip(&self.recordings) {
+            let num_words = recording.result_bytes as usize / 4;
+            if result.len() != num_words {
+                return Err(length("a recording's results", result.len(), num_words));
+            }
+            words.push(Recording::checked_results(result, recording.ends.len(), recording.nonce)?);
+        }
+        self.engine.polys(&self.call, self.results.iter().zip(words.iter().map(Vec::as_slice)))
+    }
+}

@@ -1,0 +1,226 @@
+//! Instances that fit their plans: first the check, then what the host computes for each.
+
+use std::sync::Arc;
+
+use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
+
+use super::instance::{Challenges, Instance};
+use crate::{
+    air::Part,
+    error::{Error, Result},
+    field::{self, EF, EXT_WORDS},
+    gpu::{Gpu, Trace},
+    matrix::Placement,
+    plan::{
+        Round0Plan, Strategy,
+        affine::{Weights, degree_zero_values},
+    },
+};
+
+/// `eq` of an instance's cube.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eq<'a> {
+    /// `eq(xi, x)`.
+    Challenges(&'a [EF]),
+    /// Evaluations, `x` ascending.
+    Evals(&'a [EF]),
+}
+
+impl Eq<'_> {
+    /// The evaluations.
+    pub fn to_evals(self) -> Vec<EF> {
+        match self {
+            Eq::Challenges(xi) => eq_evals(xi),
+            Eq::Evals(evals) => evals.to_vec(),
+        }
+    }
+
+    /// `eq` at the first and at the last point, and its sum.
+    fn first_last_and_sum(self) -> [EF; 3] {
+        match self {
+            Eq::Challenges(xi) => [xi.iter().map(|&xi| EF::ONE - xi).product(), xi.iter().copied().product(), EF::ONE],
+            Eq::Evals(evals) => [evals[0], evals[evals.len() - 1], evals.iter().copied().sum()],
+        }
+    }
+}
+
+/// `prod_i (x_i xi_i + (1 - x_i)(1 - xi_i))` for `x` in `0..2^xi.len()`.
+pub(crate) fn eq_evals(xi: &[EF]) -> Vec<EF> {
+    let mut evals = Vec::with_capacity(1 << xi.len());
+    evals.push(EF::ONE);
+    for &xi in xi {
+        for i in 0..evals.len() {
+            let high = evals[i] * xi;
+            evals.push(high);
+            evals[i] -= high;
+        }
+    }
+    evals
+}
+
+/// An instance's shapes, after they were checked against its plan.
+#[derive(Debug)]
+struct Checked<'a> {
+    /// In the order of `Air::parts`.
+    traces: Vec<&'a Trace>,
+    height: usize,
+    num_x: u32,
+    eq: Eq<'a>,
+}
+
+impl<'a> Checked<'a> {
+    fn new(instance: &'a Instance<'a>, xi: &'a [EF], gpu: &Gpu) -> Result<Self> {
+        let plan = instance.plan;
+        let air = plan.air();
+        let name = || air.name().to_owned();
+        let exactly = |what, requested: usize, limit: usize| {
+            if requested == limit { Ok(()) } else { Err(Error::Length { air: name(), what, requested, limit }) }
+        };
+        exactly("preprocessed trace", usize::from(instance.preprocessed.is_some()), usize::from(air.preprocessed_width.is_some()))?;
+        exactly("main trace parts", instance.main.len(), air.main_widths.len())?;
+        let traces: Vec<&Trace> = instance.preprocessed.iter().chain(&instance.main).collect();
+        let mut height = None;
+        for (&trace, (part, width)) in traces.iter().zip(air.parts()) {
+            let what = match part {
+                Part::Preprocessed => "preprocessed trace",
+                Part::Main(_) => "main trace part",
+            };
+            if !trace.gpu().is_same(gpu) {
+                return Err(Error::OtherDevice { air: name(), what });
+            }
+            exactly("columns of a trace", trace.width(), width)?;
+            if width > 0 {
+                exactly("rows of a trace", trace.height(), *height.get_or_insert(trace.height()))?;
+            }
+        }
+        let height = height.unwrap_or(1);
+        let num_x = plan.num_x(height);
+        let eq = match instance.eq {
+            Some(evals) => {
+                exactly("eq evaluations", evals.len(), num_x as usize)?;
+                Eq::Evals(evals)
+            }
+            None => {
+                let num_challenges = num_x.ilog2() as usize;
+                let too_few = || Error::TooFew { air: name(), what: "xi", requested: xi.len(), limit: num_challenges };
+                Eq::Challenges(xi.get(..num_challenges).ok_or_else(too_few)?)
+            }
+        };
+        exactly("public values", instance.public_values.len(), air.num_public_values)?;
+        exactly("weights", instance.weights.len(), air.interactions().len())?;
+        Ok(Self { traces, height, num_x, eq })
+    }
+}
+
+/// An instance that fits its plan, with what the host computes for it.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    pub plan: &'a Round0Plan,
+    /// In the order of `Air::parts`; buffers are places in [`PreparedCall::buffers`].
+    pub traces: Vec<Placement<usize>>,
+    pub height: usize,
+    pub num_x: u32,
+    pub eq: Eq<'a>,
+    /// `eq` at the first and at the last point, and its sum.
+    pub eq_first: EF,
+    pub eq_last: EF,
+    pub eq_sum: EF,
+    pub weights: Weights,
+    /// For each of the plan's affine matrices.
+    pub matrices: Vec<MatrixWeights>,
+    /// For each of the plan's programs.
+    pub programs: Vec<ProgramInputs>,
+}
+
+/// The words of the weights of a matrix's columns, weight in p and weight in q for each: `[num_columns][2]` EF.
+#[derive(Debug)]
+pub(crate) struct MatrixWeights {
+    pub current: Vec<u32>,
+    /// Of the next-row cells, for the columns that have one.
+    pub next: Vec<u32>,
+}
+
+/// The words that a program reads beside its columns.
+#[derive(Debug)]
+pub(crate) struct ProgramInputs {
+    /// Of the degree-0 nodes, in the program's order.
+    pub values: Vec<u32>,
+    /// EF, in the order in which the kernel adds them; for the interpreter `[num_roots][2]`.
+    pub weights: Vec<u32>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(instance: &Instance<'a>, checked: &Checked<'a>, beta_pows: &[EF]) -> Self {
+        let plan = instance.plan;
+        let air = plan.air();
+        let values = degree_zero_values(air, instance.public_values);
+        let mut weights = Weights::of_interactions(air, beta_pows, instance.weights);
+        if plan.strategy() == Strategy::Split {
+            weights.flow_back(air, &values);
+        }
+        let matrices = plan.affine.matrices.iter().map(|matrix| MatrixWeights {
+            current: ext_words(matrix.columns.iter().flat_map(|column| weights.of(column.current))),
+            next: ext_words(matrix.columns[..matrix.num_next].iter().flat_map(|column| weights.of(column.next))),
+        });
+        let programs = plan.programs.iter().map(|planned| ProgramInputs {
+            values: planned.program.values.iter().map(|node| field::word(values[node.index()])).collect(),
+            weights: match &planned.generated {
+                Some(generated) => ext_words(generated.weights.iter().map(|entry| match *entry {
+                    Some((root, side)) => weights.of(Some(root))[side],
+                    None => EF::ZERO,
+                })),
+                None => ext_words(planned.program.roots.iter().flat_map(|&root| weights.of(Some(root)))),
+            },
+        });
+        let (matrices, programs) = (matrices.collect(), programs.collect());
+        weights.nodes = Vec::new(); // read; many AIRs' would fill the caches
+        let &Checked { height, num_x, eq, .. } = checked;
+        let [eq_first, eq_last, eq_sum] = eq.first_last_and_sum();
+        Self { plan, traces: vec![], height, num_x, eq, eq_first, eq_last, eq_sum, weights, matrices, programs }
+    }
+
+    /// Points of the skip domain.
+    pub fn num_z(&self) -> u32 {
+        1 << self.plan.l_skip()
+    }
+}
+
+/// All instances of a call.
+#[derive(Debug)]
+pub(crate) struct PreparedCall<'a> {
+    pub instances: Vec<Prepared<'a>>,
+    /// The buffers that hold their traces, each once.
+    pub buffers: Vec<Arc<wgpu::Buffer>>,
+}
+
+impl<'a> PreparedCall<'a> {
+    /// # Errors
+    /// As [`Round0::evaluate`](super::Round0::evaluate), for instances that do not fit their plan.
+    pub fn new(challenges: &Challenges<'a>, instances: &'a [Instance<'a>], gpu: &Gpu) -> Result<Self> {
+        let checked: Vec<Checked<'a>> =
+            instances.iter().map(|instance| Checked::new(instance, challenges.xi, gpu)).collect::<Result<_>>()?;
+        let longest = instances.iter().map(|instance| instance.plan.air().max_message_len()).max().unwrap_or(0);
+        let beta_pows: Vec<EF> = challenges.beta.powers().take(longest + 1).collect();
+        let mut prepared: Vec<Prepared<'a>> =
+            instances.par_iter().zip(&checked).map(|(instance, checked)| Prepared::new(instance, checked, &beta_pows)).collect();
+        let mut buffers: Vec<Arc<wgpu::Buffer>> = vec![];
+        for (prepared, checked) in prepared.iter_mut().zip(&checked) {
+            let index_of = |buffer: &Arc<wgpu::Buffer>| {
+                buffers.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
+                    buffers.push(Arc::clone(buffer));
+                    buffers.len() - 1
+                })
+            };
+            let mut index_of = index_of;
+            prepared.traces = checked.traces.iter().map(|trace| trace.place().map(&mut index_of)).collect();
+        }
+        Ok(Self { instances: prepared, buffers })
+    }
+}
+
+fn ext_words(elements: impl Iterator<Item = EF>) -> Vec<u32> {
+    let mut words = Vec::with_capacity(EXT_WORDS * elements.size_hint().0);
+    elements.for_each(|element| words.extend_from_slice(&field::ext_words(element)));
+    words
+}

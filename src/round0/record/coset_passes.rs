@@ -1,0 +1,237 @@
+//! The programs: one job for each program and coset. A generated kernel runs all cosets of all AIRs that share it in one launch, the
+//! interpreter one coset of all AIRs.
+
+use std::collections::HashMap;
+
+use p3_field::{Field, PrimeCharacteristicRing};
+
+use super::{
+    Block, EqOf, Recorder, Work,
+    group::{Group, Head, flat_word, too_many_windows},
+};
+use crate::{
+    air::Column,
+    error::Result,
+    field::{self, F},
+    kernels::{CosetJob, ReduceRun, RunKind, Sides, Tile},
+    plan::{PlannedProgram, program::Program, windows::WindowRun},
+    round0::{
+        polys::lagrange,
+        prepared::{Prepared, ProgramInputs},
+    },
+};
+
+/// The pipeline constant that says whether `coset_pass` reads all its traces by 16-byte loads.
+pub(crate) const VEC4_LOADS: &str = "VEC4_LOADS";
+/// Rows at each `x` that it then needs.
+pub(crate) const COSET_VEC4_ROWS: u32 = 16;
+
+/// Which coset a program runs on, and the tables that this decides.
+#[derive(Clone, Copy)]
+struct Coset {
+    coset: usize,
+    lagrange_base: u32,
+    eq: EqOf,
+}
+
+/// Where the words of a program are that do not depend on the coset.
+#[derive(Clone, Copy)]
+struct ProgramTables {
+    program_base: u32,
+    values_base: u32,
+    weights_base: u32,
+}
+
+/// The launches that are being filled.
+type Groups = Vec<Group<CosetJob>>;
+
+impl Recorder<'_> {
+    /// Records the programs of all coset blocks.
+    pub fn coset_passes(&mut self, work: &[Work]) -> Result<()> {
+        let instances = self.instances;
+        let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
+        let mut groups = Groups::new();
+        let of_block = |(work_idx, work): (usize, &Work)| match work.block {
+            Block::Coset(coset) => Some((work.instance, work_idx, coset)),
+            Block::Affine => None,
+        };
+        let cosets: Vec<(usize, usize, usize)> = work.iter().enumerate().filter_map(of_block).collect();
+        for of_instance in cosets.chunk_by(|a, b| a.0 == b.0) {
+            let instance_idx = of_instance[0].0;
+            let instance = &instances[instance_idx];
+            let l_skip = instance.plan.l_skip();
+            for (planned, inputs) in instance.plan.programs.iter().zip(&instance.programs) {
+                let tables = self.program_tables(planned, inputs);
+                let geometry = planned.geometry(l_skip, instance.num_x);
+                let mut jobs = Vec::with_capacity(of_instance.len());
+                for &(_, work_idx, coset) in of_instance {
+                    let lagrange_base = match coset {
+                        0 => 0,
+                        _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
+                    };
+                    let at = group_of(&mut groups, planned, instance, coset as u32);
+                    let temp_words = geometry.num_tiles() * planned.temp_words_per_tile();
+                    if !groups[at].jobs.is_empty() && !self.scratch.has_room_for(groups[at].temp_words + temp_words) {
+                        // The next launch uses the temporaries again.
+                        self.launches.begin_anew(&mut groups[at])?;
+                    }
+                    let place = Coset { coset, lagrange_base, eq: self.eq[instance_idx] };
+                    jobs.push((at, self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?));
+                }
+                // All cosets of the same rows next to each other: the second finds in the cache what the first read.
+                for z_block in 0..geometry.num_z_blocks {
+                    for chunk in 0..geometry.num_chunks {
+                        for &(at, job) in &jobs {
+                            groups[at].tiles.push(Tile { job, chunk, col_group: 0, z_block });
+                        }
+                    }
+                }
+            }
+        }
+        groups.into_iter().try_for_each(|group| self.launches.close(group))
+    }
+
+    /// Adds one program's job for one coset to the group, whose tiles are still to come; its index there.
+    fn coset_job(
+        &mut self,
+        group: &mut Group<CosetJob>,
+        instance: &Prepared<'_>,
+        planned: &PlannedProgram,
+        tables: ProgramTables,
+        place: Coset,
+        work_idx: usize,
+    ) -> Result<u32> {
+        let (program, l_skip, air) = (&planned.program, instance.plan.l_skip(), instance.plan.air().name());
+        let columns_base = self.program_columns(group, instance, program)?;
+        let geometry = planned.geometry(l_skip, instance.num_x);
+        let num_partials = 2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z());
+        let partial_base = self.scratch.partials(air, num_partials)?;
+        let temps_base = group.temp_words;
+        group.temp_words += geometry.num_tiles() * planned.temp_words_per_tile();
+        self.scratch.temporaries(air, group.temp_words)?;
+        let job = CosetJob {
+            program_base: tables.program_base,
+            num_segments: program.segments.len() as u32,
+            columns_base,
+            values_base: tables.values_base,
+            weights_base: tables.weights_base,
+            lagrange_base: place.lagrange_base,
+            identity: u32::from(place.coset == 0),
+            l_skip: l_skip as u32,
+            row_mask: instance.height as u32 - 1,
+            num_x: instance.num_x,
+            log_chunk: geometry.log_chunk,
+            eq_low: place.eq.low,
+            eq_high: place.eq.high,
+            log_low: place.eq.log_low,
+            partial_base: 4 * partial_base,
+            temps_base: temps_base as u32, // from the temporaries' start, which the layout adds
+            num_threads: (geometry.num_tiles() * u64::from(planned.kernel().workgroup_size)) as u32,
+            first_tile: group.tiles.len() as u32,
+        };
+        let points = u64::from(instance.num_x) << l_skip;
+        let seconds = self.launches.submissions.seconds(|budget| budget.coset_pass(planned, l_skip, place.coset == 0, points));
+        let job_idx = group.push(job, seconds / geometry.num_tiles() as f64);
+        self.runs[work_idx].push(ReduceRun {
+            kind: RunKind::Pairs as u32,
+            partial_base,
+            num_chunks: geometry.num_chunks,
+            num_columns: Sides::BOTH.count(),
+            num_stored: Sides::BOTH.count(),
+            stored_z: instance.num_z(),
+            weights_base: 0,
+            sides: planned.sides().bits(),
+        });
+        self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
+        Ok(job_idx)
+    }
+
+    /// `L`, and the halves of its sums and differences that `wgsl/coset_pass.wgsl` takes two points at a time with.
+    fn lagrange_tables(&mut self, l_skip: usize, coset: usize) -> u32 {
+        let base = self.words.next();
+        let mut table = lagrange(l_skip, coset);
+        self.words.extend_from(field::words(&table));
+        table.resize(table.len().max(2), F::ZERO);
+        let (half, two_inverse) = (table.len() / 2, F::TWO.inverse());
+        let partner = |j: usize| table[(j + half) % table.len()];
+        let plus: Vec<F> = (0..table.len()).map(|j| (table[j] + partner(j)) * two_inverse).collect();
+        let minus: Vec<F> = (0..table.len()).map(|j| (table[j] - partner(j)) * two_inverse).collect();
+        self.words.extend_from(field::words(&plus));
+        self.words.extend_from(field::words(&minus));
+        base
+    }
+
+    /// The words of a program that do not depend on the coset.
+    fn program_tables(&mut self, planned: &PlannedProgram, inputs: &ProgramInputs) -> ProgramTables {
+        self.words.align();
+        let program_base = self.words.next();
+        if planned.generated.is_none() {
+            let mut rest = &planned.program.instructions[..];
+            for segment in &planned.program.segments {
+                let instructions = rest.split_off(..segment.num_loads + segment.num_ops).expect("segments are all instructions");
+                self.words.extend([segment.num_loads as u32, segment.num_ops as u32, 0, 0]);
+                self.words.extend(instructions.iter().flatten().copied());
+            }
+        }
+        let values_base = self.words.next();
+        self.words.extend_from(&inputs.values);
+        ProgramTables { program_base, values_base, weights_base: self.words.elements(&inputs.weights) }
+    }
+
+    /// Places the windows of a program's matrices and writes its column descriptors.
+    fn program_columns(&mut self, group: &mut Group<CosetJob>, instance: &Prepared<'_>, program: &Program) -> Result<u32> {
+        // For each piece of each part that the program reads, its run of windows.
+        let mut piece_runs: HashMap<(usize, usize), usize> = HashMap::new();
+        let mut runs = Vec::new();
+        for (part_idx, trace) in instance.traces.iter().enumerate() {
+            for (piece_idx, piece) in trace.pieces.iter().enumerate() {
+                let in_piece = |(part, column): &&(usize, Column)| *part == part_idx && piece.columns.contains(&column.index);
+                let used = program.columns.iter().filter(in_piece).map(|(_, column)| column.index);
+                let (Some(min), Some(max)) = (used.clone().min(), used.max()) else { continue };
+                let words = trace.words(piece_idx, min..max + 1, 0..trace.height as u64);
+                piece_runs.insert((part_idx, piece_idx), runs.len());
+                runs.push(WindowRun::of_words(piece.buffer, words.start, words.end, self.limits.log_window()));
+            }
+        }
+        let first_slots = self.launches.place(group, &runs)?;
+        let first_slots = first_slots
+            .ok_or_else(|| too_many_windows(instance.plan.air().name(), group.head.kernel, "trace windows", &runs, self.limits))?;
+        let columns_base = self.words.next();
+        for (part_idx, column) in &program.columns {
+            let trace = &instance.traces[*part_idx];
+            let piece_idx = trace.piece_of(column.index);
+            let run_idx = piece_runs[&(*part_idx, piece_idx)];
+            let (row_stride, col_stride) = trace.strides();
+            let base = flat_word(trace.origin(piece_idx), first_slots[run_idx], runs[run_idx].first, self.limits);
+            let column_base = base.wrapping_add((column.index as u32).wrapping_mul(col_stride));
+            self.words.extend([column_base, row_stride, u32::from(column.next)]);
+        }
+        Ok(columns_base)
+    }
+}
+
+/// The group that a program's job for a coset belongs to, made if there is none: of its generated kernel all cosets share one, of the
+/// interpreter each coset has one.
+fn group_of(groups: &mut Groups, planned: &PlannedProgram, instance: &Prepared<'_>, coset: u32) -> usize {
+    let program = planned.generated.as_ref().map(|generated| &generated.source);
+    let constants = if program.is_some() { vec![(VEC4_LOADS, u32::from(allows_vec4(planned, instance)))] } else { vec![] };
+    let found = groups.iter().position(|group| match (&group.head.program, program) {
+        (Some(one), Some(other)) => group.head.constants == constants && one == other,
+        (None, None) => group.head.cosets.start == coset,
+        _ => false,
+    });
+    let at = found.unwrap_or_else(|| {
+        groups.push(Group::new(Head { kernel: planned.kernel(), program: program.cloned(), constants, cosets: coset..coset + 1 }));
+        groups.len() - 1
+    });
+    let cosets = &mut groups[at].head.cosets;
+    cosets.end = cosets.end.max(coset + 1);
+    at
+}
+
+/// Whether all traces of a program can be read by 16-byte loads.
+fn allows_vec4(planned: &PlannedProgram, instance: &Prepared<'_>) -> bool {
+    let mut columns = planned.program.columns.iter();
+    let has_rows = instance.num_z() >= COSET_VEC4_ROWS && instance.height >= instance.num_z() as usize;
+    has_rows && !planned.program.columns.is_empty() && columns.all(|(part_idx, _)| instance.traces[*part_idx].is_aligned())
+}

@@ -1,0 +1,69 @@
+//! `eq` of every cube of a step, as split tables: `eq[x] = low[x mod 2^log_low] * high[x >> log_low]`.
+
+use std::collections::HashMap;
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::Work;
+use crate::{
+    field::{self, EF, EXT_WORDS},
+    plan::geometry::LOG_EQ_LOW,
+    round0::prepared::{Eq, Prepared, eq_evals},
+};
+
+/// The tables of one cube: their first elements in the `eq` buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EqOf {
+    pub low: u32,
+    pub high: u32,
+    pub log_low: u32,
+}
+
+/// The `eq` buffer of a step.
+#[derive(Debug, Default)]
+pub(crate) struct EqTables {
+    /// For each instance of the call; of those that the step has no work for, zeros.
+    pub of: Vec<EqOf>,
+    /// The buffer's content; empty where it is still there from the step before.
+    pub content: Vec<u32>,
+    /// EF elements of the buffer.
+    pub num_elements: u64,
+}
+
+impl EqTables {
+    /// Two small tables for each cube, whose products the kernels take; one each for equal inputs. Given evaluations are one long table.
+    pub fn split(instances: &[Prepared<'_>], work: &[Work]) -> Self {
+        let mut tables = Self { of: vec![EqOf::default(); instances.len()], ..Self::default() };
+        let mut known: HashMap<&[EF], u32> = HashMap::new();
+        // Evaluations are long: the same ones are known by where they lie, and how many.
+        let mut known_evals: HashMap<(*const EF, usize), EqOf> = HashMap::new();
+        for of_instance in work.chunk_by(|a, b| a.instance == b.instance) {
+            let instance = of_instance[0].instance;
+            tables.of[instance] = match instances[instance].eq {
+                Eq::Challenges(xi) => {
+                    let (low, high) = xi.split_at(xi.len().min(LOG_EQ_LOW as usize));
+                    let [low_base, high_base] = [low, high].map(|xi| *known.entry(xi).or_insert_with(|| tables.add(&eq_evals(xi))));
+                    EqOf { low: low_base, high: high_base, log_low: low.len() as u32 }
+                }
+                Eq::Evals(evals) => *known_evals.entry((evals.as_ptr(), evals.len())).or_insert_with(|| {
+                    let high = *known.entry(&[]).or_insert_with(|| tables.add(&[EF::ONE]));
+                    EqOf { low: tables.add(evals), high, log_low: evals.len().ilog2() }
+                }),
+            };
+        }
+        tables
+    }
+
+    /// Adds a table: its first element.
+    pub fn add(&mut self, evals: &[EF]) -> u32 {
+        evals.iter().for_each(|&eval| self.content.extend_from_slice(&field::ext_words(eval)));
+        let base = self.num_elements as u32;
+        self.num_elements += evals.len() as u64;
+        base
+    }
+
+    /// Bytes of the buffer.
+    pub fn bytes(&self) -> u64 {
+        4 * EXT_WORDS as u64 * self.num_elements
+    }
+}

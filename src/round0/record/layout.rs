@@ -1,0 +1,158 @@
+//! The one place that lays tables out: typed tables become words of the input buffer, arguments become ranges of buffers.
+
+use std::{ops::Range, rc::Rc, sync::Arc};
+
+use bytemuck::Pod;
+
+use super::{
+    group::{Jobs, Launch, Launches},
+    tables::{Scratch, Words},
+};
+use crate::{
+    error::{Error, Result},
+    kernels::{CosetJob, DUAL_REDUCE},
+    limits::DeviceLimits,
+    recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
+};
+
+/// All that the rooms have left.
+pub(super) struct Layout<'a> {
+    pub limits: &'a DeviceLimits,
+    pub words: Words,
+    pub scratch: Scratch,
+    pub launches: Launches<'a>,
+    pub eq_bytes: u64,
+    /// EF elements of the results, without the nonces' entries.
+    pub result_elements: u64,
+    pub nonce: u32,
+}
+
+impl Layout<'_> {
+    /// The recording, but for the content of `eq`. `largest` names the AIR to blame for buffers that are too large.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`].
+    pub fn finish(self, buffers: &[Arc<wgpu::Buffer>], largest: impl Fn() -> String) -> Result<Recording> {
+        let Self { limits, words, scratch, launches, eq_bytes, result_elements, nonce } = self;
+        let (temps_base, scratch_bytes) = scratch.finish(&largest)?;
+        let ends = launches.ends;
+        let result_bytes = 16 * (result_elements + ends.len() as u64);
+
+        let mut inputs = Inputs { limits, words: vec![], shared: vec![] };
+        let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
+        let words = inputs.section(&words.finish());
+        let all_words = Binding { resource: Resource::Inputs, bytes: words };
+        for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs.words.len() as u64)] {
+            let limit = limits.binding_bytes;
+            if requested > limit {
+                return Err(Error::DeviceLimit { air: largest(), kernel, what, requested, limit });
+            }
+        }
+
+        let window_bytes = 4u64 << limits.log_window();
+        let dispatch = |(i, (launch, tables)): (usize, (&Launch, Tables))| -> Result<Dispatch> {
+            let bind = |resource, bytes: Range<u64>| Binding { resource, bytes };
+            // The last entry that a reduction binds is its submission's, for the nonce.
+            let submission = ends.partition_point(|&end| end <= i) as u64;
+            let argument = |name: &str| match name {
+                "tiles" => bind(Resource::Inputs, tables.tiles.clone()),
+                "jobs" => bind(Resource::Inputs, tables.jobs.clone()),
+                "runs" => bind(Resource::Inputs, tables.runs.clone()),
+                "words" => all_words.clone(),
+                "eq" => bind(Resource::Eq, 0..eq_bytes),
+                "partials" | "scratch" => bind(Resource::Scratch, 0..scratch_bytes),
+                "results" => bind(Resource::Results, 0..16 * (result_elements + submission + 1)),
+                other => unreachable!("nothing fills argument {other} of {}", launch.head.kernel.name),
+            };
+            let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
+                let begin = window * window_bytes;
+                TraceWindow { buffer, bytes: begin..(begin + window_bytes).min(buffers[buffer].size() / 16 * 16) }
+            });
+            Ok(Dispatch {
+                kernel: launch.head.kernel,
+                program: launch.head.program.clone(),
+                constants: launch.head.constants.clone(),
+                bindings: launch.head.kernel.arguments.iter().map(|own| argument(own.name)).collect(),
+                traces: traces.collect(),
+                grid: grid(launch, limits)?,
+                cosets: launch.head.cosets.clone(),
+            })
+        };
+        let dispatches = launches.all.iter().zip(tables).enumerate().map(dispatch).collect::<Result<_>>()?;
+        Ok(Recording {
+            trace_buffers: buffers.to_vec(),
+            log_window: limits.log_window(),
+            inputs: inputs.words,
+            eq: vec![],
+            eq_bytes,
+            scratch_bytes,
+            result_bytes,
+            dispatches,
+            ends,
+            nonce,
+            trace_bytes: 0,
+        })
+    }
+}
+
+/// Where a launch's tables are in the input buffer, in bytes.
+struct Tables {
+    tiles: Range<u64>,
+    jobs: Range<u64>,
+    runs: Range<u64>,
+}
+
+/// The input buffer.
+struct Inputs<'a> {
+    limits: &'a DeviceLimits,
+    words: Vec<u32>,
+    /// Tables that launches share, known by where they lie in the host's memory, with their bytes in the buffer.
+    shared: Vec<(*const u8, Range<u64>)>,
+}
+
+impl Inputs<'_> {
+    /// Lays out a launch's tables. Temporaries start at word `temps_base` of scratch.
+    fn tables(&mut self, launch: &Launch, temps_base: u32) -> Tables {
+        Tables {
+            tiles: self.shared(&launch.tiles),
+            jobs: match &launch.jobs {
+                Jobs::Columns(jobs) => self.section(jobs),
+                Jobs::Cosets(jobs) => {
+                    let placed = |job: &CosetJob| CosetJob { temps_base: job.temps_base.wrapping_add(temps_base), ..*job };
+                    self.section(&jobs.iter().map(placed).collect::<Vec<_>>())
+                }
+                Jobs::Reduce(jobs) => self.section(jobs),
+            },
+            runs: if launch.head.kernel == &DUAL_REDUCE { self.shared(&launch.runs) } else { 0..0 },
+        }
+    }
+
+    fn shared<T: Pod>(&mut self, table: &Rc<[T]>) -> Range<u64> {
+        let at = table.as_ptr().cast();
+        if let Some((_, bytes)) = self.shared.iter().find(|(known, _)| *known == at) {
+            return bytes.clone();
+        }
+        let bytes = self.section(table);
+        self.shared.push((at, bytes.clone()));
+        bytes
+    }
+
+    /// Adds an aligned table: its bytes.
+    fn section<T: Pod>(&mut self, items: &[T]) -> Range<u64> {
+        let words: &[u32] = bytemuck::cast_slice(items);
+        let start = self.words.len().next_multiple_of((self.limits.binding_alignment as usize / 4).max(4));
+        let end = start + words.len().max(4); // a binding is never empty
+        self.words.resize(start, 0);
+        self.words.extend_from_slice(words);
+        self.words.resize(end, 0);
+        4 * start as u64..4 * end as u64
+    }
+}
+
+fn grid(launch: &Launch, limits: &DeviceLimits) -> Result<[u32; 2]> {
+    let requested = launch.tiles.len() as u64;
+    limits.grid(requested).map_err(|limit| {
+        let (air, kernel, what) = ("(the whole call)".to_owned(), launch.head.kernel.name, "workgroups");
+        Error::DeviceLimit { air, kernel, what, requested, limit }
+    })
+}

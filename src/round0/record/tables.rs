@@ -1,0 +1,114 @@
+//! Tables that all launches of a step share: single words, and the scratch that partial sums and temporaries lie in.
+
+use crate::{
+    error::{Error, Result},
+    field::EXT_WORDS,
+    limits::DeviceLimits,
+};
+
+/// The table of single words and EF elements.
+#[derive(Debug)]
+pub(super) struct Words(Vec<u32>);
+
+impl Words {
+    pub fn with_capacity(num_words: usize) -> Self {
+        Self(Vec::with_capacity(num_words))
+    }
+
+    /// Where the next word will be.
+    pub fn next(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    pub fn extend(&mut self, words: impl IntoIterator<Item = u32>) {
+        self.0.extend(words);
+    }
+
+    pub fn extend_from(&mut self, words: &[u32]) {
+        self.0.extend_from_slice(words);
+    }
+
+    /// EF elements start at multiples of four words.
+    pub fn align(&mut self) {
+        self.0.resize(self.0.len().next_multiple_of(EXT_WORDS), 0);
+    }
+
+    /// Adds EF elements, given as words; where the first is.
+    pub fn elements(&mut self, words: &[u32]) -> u32 {
+        self.align();
+        let base = self.next();
+        self.extend_from(words);
+        base
+    }
+
+    /// The table, with whole elements and at least one.
+    pub fn finish(mut self) -> Vec<u32> {
+        self.align();
+        self.0.resize(self.0.len().max(EXT_WORDS), 0);
+        self.0
+    }
+}
+
+/// Scratch that is given out: partial sums of everything, then temporaries, which each launch of a coset pass uses again.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    limit: u64,
+    /// In EF elements.
+    partials: u64,
+    temp_words: u64,
+}
+
+impl Scratch {
+    pub fn new(limits: &DeviceLimits) -> Self {
+        Self { limit: limits.binding_bytes, partials: 0, temp_words: 0 }
+    }
+
+    /// Makes room for partial sums of an AIR: their first EF element. Bindings are below 4 GiB, so the words have 32-bit indices.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`].
+    pub fn partials(&mut self, air: &str, elements: u64) -> Result<u32> {
+        let base = self.partials;
+        self.partials += elements;
+        self.check(|| air.to_owned(), 16 * self.partials)?;
+        Ok(base as u32)
+    }
+
+    /// Makes room for the temporaries of one launch.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`].
+    pub fn temporaries(&mut self, air: &str, words: u64) -> Result<()> {
+        self.temp_words = self.temp_words.max(words);
+        self.check(|| air.to_owned(), 4 * self.temp_words)
+    }
+
+    /// Whether a launch can have so many words of temporaries beside the partial sums so far.
+    pub fn has_room_for(&self, temp_words: u64) -> bool {
+        4 * temp_words + 16 * self.partials <= self.limit
+    }
+
+    /// Elements of partial sums.
+    pub fn num_partials(&self) -> u64 {
+        self.partials
+    }
+
+    /// The word at which temporaries start, and the bytes of all.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`], in the name of the largest AIR.
+    pub fn finish(self, largest: impl FnOnce() -> String) -> Result<(u64, u64)> {
+        let temps_base = EXT_WORDS as u64 * self.partials;
+        let bytes = 4 * (temps_base + self.temp_words);
+        self.check(largest, bytes)?;
+        Ok((temps_base, bytes))
+    }
+
+    fn check(&self, air: impl FnOnce() -> String, requested: u64) -> Result<()> {
+        if requested <= self.limit {
+            return Ok(());
+        }
+        let what = "bytes of partial sums and temporaries";
+        Err(Error::DeviceLimit { air: air(), kernel: "scratch", what, requested, limit: self.limit })
+    }
+}

@@ -1,0 +1,79 @@
+//! Kernels made ready before the first call.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Round0, known_answers,
+    record::{COLUMN_VEC4_ROWS, COSET_VEC4_ROWS, VEC4_LOADS},
+};
+use crate::{
+    error::Result,
+    gpu::Key,
+    kernels::{COLUMN_SUMS, COLUMN_SUMS_SCALAR, COSET_INTERPRET, COSET_PASS, DUAL_REDUCE},
+    matrix::Layout,
+    plan::Round0Plan,
+};
+
+/// What [`Round0::warm_up`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WarmUp {
+    /// Kernels that calls with the plans need.
+    pub kernels: usize,
+    /// Of them, those that gave their known answer now; the others had given it before, or [`GpuOptions`](crate::GpuOptions) switch it off.
+    pub known_answers: usize,
+    /// Time of compiling.
+    pub compile: Duration,
+    /// Time of the known answers.
+    pub answer: Duration,
+}
+
+impl Round0 {
+    /// Compiles the kernels that calls with these plans need when their traces have this layout and share a buffer, and has each give a
+    /// known answer, so that the first call does not. Kernels for traces spread over several buffers, and those for traces of fewer than
+    /// `2^l_skip` rows where they differ, are compiled and asked at their first use. Compiled kernels belong to the [`Gpu`].
+    ///
+    /// Known answers: the fixed kernels evaluate AIRs of this crate, the generated ones the plans at two points `x`, on random traces; the
+    /// result is compared at a random point with [`reference`](mod@crate::reference). Drivers' compilers make mistakes, and a device that
+    /// makes one is caught here.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the driver refuses a kernel, [`Error::DeviceLimit`] if the device has no room for one;
+    /// [`Error::WrongAnswer`]; [`Error::DeviceLost`].
+    pub fn warm_up(&self, plans: &[&Round0Plan], layout: Layout) -> Result<WarmUp> {
+        self.gpu.usable()?;
+        let start = Instant::now();
+        let mut keys: Vec<Key> = plans.iter().flat_map(|plan| keys(plan, layout)).collect();
+        if !keys.is_empty() {
+            keys.push(Key::fixed(&DUAL_REDUCE, 0));
+        }
+        let mut known = HashSet::new();
+        keys.retain(|key| known.insert(key.clone()));
+        let kernels = keys.iter().map(|key| self.gpu.kernel(key)).collect::<Result<Vec<_>>>()?;
+        let compile = start.elapsed();
+        let known_answers = known_answers::ensure(&self.gpu, plans, &keys, &kernels)?;
+        Ok(WarmUp { kernels: keys.len(), known_answers, compile, answer: start.elapsed() - compile })
+    }
+}
+
+/// What runs a plan on traces of this layout that share a buffer, beside the reduction.
+fn keys(plan: &Round0Plan, layout: Layout) -> Vec<Key> {
+    let allows_vec4 = |rows: u32| layout == Layout::ColMajor && (1 << plan.l_skip()) >= rows;
+    let column_sums = if allows_vec4(COLUMN_VEC4_ROWS) { &COLUMN_SUMS } else { &COLUMN_SUMS_SCALAR };
+    let affine = (!plan.affine.matrices.is_empty()).then(|| Key::fixed(column_sums, 1));
+    let programs = plan.programs.iter().map(|planned| {
+        let slots = u32::from(!planned.program.columns.is_empty());
+        match &planned.generated {
+            Some(generated) => {
+                let vec4_loads = slots > 0 && allows_vec4(COSET_VEC4_ROWS);
+                let (program, constants) = (Some(generated.source.clone()), vec![(VEC4_LOADS, u32::from(vec4_loads))]);
+                Key { kernel: &COSET_PASS, slots, program, constants }
+            }
+            None => Key::fixed(&COSET_INTERPRET, slots),
+        }
+    });
+    affine.into_iter().chain(programs).collect()
+}

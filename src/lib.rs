@@ -92,9 +92,9 @@ pub use self::{
 /// Kernels and recordings: what a crate with further kernels builds on.
 pub mod compute {
     pub use crate::{
-        kernel::{Access, Argument, Kernel, Library, Needs, StructLayout, Variant},
+        kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::SHARED,
-        recording::{Binding, Dispatch, ProgramText, Recording, Resource, TraceWindow},
+        recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
     };
 }
 

@@ -4,52 +4,13 @@
 //! are counted from it. [`Round0::record`](crate::Round0::record) gives it to whoever wants to read it or run it elsewhere: inputs, trace
 //! buffers and the kernels' text are all there is to a call.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    ops::{Deref, Range},
-    sync::Arc,
-};
+use std::{ops::Range, sync::Arc};
 
 use crate::{
     error::{Error, Result},
     field::EXT_WORDS,
-    kernel::{FieldForm, Kernel, Variant},
+    kernel::{FieldForm, Kernel, ProgramText, Variant},
 };
-
-/// The text of a generated program, hashed once: equal texts share a kernel, and looking one up costs no walk over it.
-#[derive(Clone, Debug, Eq)]
-pub struct ProgramText {
-    text: Arc<str>,
-    hash: u64,
-}
-
-impl ProgramText {
-    pub(crate) fn new(text: String) -> Self {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        Self { hash: hasher.finish(), text: text.into() }
-    }
-}
-
-impl Deref for ProgramText {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.text
-    }
-}
-
-impl PartialEq for ProgramText {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
-    }
-}
-
-impl Hash for ProgramText {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
 
 /// A device buffer of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

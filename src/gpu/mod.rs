@@ -4,6 +4,7 @@ mod arena;
 mod context;
 mod executor;
 mod field_ops;
+mod options;
 mod pipelines;
 mod plain_read;
 mod profile;
@@ -14,8 +15,9 @@ mod trace;
 #[doc(hidden)]
 pub use self::pipelines::EditShader;
 pub use self::{
-    context::{Gpu, GpuOptions},
+    context::Gpu,
     field_ops::{FieldOp, FieldOps},
+    options::GpuOptions,
     profile::Profile,
     trace::{BufferMatrix, Trace},
 };

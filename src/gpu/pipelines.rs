@@ -13,8 +13,8 @@ use std::{
 use super::Gpu;
 use crate::{
     error::Result,
-    kernel::{Kernel, Variant},
-    recording::{Dispatch, ProgramText},
+    kernel::{Kernel, ProgramText, Variant},
+    recording::Dispatch,
 };
 
 /// Generated kernels that a device keeps. Where a process meets more programs than that, those used longest ago are compiled anew.

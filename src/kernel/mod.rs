@@ -4,11 +4,14 @@
 //! statistics, lints and the tests' other executors take kernels of any table.
 
 mod assemble;
+mod program_text;
 
 use std::{
     fmt,
     hash::{Hash, Hasher},
 };
+
+pub use self::program_text::ProgramText;
 
 /// How products of two words are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

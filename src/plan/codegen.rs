@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::program::Program;
 use crate::{
     air::{Column, NodeId},
+    kernel::ProgramText,
     kernels::{OPERAND_VALUE, Op},
-    recording::ProgramText,
 };
 
 /// The function's text, and the weights in the order in which it adds them.

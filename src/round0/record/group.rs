@@ -4,14 +4,13 @@ use std::{ops::Range, rc::Rc};
 
 use crate::{
     error::{Error, Result},
-    kernel::{FieldForm, Kernel, Variant},
+    kernel::{FieldForm, Kernel, ProgramText, Variant},
     kernels::{ColumnJob, CosetJob, ReduceJob, ReduceRun, Tile},
     limits::DeviceLimits,
     plan::{
         budget::{Budget, Submissions},
         windows::{Slots, WindowRun},
     },
-    recording::ProgramText,
 };
 
 /// A launch's table of jobs, typed until it is laid out.

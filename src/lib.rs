@@ -80,7 +80,7 @@ pub use self::{
     air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
     error::{Error, Result},
     field::{EF, F, P},
-    gpu::{BufferMatrix, Gpu, GpuOptions, Profile, Trace},
+    gpu::{AdapterChoice, AdapterEntry, BufferMatrix, Gpu, GpuOptions, Profile, Trace},
     kernel::FieldForm,
     limits::DeviceLimits,
     matrix::{Layout, Matrix},

@@ -2,32 +2,17 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
-use super::{GpuOptions, options::chosen_by, pipelines::Pipelines, timestamps::Timestamps};
+use super::{GpuOptions, adapters, pipelines::Pipelines, timestamps::Timestamps};
 use crate::{
     error::{Error, Result},
     kernel::FieldForm,
     limits::DeviceLimits,
     plan::budget::Budget,
 };
-
-/// The process's instance for these backends. It is never dropped, so that drivers stay loaded: NVIDIA's (580.159, with libglvnd) was seen to
-/// crash where it was unloaded while a thread that had used it ended.
-fn instance(backends: wgpu::Backends) -> wgpu::Instance {
-    static INSTANCES: Mutex<Vec<(wgpu::Backends, wgpu::Instance)>> = Mutex::new(vec![]);
-    let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, instance)) = instances.iter().find(|(known, _)| *known == backends) {
-        return instance.clone();
-    }
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    descriptor.backends = backends;
-    let instance = wgpu::Instance::new(descriptor);
-    instances.push((backends, instance.clone()));
-    instance
-}
 
 /// An open device. Clones share it.
 #[derive(Clone, Debug)]
@@ -55,8 +40,9 @@ struct Inner {
 }
 
 impl Gpu {
-    /// Opens an adapter: Metal on a Mac, Vulkan elsewhere. `WGPU_BACKEND`, `WGPU_ADAPTER_NAME` (a part of the name) and
-    /// `WGPU_POWER_PREF` (low, high, none) choose otherwise. All limits of the adapter are requested, or what a [`Profile`] leaves of them.
+    /// Opens an adapter: Metal on a Mac, Vulkan elsewhere. `WGPU_BACKEND`, `LOGUP_WGPU_ADAPTER` (a place in [`Gpu::adapters`] or a PCI id),
+    /// `WGPU_ADAPTER_NAME` (a part of the name) and `WGPU_POWER_PREF` (low, high, none) choose otherwise. All limits of the adapter are
+    /// requested, or what a [`Profile`](crate::Profile) leaves of them.
     ///
     /// Says once, at INFO, which adapter, backend and driver run, whether it is software, and which field arithmetic is used.
     ///
@@ -64,24 +50,7 @@ impl Gpu {
     /// [`Error::Environment`] for a variable whose value means nothing; [`Error::NoAdapter`], [`Error::NoDevice`];
     /// [`Error::MissingFeature`] if 64-bit products are asked for and missing.
     pub async fn request(options: GpuOptions) -> Result<Self> {
-        let (backends, power_preference) = (options.backends()?, options.power_preference()?);
-        let no_adapter = |reason: String| Error::NoAdapter { backends: format!("{backends:?}"), reason };
-        let instance = instance(backends);
-        let name = chosen_by("WGPU_ADAPTER_NAME", "a part of an adapter's name", |name| (!name.is_empty()).then(|| name.to_owned()))?;
-        let adapter = match name {
-            Some(wanted) => {
-                let adapters = instance.enumerate_adapters(backends).await;
-                let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-                let matches = |name: &String| name.to_lowercase().contains(&wanted.to_lowercase());
-                let position = names.iter().position(matches);
-                let position = position.ok_or_else(|| no_adapter(format!("none of {names:?} is WGPU_ADAPTER_NAME={wanted:?}")))?;
-                adapters.into_iter().nth(position).expect("position of an adapter")
-            }
-            None => instance
-                .request_adapter(&wgpu::RequestAdapterOptions { power_preference, ..wgpu::RequestAdapterOptions::default() })
-                .await
-                .map_err(|error| no_adapter(error.to_string()))?,
-        };
+        let adapter = adapters::choose(&options).await?;
         let mut wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::TIMESTAMP_QUERY;
         if matches!(adapter.get_info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu) {
             // One memory for host and device: traces are written where they are read.

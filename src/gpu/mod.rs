@@ -1,5 +1,6 @@
 //! The device: adapter choice, pipelines, buffers, replay. Knows nothing of LogUp.
 
+mod adapters;
 mod arena;
 mod context;
 mod executor;
@@ -15,6 +16,7 @@ mod trace;
 #[doc(hidden)]
 pub use self::pipelines::EditShader;
 pub use self::{
+    adapters::{AdapterChoice, AdapterEntry},
     context::Gpu,
     field_ops::{FieldOp, FieldOps},
     options::GpuOptions,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Profile, pipelines::EditShader};
+use super::{AdapterChoice, Profile, pipelines::EditShader};
 use crate::{
     error::{Error, Result},
     kernel::FieldForm,
@@ -13,6 +13,9 @@ use crate::{
 pub struct GpuOptions {
     /// Backends to try; `None` for what `WGPU_BACKEND` says, else Metal on a Mac and Vulkan elsewhere.
     pub backends: Option<wgpu::Backends>,
+    /// Which adapter to open; `None` for what `LOGUP_WGPU_ADAPTER` (an index of [`Gpu::adapters`](crate::Gpu::adapters), or a PCI id) or
+    /// `WGPU_ADAPTER_NAME` (a part of the name) says, else by power preference.
+    pub adapter: Option<AdapterChoice>,
     /// Which adapter to prefer; `None` for what `WGPU_POWER_PREF` says, else high performance.
     pub power_preference: Option<wgpu::PowerPreference>,
     /// The field arithmetic; `None` takes 64-bit products where the device has them.
@@ -39,6 +42,7 @@ impl Default for GpuOptions {
     fn default() -> Self {
         Self {
             backends: None,
+            adapter: None,
             power_preference: None,
             field_form: None,
             shader_checks: true,

@@ -3,6 +3,8 @@
 use std::{
     collections::HashMap,
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +14,7 @@ use std::{
 
 use super::Gpu;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     kernel::{Kernel, ProgramText, Variant},
     recording::Dispatch,
 };
@@ -153,6 +155,7 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
     if let Some(EditShader(edit)) = &gpu.options().edit_shader {
         source = edit(variant.kernel, source);
     }
+    dump(variant, key, &source)?;
     gpu.checked("a kernel", || {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         let module = if gpu.options().shader_checks {
@@ -175,6 +178,23 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
             cache: None,
         })
     })
+}
+
+/// Writes a kernel's text into the folder that `LOGUP_WGPU_DUMP` names, if it does: `coset_pass-u64-1-<hash>.wgsl`.
+///
+/// # Errors
+/// [`Error::Environment`] if the folder cannot be made or written.
+fn dump(variant: Variant, key: &Key, source: &str) -> Result<()> {
+    let variable = "LOGUP_WGPU_DUMP";
+    let Some(folder) = std::env::var_os(variable) else { return Ok(()) };
+    let Variant { kernel, form, slots } = variant;
+    let mut hasher = DefaultHasher::new();
+    (&key.program, &key.constants).hash(&mut hasher);
+    let file = format!("{}-{form:?}-{slots}-{:016x}.wgsl", kernel.name, hasher.finish()).to_lowercase();
+    let folder = PathBuf::from(folder);
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(file), source));
+    let expected = "a folder that can be written";
+    written.map_err(|_| Error::Environment { variable, value: folder.to_string_lossy().into(), expected })
 }
 
 /// A change of a kernel's text.

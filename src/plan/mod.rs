@@ -254,7 +254,7 @@ impl fmt::Display for Round0Plan {
 mod tests {
     use p3_field::PrimeCharacteristicRing;
 
-    use super::*;
+    use super::{planned::MAX_KERNELS, *};
     use crate::{air::AirBuilder, field::F};
 
     #[test]

@@ -23,7 +23,7 @@ const MAX_KERNEL_NODES: usize = 128;
 const MAX_KERNEL_COLUMNS: usize = 40;
 /// Different generated kernels of one AIR. Each takes a compiler up to seconds; what would need more is interpreted. OpenVM's AIRs need one or
 /// two. Guess.
-const MAX_KERNELS: usize = 64;
+pub(super) const MAX_KERNELS: usize = 64;
 
 /// A program and, where a kernel of its own runs it, that kernel's text.
 #[derive(Clone, Debug)]

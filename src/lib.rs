@@ -92,9 +92,10 @@ pub use self::{
 /// Kernels and recordings: what a crate with further kernels builds on.
 pub mod compute {
     pub use crate::{
+        gpu::{Executor, Input, Once},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::SHARED,
-        recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
+        recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
     };
 }
 

@@ -12,17 +12,19 @@ use crate::{
     kernel::{FieldForm, Kernel, ProgramText, Variant},
 };
 
-/// A device buffer of the engine.
+/// A device buffer of an executor, by its name. It keeps its content from one recording to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Resource {
-    /// Everything small that the host knows: tables, weights, programs. Uploaded once per recording.
-    Inputs,
-    /// `eq` of every cube of the call, as split tables.
-    Eq,
-    /// Partial sums and temporaries.
-    Scratch,
-    /// The result polynomials' evaluations.
-    Results,
+pub struct Resource(pub &'static str);
+
+/// What a recording has in one buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferUse {
+    /// Which buffer.
+    pub resource: Resource,
+    /// How long it must be.
+    pub bytes: u64,
+    /// What is uploaded to its start before the first dispatch.
+    pub content: Vec<u32>,
 }
 
 /// A range of a [`Resource`] in bytes.
@@ -76,22 +78,16 @@ impl Dispatch {
 }
 
 /// What the host waits for once: one submission, or a few.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
     /// The trace buffers that its windows name.
     pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
     /// log2 of the words of a trace window.
     pub log_window: u32,
-    /// The content of [`Resource::Inputs`].
-    pub inputs: Vec<u32>,
-    /// The content of [`Resource::Eq`]; empty where it is still there from the recording before.
-    pub eq: Vec<u32>,
-    /// Bytes of [`Resource::Eq`].
-    pub eq_bytes: u64,
-    /// Bytes of [`Resource::Scratch`].
-    pub scratch_bytes: u64,
-    /// Bytes of [`Resource::Results`], the nonce's entries included. Its content beforehand is a word that is no field element.
-    pub result_bytes: u64,
+    /// The buffers that its dispatches bind.
+    pub buffers: Vec<BufferUse>,
+    /// Which of them is read back: results, and behind them 16 bytes of each submission for its nonce.
+    pub results: Resource,
     /// The launches in order.
     pub dispatches: Vec<Dispatch>,
     /// Where the launches of each submission end: one, unless it would take longer than
@@ -118,6 +114,25 @@ impl Recording {
                 Err(Error::DeviceLost { reason })
             }
         }
+    }
+
+    /// Bytes of a buffer.
+    pub fn bytes(&self, resource: Resource) -> u64 {
+        self.buffer(resource).map_or(0, |buffer| buffer.bytes)
+    }
+
+    /// What is uploaded into a buffer.
+    pub fn content(&self, resource: Resource) -> &[u32] {
+        self.buffer(resource).map_or(&[], |buffer| &buffer.content)
+    }
+
+    fn buffer(&self, resource: Resource) -> Option<&BufferUse> {
+        self.buffers.iter().find(|buffer| buffer.resource == resource)
+    }
+
+    /// Words of the results, the nonces' entries included.
+    pub fn result_words(&self) -> usize {
+        self.bytes(self.results) as usize / 4
     }
 
     /// The launches of each submission.

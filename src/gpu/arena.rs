@@ -48,8 +48,7 @@ impl Arena {
         self.buffers.remove(&slot); // before its successor exists, so that both need not fit
         let size = bytes.next_power_of_two().clamp(MIN_BYTES, limit.max(MIN_BYTES));
         let usage = match slot {
-            Slot::Device(Resource::Results) => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            Slot::Device(_) => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            Slot::Device(_) => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
             Slot::Upload => wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
             Slot::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             Slot::Timestamps => wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
@@ -85,10 +84,7 @@ impl Arena {
 
 fn label(slot: Slot) -> &'static str {
     match slot {
-        Slot::Device(Resource::Inputs) => "inputs",
-        Slot::Device(Resource::Eq) => "eq",
-        Slot::Device(Resource::Scratch) => "scratch",
-        Slot::Device(Resource::Results) => "results",
+        Slot::Device(Resource(name)) => name,
         Slot::Upload => "upload",
         Slot::Readback => "readback",
         Slot::Timestamps => "timestamps",

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    field::NOT_AN_ELEMENT,
     kernel::Kernel,
     recording::{Binding, Dispatch, Recording, Resource},
     stats::StageTime,
@@ -49,9 +48,9 @@ pub(crate) struct Submission {
     pub upload_bytes: u64,
 }
 
-/// Buffers, and what runs in them. One submission at a time.
+/// Buffers, and what runs in them: replays recordings, one at a time.
 #[derive(Debug)]
-pub(crate) struct Executor {
+pub struct Executor {
     gpu: Gpu,
     arena: Arena,
     /// Whether the upload buffer is mapped, so that the next call can write it at once.
@@ -62,45 +61,58 @@ pub(crate) struct Executor {
 const MAX_TIMED_PASSES: usize = 512;
 
 impl Executor {
+    /// An executor without buffers. They grow with the recordings and are kept.
     pub fn new(gpu: &Gpu) -> Self {
         Self { gpu: gpu.clone(), arena: Arena::new(gpu), upload_mapped: false }
     }
 
-    /// Forgets the scratch buffer, so that the next run allocates it anew.
-    pub fn release_scratch(&mut self) {
-        self.arena.release(Slot::Device(Resource::Scratch));
+    /// Forgets a buffer, so that the next run allocates it anew.
+    pub(crate) fn release(&mut self, resource: Resource) {
+        self.arena.release(Slot::Device(resource));
+    }
+
+    /// Compiles a recording's kernels, runs it and waits: the words of its results, without the nonces' entries.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`]; [`Error::Device`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; [`Error::Deadline`].
+    pub fn run(&mut self, recording: &Recording) -> Result<Vec<u32>> {
+        let kernels = Self::kernels(&self.gpu, recording)?;
+        let submission = self.submit(recording, &kernels, false)?;
+        let report = self.wait(submission);
+        if report.is_err() {
+            self.abandon();
+        }
+        report.map(|report| report.words)
     }
 
     /// The kernels of a recording's dispatches, in order.
-    pub fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<Arc<Compiled>>> {
+    pub(crate) fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<Arc<Compiled>>> {
         recording.dispatches.iter().map(|dispatch| gpu.kernel(&Key::of(dispatch))).collect()
     }
 
     /// Submits a recording, with its [`kernels`](Self::kernels). `per_stage` puts every run of the same kernel into a pass of its own, for
     /// their times; otherwise all dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next
     /// submission.
-    pub fn submit(&mut self, recording: &Recording, kernels: &[Arc<Compiled>], per_stage: bool) -> Result<Submission> {
+    pub(crate) fn submit(&mut self, recording: &Recording, kernels: &[Arc<Compiled>], per_stage: bool) -> Result<Submission> {
         let gpu = self.gpu.clone();
         let passes = passes(recording, per_stage);
         let timestamps = if passes.len() <= MAX_TIMED_PASSES { gpu.timestamps(2 * passes.len() as u32) } else { None };
         let timed = if timestamps.is_some() { passes.len() as u64 } else { 0 };
         let timestamp_bytes = 16 * timed;
-        let readback_bytes = timestamps_at(recording.result_bytes) + timestamp_bytes;
+        let result_bytes = recording.bytes(recording.results);
+        let readback_bytes = timestamps_at(result_bytes) + timestamp_bytes;
 
-        let inputs_bytes = 4 * recording.inputs.len() as u64;
-        let upload_bytes = inputs_bytes + 4 * recording.eq.len() as u64 + recording.result_bytes;
-        self.arena.ensure(Slot::Device(Resource::Inputs), inputs_bytes)?;
-        self.arena.ensure(Slot::Device(Resource::Eq), recording.eq_bytes)?;
-        self.arena.ensure(Slot::Device(Resource::Scratch), recording.scratch_bytes)?;
-        self.arena.ensure(Slot::Device(Resource::Results), recording.result_bytes)?;
+        for buffer in &recording.buffers {
+            self.arena.ensure(Slot::Device(buffer.resource), buffer.bytes)?;
+        }
         self.arena.ensure(Slot::Readback, readback_bytes)?;
         self.arena.ensure(Slot::Timestamps, timestamp_bytes.max(16))?;
-        self.write_upload(recording, upload_bytes)?;
+        let upload_bytes = self.write_upload(recording)?;
 
         let index = gpu.checked("a submission", || {
             let new_encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
             let mut encoder = new_encoder();
-            self.encode_copies(&mut encoder, recording, inputs_bytes);
+            self.encode_uploads(&mut encoder, recording);
             for (i, range) in passes.iter().enumerate() {
                 if i > 0 && recording.ends.contains(&range.start) {
                     gpu.queue().submit([std::mem::replace(&mut encoder, new_encoder()).finish()]);
@@ -118,8 +130,8 @@ impl Executor {
                 }
             }
             let readback = self.arena.get(Slot::Readback);
-            let results = self.arena.get(Slot::Device(Resource::Results));
-            encoder.copy_buffer_to_buffer(results, 0, readback, 0, recording.result_bytes);
+            let results = self.arena.get(Slot::Device(recording.results));
+            encoder.copy_buffer_to_buffer(results, 0, readback, 0, result_bytes);
             if let Some((queries, first)) = timestamps {
                 let ticks = self.arena.get(Slot::Timestamps);
                 encoder.resolve_query_set(queries, first..first + 2 * timed as u32, ticks, 0);
@@ -133,7 +145,7 @@ impl Executor {
             readback: Mapping::request(self.arena.get(Slot::Readback), wgpu::MapMode::Read),
             upload: Mapping::request(self.arena.get(Slot::Upload), wgpu::MapMode::Write),
             num_submissions: recording.ends.len(),
-            result_bytes: recording.result_bytes,
+            result_bytes,
             nonce: recording.nonce,
             timed: passes[..timed as usize].iter().map(|range| recording.dispatches[range.start].kernel).collect(),
             allocations: self.arena.take_allocations(),
@@ -142,7 +154,7 @@ impl Executor {
     }
 
     /// Waits for a recording's submissions, for the readback's map and for the upload buffer's map for the next call: one wait.
-    pub fn wait(&mut self, submission: Submission) -> Result<RunReport> {
+    pub(crate) fn wait(&mut self, submission: Submission) -> Result<RunReport> {
         let start = Instant::now();
         let readback = self.arena.get(Slot::Readback);
         let timestamps_at = timestamps_at(submission.result_bytes);
@@ -171,17 +183,18 @@ impl Executor {
     }
 
     /// Forgets a submission: the device finishes it, nobody reads its results. The buffers that it maps are replaced.
-    pub fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.arena.release(Slot::Readback);
         self.arena.release(Slot::Upload);
         self.upload_mapped = false;
     }
 
-    /// Writes inputs, `eq` tables and the results' first content into the mapped upload buffer.
-    fn write_upload(&mut self, recording: &Recording, bytes: u64) -> Result<()> {
+    /// Writes the buffers' contents, one behind another, into the mapped upload buffer: their bytes.
+    fn write_upload(&mut self, recording: &Recording) -> Result<u64> {
         if !self.upload_mapped {
             self.arena.release(Slot::Upload);
         }
+        let bytes = recording.buffers.iter().map(|buffer| size_of_val(&buffer.content[..]) as u64).sum();
         self.arena.ensure(Slot::Upload, bytes)?;
         let upload = self.arena.get(Slot::Upload);
         self.upload_mapped = false;
@@ -190,34 +203,25 @@ impl Executor {
             let mut mapped = (upload.slice(..bytes).get_mapped_range_mut())
                 .map_err(|error| self.gpu.lost_or(Error::Device { what: "the upload buffer's memory", reason: error.to_string() }))?;
             let mut at = 0;
-            let mut put = |words: &[u32]| {
-                let bytes: &[u8] = bytemuck::cast_slice(words);
-                mapped.slice(at..at + bytes.len()).copy_from_slice(bytes);
-                at += bytes.len();
-            };
-            put(&recording.inputs);
-            put(&recording.eq);
-            put(&vec![NOT_AN_ELEMENT; recording.result_bytes as usize / 4]);
+            for buffer in &recording.buffers {
+                let content: &[u8] = bytemuck::cast_slice(&buffer.content);
+                mapped.slice(at..at + content.len()).copy_from_slice(content);
+                at += content.len();
+            }
             drop(mapped);
             upload.unmap();
-            Ok(())
+            Ok(bytes)
         })?
     }
 
-    fn encode_copies(&self, encoder: &mut wgpu::CommandEncoder, recording: &Recording, inputs_bytes: u64) {
+    fn encode_uploads(&self, encoder: &mut wgpu::CommandEncoder, recording: &Recording) {
         let upload = self.arena.get(Slot::Upload);
-        encoder.copy_buffer_to_buffer(upload, 0, self.arena.get(Slot::Device(Resource::Inputs)), 0, inputs_bytes);
-        let eq_bytes = 4 * recording.eq.len() as u64;
-        if eq_bytes > 0 {
-            encoder.copy_buffer_to_buffer(upload, inputs_bytes, self.arena.get(Slot::Device(Resource::Eq)), 0, eq_bytes);
+        let mut at = 0;
+        for buffer in recording.buffers.iter().filter(|buffer| !buffer.content.is_empty()) {
+            let bytes = size_of_val(&buffer.content[..]) as u64;
+            encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(buffer.resource)), 0, bytes);
+            at += bytes;
         }
-        encoder.copy_buffer_to_buffer(
-            upload,
-            inputs_bytes + eq_bytes,
-            self.arena.get(Slot::Device(Resource::Results)),
-            0,
-            recording.result_bytes,
-        );
     }
 
     fn encode_dispatch(

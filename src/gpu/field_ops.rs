@@ -1,10 +1,10 @@
 //! The field kernels on their own, for law tests and benches.
 
-use super::{Gpu, pipelines::Key, readback};
+use super::{Gpu, once::Input, readback};
 use crate::{
     error::{Error, Result},
     field::{self, EF},
-    kernels::{self, FieldOpsParams},
+    kernels::{FIELD_OPS, FieldOpsParams},
     plan::steps,
 };
 
@@ -60,66 +60,27 @@ impl FieldOps {
         }
         let limits = self.gpu.limits();
         let bytes = 16 * a.len() as u64;
-        let num_workgroups = (a.len() as u64).div_ceil(256);
+        let num_workgroups = (a.len() as u64).div_ceil(FIELD_OPS.workgroup_size.into());
         for (what, requested, limit) in [
             ("bytes of operands", bytes, limits.binding_bytes.min(limits.buffer_bytes)),
             ("workgroups", num_workgroups, limits.workgroups_per_dimension.into()),
         ] {
             if requested > limit {
-                return Err(Error::DeviceLimit { air: "field_ops".into(), kernel: "field_ops", what, requested, limit });
+                return Err(Error::DeviceLimit { air: "field_ops".into(), kernel: FIELD_OPS.name, what, requested, limit });
             }
         }
-        steps::check("field_ops", "field_ops", u64::from(rounds) * steps::FIELD_OPS_ROUND)?;
+        steps::check("field_ops", FIELD_OPS.name, u64::from(rounds) * steps::FIELD_OPS_ROUND)?;
         self.run(op, rounds, a, b, num_workgroups as u32)
     }
 
     /// [`apply`](Self::apply) without its checks.
     pub(crate) fn run(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF], num_workgroups: u32) -> Result<Vec<EF>> {
-        let device = self.gpu.device();
-        let kernel = self.gpu.kernel(&Key::fixed(&kernels::FIELD_OPS, 0))?;
-        let pipeline = &kernel.pipeline;
-        let bytes = 16 * a.len() as u64;
-        let buffer = |label, size, usage| {
-            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
-        };
-        self.gpu.checked("field_ops", || {
-            let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            let params = buffer("params", 8, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
-            let (left, right) = (buffer("a", bytes, storage), buffer("b", bytes, storage));
-            let out = buffer("out", bytes, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
-            let buffer_out = buffer("readback", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-            let queue = self.gpu.queue();
-            queue.write_buffer(&params, 0, bytemuck::bytes_of(&FieldOpsParams { op: op as u32, rounds }));
-            for (to, elements) in [(&left, a), (&right, b)] {
-                let words: Vec<u32> = elements.iter().flat_map(|&element| field::ext_words(element)).collect();
-                queue.write_buffer(to, 0, bytemuck::cast_slice(&words));
-            }
-            let entries = [&params, &left, &right, &out]
-                .into_iter()
-                .enumerate()
-                .map(|(i, buffer)| wgpu::BindGroupEntry { binding: i as u32, resource: buffer.as_entire_binding() })
-                .collect::<Vec<_>>();
-            let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some("field_ops"),
-                layout: &pipeline.get_bind_group_layout(0),
-                entries: &entries,
-            });
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("field_ops") });
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(pipeline);
-            pass.set_bind_group(0, &bind_group, &[]);
-            pass.dispatch_workgroups(num_workgroups, 1, 1);
-            drop(pass);
-            encoder.copy_buffer_to_buffer(&out, 0, &buffer_out, 0, bytes);
-            let submission = queue.submit([encoder.finish()]);
-            let mapping = readback::Mapping::request(&buffer_out, wgpu::MapMode::Read);
-            readback::wait(&self.gpu, submission)?;
-            let content = readback::read(&self.gpu, &buffer_out, mapping, bytes)?;
-            let words: &[u32] = bytemuck::cast_slice(&content);
-            words
-                .chunks_exact(field::EXT_WORDS)
-                .map(|words| field::ext_from_words(words).ok_or_else(|| readback::lost(&self.gpu, "a result is no field element".into())))
-                .collect()
-        })?
+        let params = FieldOpsParams { op: op as u32, rounds };
+        let words = |elements: &[EF]| elements.iter().flat_map(|&element| field::ext_words(element)).collect::<Vec<u32>>();
+        let inputs = [bytemuck::cast_slice(&[params]), &words(a), &words(b)].map(Input::Words);
+        let once = self.gpu.run_once(&FIELD_OPS, &inputs, 16 * a.len() as u64, num_workgroups, 1)?;
+        let no_element = || readback::lost(&self.gpu, "a result is no field element".into());
+        let elements = once.words.chunks_exact(field::EXT_WORDS);
+        elements.map(|words| field::ext_from_words(words).ok_or_else(no_element)).collect()
     }
 }

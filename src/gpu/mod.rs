@@ -5,6 +5,7 @@ mod arena;
 mod context;
 mod executor;
 mod field_ops;
+mod once;
 mod options;
 mod pipelines;
 mod plain_read;
@@ -18,12 +19,14 @@ pub use self::pipelines::EditShader;
 pub use self::{
     adapters::{AdapterChoice, AdapterEntry},
     context::Gpu,
+    executor::Executor,
     field_ops::{FieldOp, FieldOps},
+    once::{Input, Once},
     options::GpuOptions,
     profile::Profile,
     trace::{BufferMatrix, Trace},
 };
 pub(crate) use self::{
-    executor::{Executor, Submission},
+    executor::Submission,
     pipelines::{Compiled, Key},
 };

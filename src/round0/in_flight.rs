@@ -7,7 +7,7 @@ use super::{
     instance::{Challenges, Instance},
     known_answers,
     prepared::PreparedCall,
-    record::{self, Results, Step},
+    record::{self, EQ, Results, SCRATCH, Step},
 };
 use crate::{
     error::{Error, Result},
@@ -102,7 +102,7 @@ impl<'a> InFlight<'a> {
         let engine = self.engine;
         let executor = self.executor.as_mut().expect("taken only after the last run");
         if step.fresh_scratch {
-            executor.release_scratch();
+            executor.release(SCRATCH);
         }
         let limits = engine.gpu.limits();
         let (mut recording, results) = record::record(&self.call, step, &limits, engine.gpu.budget(), engine.next_nonce())?;
@@ -184,7 +184,7 @@ impl Round0Stats {
         self.column_kernels += recording.num_in_stage(stage::COLUMN_SUMS);
         self.coset_kernels += recording.num_in_stage(stage::COSET_PASSES);
         self.reduction_kernels += recording.num_in_stage(stage::REDUCTION);
-        self.scratch_bytes = self.scratch_bytes.max(recording.scratch_bytes + recording.eq_bytes);
+        self.scratch_bytes = self.scratch_bytes.max(recording.bytes(SCRATCH) + recording.bytes(EQ));
         self.trace_bytes += recording.trace_bytes;
     }
 }
@@ -192,7 +192,7 @@ impl Round0Stats {
 /// A call as data. See [`Round0::record`].
 #[derive(Debug)]
 pub struct RecordedCall<'a> {
-    /// One per wait, in order. What [`Resource::Eq`](crate::compute::Resource::Eq) holds stays from one to the next.
+    /// One per wait, in order. Buffers keep their content from one to the next.
     pub recordings: Vec<Recording>,
     engine: &'a Round0,
     call: PreparedCall<'a>,
@@ -210,7 +210,7 @@ impl<'a> RecordedCall<'a> {
         Ok(Self { recordings, engine, call, results })
     }
 
-    /// The instances' polynomials from the words of [`Resource::Results`](crate::compute::Resource::Results) after each recording ran.
+    /// The instances' polynomials from the words of each recording's [`results`](crate::compute::Recording) after it ran.
     ///
     /// # Errors
     /// [`Error::Length`] for results of other sizes; [`Error::DeviceLost`] where a submission's last dispatch did not run, or a result is
@@ -222,7 +222,7 @@ impl<'a> RecordedCall<'a> {
         }
         let mut words = Vec::with_capacity(results.len());
         for (result, recording) in results.into_iter().zip(&self.recordings) {
-            let num_words = recording.result_bytes as usize / 4;
+            let num_words = recording.result_words();
             if result.len() != num_words {
                 return Err(length("a recording's results", result.len(), num_words));
             }

@@ -177,7 +177,7 @@ fn results_of_recordings_are_checked() {
     let instances = uploaded.instances();
     let call = round0.record(&uploaded.challenges(), &instances).unwrap();
     let [recording] = &call.recordings[..] else { panic!("one submission") };
-    let num_words = recording.result_bytes as usize / 4;
+    let num_words = recording.result_words();
     assert!(matches!(call.polys(vec![]), Err(Error::Length { requested: 0, limit: 1, .. })));
     let short = call.polys(vec![vec![0; num_words - 1]]);
     assert!(matches!(short, Err(Error::Length { requested, limit, .. }) if (requested, limit) == (num_words - 1, num_words)));

@@ -78,7 +78,7 @@ fn stats_count_the_recording() {
             assert_eq!(stats.coset_kernels, count(&kernels::COSET_PASS) + count(&kernels::COSET_INTERPRET));
             assert_eq!(stats.reduction_kernels, count(&kernels::DUAL_REDUCE));
             assert_eq!(stats.kernels(), recordings.iter().map(|recording| recording.dispatches.len()).sum::<usize>());
-            let scratch = |recording: &Recording| recording.scratch_bytes + recording.eq_bytes;
+            let scratch = |recording: &Recording| recording.bytes(Resource("scratch")) + recording.bytes(Resource("eq"));
             assert_eq!(stats.scratch_bytes, recordings.iter().map(scratch).max().unwrap());
             assert_eq!(stats.trace_bytes, recordings.iter().map(|recording| recording.trace_bytes).sum::<u64>());
             assert_eq!(stats.adapter, gpu.adapter());
@@ -111,16 +111,9 @@ fn recordings_bind_what_they_declare() {
     let uploaded = Uploaded::apart(gpu, &cases, Strategy::Split);
     let (instances, round0) = (uploaded.instances(), Round0::new(gpu));
     let [recording] = &round0.record(&uploaded.challenges(), &instances).unwrap().recordings[..] else { panic!("one submission") };
-    use logup_wgpu::compute::Resource;
     for dispatch in &recording.dispatches {
         for binding in &dispatch.bindings {
-            let end = match binding.resource {
-                Resource::Inputs => 4 * recording.inputs.len() as u64,
-                Resource::Eq => recording.eq_bytes,
-                Resource::Scratch => recording.scratch_bytes,
-                Resource::Results => recording.result_bytes,
-            };
-            assert!(binding.bytes.start < binding.bytes.end && binding.bytes.end <= end, "{dispatch:?}");
+            assert!(binding.bytes.start < binding.bytes.end && binding.bytes.end <= recording.bytes(binding.resource), "{dispatch:?}");
             assert_eq!(binding.bytes.start % gpu.limits().binding_alignment, 0);
         }
         assert!(dispatch.traces.len() as u32 <= gpu.limits().max_slots());

@@ -109,7 +109,7 @@ fn every_submission_writes_the_nonce() {
     assert!(submissions.iter().all(|submission| !submission.is_empty()));
     assert_eq!(submissions.iter().map(|submission| submission.len()).sum::<usize>(), recording.dispatches.len());
 
-    let mut words = vec![0; recording.result_bytes as usize / 4];
+    let mut words = vec![0; recording.result_words()];
     let results = words.len() - 4 * num;
     words[results..].chunks_exact_mut(4).for_each(|entry| entry[0] = recording.nonce);
     call.polys(vec![words.clone()]).unwrap();

@@ -90,30 +90,24 @@ impl Dawn {
     /// Adds a call's submissions: which they are. The traces are read back from the device that they lie on.
     pub fn call(&mut self, gpu: &Gpu, call: &RecordedCall<'_>) -> Range<usize> {
         let first = self.submissions.len();
-        let mut eq = None;
+        // Buffers keep what an earlier recording put into them.
+        let mut contents: HashMap<Resource, String> = HashMap::new();
         for recording in &call.recordings {
-            if !recording.eq.is_empty() {
-                eq = Some(self.words(&recording.eq));
+            for used in recording.buffers.iter().filter(|used| !used.content.is_empty()) {
+                let file = self.words(&used.content);
+                contents.insert(used.resource, file);
             }
-            self.recording(gpu, recording, eq.as_deref());
+            self.recording(gpu, recording, &contents);
         }
         first..self.submissions.len()
     }
 
-    /// Adds one: buffers in the order of `Resource`, then the traces.
-    fn recording(&mut self, gpu: &Gpu, recording: &Recording, eq: Option<&str>) {
-        let index = |resource| match resource {
-            Resource::Inputs => 0,
-            Resource::Eq => 1,
-            Resource::Scratch => 2,
-            Resource::Results => 3,
-        };
-        let mut buffers = vec![
-            buffer(4 * recording.inputs.len() as u64, Some(&self.words(&recording.inputs))),
-            buffer(recording.eq_bytes, eq),
-            buffer(recording.scratch_bytes, None),
-            buffer(recording.result_bytes, None),
-        ];
+    /// Adds one: its buffers, then the traces.
+    fn recording(&mut self, gpu: &Gpu, recording: &Recording, contents: &HashMap<Resource, String>) {
+        let index = |resource| recording.buffers.iter().position(|used| used.resource == resource).expect("a buffer that is bound");
+        let num_own = recording.buffers.len();
+        let own = recording.buffers.iter().map(|used| buffer(used.bytes, contents.get(&used.resource).map(String::as_str)));
+        let mut buffers: Vec<Value> = own.collect();
         for trace in &recording.trace_buffers {
             if !self.traces.contains_key(&**trace) {
                 let file = self.words(&read_buffer(gpu, trace));
@@ -124,14 +118,14 @@ impl Dawn {
         let bind = |buffer: usize, bytes: &Range<u64>| json!({ "buffer": buffer, "offset": bytes.start, "size": bytes.end - bytes.start });
         let dispatches = recording.dispatches.iter().map(|dispatch| {
             let own = dispatch.bindings.iter().map(|binding| bind(index(binding.resource), &binding.bytes)).collect();
-            let traces: Vec<Value> = dispatch.traces.iter().map(|window| bind(4 + window.buffer, &window.bytes)).collect();
+            let traces: Vec<Value> = dispatch.traces.iter().map(|window| bind(num_own + window.buffer, &window.bytes)).collect();
             let groups = if traces.is_empty() { vec![own] } else { vec![own, traces] };
             let variant = dispatch.variant(FieldForm::U32);
             let constants = variant.constants(recording.log_window, &dispatch.constants);
             self.dispatch(variant, dispatch.source(FieldForm::U32), &constants, groups, dispatch.grid)
         });
         let dispatches = dispatches.collect();
-        self.submit(buffers, dispatches, index(Resource::Results));
+        self.submit(buffers, dispatches, index(recording.results));
     }
 
     /// Adds a kernel of its own: result words are those of the last buffer, which starts poisoned.

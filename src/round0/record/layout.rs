@@ -5,15 +5,26 @@ use std::{ops::Range, rc::Rc, sync::Arc};
 use bytemuck::Pod;
 
 use super::{
+    eq::EqTables,
     group::{Jobs, Launch, Launches},
     tables::{Scratch, Words},
 };
 use crate::{
     error::{Error, Result},
+    field::NOT_AN_ELEMENT,
     kernels::{CosetJob, DUAL_REDUCE},
     limits::DeviceLimits,
-    recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
+    recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
 };
+
+/// Everything small that the host knows: tables, weights, programs.
+pub(crate) const INPUTS: Resource = Resource("inputs");
+/// `eq` of every cube, as split tables.
+pub(crate) const EQ: Resource = Resource("eq");
+/// Partial sums and temporaries.
+pub(crate) const SCRATCH: Resource = Resource("scratch");
+/// The result polynomials' evaluations. A word that is no field element beforehand.
+pub(crate) const RESULTS: Resource = Resource("results");
 
 /// All that the rooms have left.
 pub(super) struct Layout<'a> {
@@ -21,19 +32,21 @@ pub(super) struct Layout<'a> {
     pub words: Words,
     pub scratch: Scratch,
     pub launches: Launches<'a>,
-    pub eq_bytes: u64,
+    pub eq: EqTables,
     /// EF elements of the results, without the nonces' entries.
     pub result_elements: u64,
     pub nonce: u32,
+    pub trace_bytes: u64,
 }
 
 impl Layout<'_> {
-    /// The recording, but for the content of `eq`. `largest` names the AIR to blame for buffers that are too large.
+    /// The recording. `largest` names the AIR to blame for buffers that are too large.
     ///
     /// # Errors
     /// [`Error::DeviceLimit`].
     pub fn finish(self, buffers: &[Arc<wgpu::Buffer>], largest: impl Fn() -> String) -> Result<Recording> {
-        let Self { limits, words, scratch, launches, eq_bytes, result_elements, nonce } = self;
+        let Self { limits, words, scratch, launches, eq, result_elements, nonce, trace_bytes } = self;
+        let eq_bytes = eq.bytes();
         let (temps_base, scratch_bytes) = scratch.finish(&largest)?;
         let ends = launches.ends;
         let result_bytes = 16 * (result_elements + ends.len() as u64);
@@ -41,7 +54,7 @@ impl Layout<'_> {
         let mut inputs = Inputs { limits, words: vec![], shared: vec![] };
         let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
         let words = inputs.section(&words.finish());
-        let all_words = Binding { resource: Resource::Inputs, bytes: words };
+        let all_words = Binding { resource: INPUTS, bytes: words };
         for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs.words.len() as u64)] {
             let limit = limits.binding_bytes;
             if requested > limit {
@@ -55,13 +68,13 @@ impl Layout<'_> {
             // The last entry that a reduction binds is its submission's, for the nonce.
             let submission = ends.partition_point(|&end| end <= i) as u64;
             let argument = |name: &str| match name {
-                "tiles" => bind(Resource::Inputs, tables.tiles.clone()),
-                "jobs" => bind(Resource::Inputs, tables.jobs.clone()),
-                "runs" => bind(Resource::Inputs, tables.runs.clone()),
+                "tiles" => bind(INPUTS, tables.tiles.clone()),
+                "jobs" => bind(INPUTS, tables.jobs.clone()),
+                "runs" => bind(INPUTS, tables.runs.clone()),
                 "words" => all_words.clone(),
-                "eq" => bind(Resource::Eq, 0..eq_bytes),
-                "partials" | "scratch" => bind(Resource::Scratch, 0..scratch_bytes),
-                "results" => bind(Resource::Results, 0..16 * (result_elements + submission + 1)),
+                "eq" => bind(EQ, 0..eq_bytes),
+                "partials" | "scratch" => bind(SCRATCH, 0..scratch_bytes),
+                "results" => bind(RESULTS, 0..16 * (result_elements + submission + 1)),
                 other => unreachable!("nothing fills argument {other} of {}", launch.head.kernel.name),
             };
             let traces = launch.slots.bound().into_iter().map(|(buffer, window)| {
@@ -82,15 +95,17 @@ impl Layout<'_> {
         Ok(Recording {
             trace_buffers: buffers.to_vec(),
             log_window: limits.log_window(),
-            inputs: inputs.words,
-            eq: vec![],
-            eq_bytes,
-            scratch_bytes,
-            result_bytes,
+            buffers: vec![
+                BufferUse { resource: INPUTS, bytes: 4 * inputs.words.len() as u64, content: inputs.words },
+                BufferUse { resource: EQ, bytes: eq_bytes, content: eq.content },
+                BufferUse { resource: SCRATCH, bytes: scratch_bytes, content: vec![] },
+                BufferUse { resource: RESULTS, bytes: result_bytes, content: vec![NOT_AN_ELEMENT; result_bytes as usize / 4] },
+            ],
+            results: RESULTS,
             dispatches,
             ends,
             nonce,
-            trace_bytes: 0,
+            trace_bytes,
         })
     }
 }

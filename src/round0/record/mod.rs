@@ -15,6 +15,7 @@ pub(super) use self::{
     column_sums::COLUMN_VEC4_ROWS,
     coset_passes::{COSET_VEC4_ROWS, VEC4_LOADS},
     eq::{EqOf, EqTables},
+    layout::{EQ, SCRATCH},
 };
 use self::{
     group::Launches,
@@ -131,11 +132,8 @@ pub(super) fn record(
         let largest = instances.max_by_key(|prepared| prepared.plan.scratch_bytes(prepared.height).unwrap_or(0));
         largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned())
     };
-    let laid_out = layout::Layout { limits, words, scratch, launches, eq_bytes: eq.bytes(), result_elements, nonce };
-    let mut recording = laid_out.finish(&call.buffers, largest)?;
-    recording.eq = eq.content;
-    recording.trace_bytes = trace_bytes;
-    Ok((recording, Results { work, bases }))
+    let laid_out = layout::Layout { limits, words, scratch, launches, eq, result_elements, nonce, trace_bytes };
+    Ok((laid_out.finish(&call.buffers, largest)?, Results { work, bases }))
 }
 
 /// About as many words as the word table will have, so that it does not grow by copies.

@@ -111,46 +111,40 @@ impl Machine<'_> {
     pub fn evaluate(&self, gpu: &Gpu, uploaded: &Uploaded<'_>, schedule: Schedule) -> Result<(Vec<Round0Polys>, Counts), String> {
         let (engine, instances) = (Round0::with_schedule(gpu, schedule), uploaded.instances());
         let call = engine.record(&uploaded.challenges(), &instances).map_err(|error| error.to_string())?;
-        let (mut eq, mut results, mut counts) = (Buffer::filled(0, 0), Vec::new(), Counts::default());
+        // Buffers keep what an earlier recording put into them; what none has written is poison.
+        let (mut kept, mut results, mut counts) = (HashMap::new(), Vec::new(), Counts::default());
         for recording in &call.recordings {
-            if !recording.eq.is_empty() {
-                eq = Buffer::of_words(&recording.eq);
+            for used in &recording.buffers {
+                if !used.content.is_empty() {
+                    kept.insert(used.resource, Buffer::of_words(&used.content));
+                } else if !kept.contains_key(&used.resource) || used.resource == Resource("scratch") {
+                    kept.insert(used.resource, Buffer::filled(used.bytes, poison(self.order)));
+                }
             }
-            results.push(self.run(gpu, recording, &eq)?);
+            results.push(self.run(gpu, recording, &mut kept)?);
             counts += Counts {
                 submissions: 1,
                 dispatches: recording.dispatches.len(),
                 threads: recording.dispatches.iter().map(|dispatch| num_threads(dispatch, self.form)).sum(),
-                words: recording.result_bytes as usize / 4,
+                words: recording.result_words(),
             };
         }
         Ok((call.polys(results).map_err(|error| error.to_string())?, counts))
     }
 
-    fn run(&self, gpu: &Gpu, recording: &Recording, eq: &Buffer) -> Result<Vec<u32>, String> {
-        let inputs = Buffer::of_words(&recording.inputs);
-        let scratch = Buffer::filled(recording.scratch_bytes, poison(self.order));
-        let mut results = Buffer::filled(recording.result_bytes, u32::MAX);
+    fn run(&self, gpu: &Gpu, recording: &Recording, buffers: &mut HashMap<Resource, Buffer>) -> Result<Vec<u32>, String> {
         let traces: Vec<Buffer> = recording.trace_buffers.iter().map(|buffer| Buffer::of_words(&read_buffer(gpu, buffer))).collect();
         // In parallel: clang++ is what takes long.
         let kernels: Vec<Arc<Kernel>> = recording.dispatches.par_iter().map(|dispatch| self.kernel(recording, dispatch)).collect();
         for (dispatch, kernel) in recording.dispatches.iter().zip(&kernels) {
-            let own = dispatch.bindings.iter().map(|binding| {
-                let buffer = match binding.resource {
-                    Resource::Inputs => &inputs,
-                    Resource::Eq => eq,
-                    Resource::Scratch => &scratch,
-                    Resource::Results => &results,
-                };
-                (buffer, binding.bytes.clone())
-            });
+            let own = dispatch.bindings.iter().map(|binding| (&buffers[&binding.resource], binding.bytes.clone()));
             let windows = dispatch.traces.iter().map(|window| (&traces[window.buffer], window.bytes.clone()));
             let bindings: Vec<_> = own.chain(windows).collect();
             let [x, y] = dispatch.grid;
             self.dispatch(kernel, &bindings, [x, y, 1]).map_err(|error| format!("{}: {error}", dispatch.kernel.name))?;
         }
-        let mut words = results.words();
-        words.truncate(recording.result_bytes as usize / 4);
+        let mut words = buffers.get_mut(&recording.results).expect("the results").words();
+        words.truncate(recording.result_words());
         Ok(words)
     }
 

@@ -1,7 +1,71 @@
 //! What can go wrong, one variant per cause that a caller can act on.
 
+use std::fmt;
+
+use crate::air::Part;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Subject {
+    /// An AIR, by its name.
+    Air(String),
+    /// A matrix of an AIR.
+    Part {
+        /// The AIR's name.
+        air: String,
+        /// Which matrix.
+        part: Part,
+    },
+    /// The matrix at this place of an upload.
+    Matrix(usize),
+    /// All matrices of an upload.
+    Upload,
+    /// A device buffer of the caller's.
+    Buffer,
+    /// A kernel that is no part of a call.
+    Kernel(&'static str),
+    /// The whole call.
+    Call,
+    /// Every AIR that there could be.
+    EveryAir,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Air(name) => write!(f, "AIR {name:?}"),
+            Self::Part { air, part: Part::Preprocessed } => write!(f, "AIR {air:?}, preprocessed trace"),
+            Self::Part { air, part: Part::Main(i) } => write!(f, "AIR {air:?}, main trace part {i}"),
+            Self::Matrix(i) => write!(f, "matrix {i} of the upload"),
+            Self::Upload => f.write_str("the upload"),
+            Self::Buffer => f.write_str("the caller's buffer"),
+            Self::Kernel(name) => write!(f, "kernel {name}"),
+            Self::Call => f.write_str("the call"),
+            Self::EveryAir => f.write_str("every AIR"),
+        }
+    }
+}
+
+impl From<&str> for Subject {
+    /// An AIR.
+    fn from(air: &str) -> Self {
+        Self::Air(air.to_owned())
+    }
+}
+
+impl From<String> for Subject {
+    /// An AIR.
+    fn from(air: String) -> Self {
+        Self::Air(air)
+    }
+}
+
+/// What a backend said.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call failed. After any error but a lost or wrong device the engine stays usable: the next good call gives the right answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +83,12 @@ pub enum Error {
         reason: String,
     },
     /// The adapter did not give a device.
-    #[error("adapter {adapter:?} refused a device: {reason}")]
+    #[error("adapter {adapter:?} refused a device")]
     NoDevice {
         /// The adapter's name.
         adapter: String,
         /// What wgpu said.
-        reason: String,
+        source: Source,
     },
     /// The device lacks something that the chosen options need.
     #[error("adapter {adapter:?} has no {feature}")]
@@ -49,27 +113,27 @@ pub enum Error {
         waited: std::time::Duration,
     },
     /// The device has no memory left for a resource. Traces and engines that are dropped give theirs back.
-    #[error("the device has no memory for {what}: {reason}")]
+    #[error("the device has no memory for {what}")]
     OutOfMemory {
-        /// What was asked of it.
-        what: &'static str,
+        /// What was asked of it: a buffer, a submission, a kernel by its name.
+        what: String,
         /// What wgpu said.
-        reason: String,
+        source: Source,
     },
     /// The device refused a resource or a command.
-    #[error("the device refused {what}: {reason}")]
+    #[error("the device refused {what}")]
     Device {
-        /// What was asked of it.
-        what: &'static str,
+        /// What was asked of it: a buffer, a submission, a kernel by its name.
+        what: String,
         /// What wgpu said.
-        reason: String,
+        source: Source,
     },
     /// The work needs more than the device allows.
-    #[error("AIR {air:?}: {kernel} needs {requested} {what}, the device allows {limit}")]
+    #[error("{subject}: {kernel} needs {requested} {what}, the device allows {limit}")]
     DeviceLimit {
-        /// The AIR whose work it is, or the matrix for an upload.
-        air: String,
-        /// The kernel that would need it.
+        /// Whose work it is.
+        subject: Subject,
+        /// The kernel that would need it, or what else.
         kernel: &'static str,
         /// The unit of `requested` and `limit`.
         what: &'static str,
@@ -78,7 +142,7 @@ pub enum Error {
         /// How much there is.
         limit: u64,
     },
-    /// An environment variable that chooses the device has a value that means nothing.
+    /// An environment variable of this crate's or wgpu's has a value that means nothing.
     #[error("environment variable {variable}={value:?} is not understood: it takes {expected}")]
     Environment {
         /// The variable.
@@ -99,103 +163,102 @@ pub enum Error {
         reason: String,
     },
     /// `l_skip` is above [`MAX_L_SKIP`](crate::MAX_L_SKIP).
-    #[error("{air:?}: l_skip = {requested} is outside 0..={limit}")]
+    #[error("{subject}: l_skip = {got} is outside 0..={limit}")]
     SkipDomain {
-        /// The AIR that the plan is for, or the engine.
-        air: String,
+        /// The AIR that the plan is for, or every AIR of an engine.
+        subject: Subject,
         /// The given `l_skip`.
-        requested: usize,
+        got: usize,
         /// The largest supported one.
         limit: usize,
     },
     /// An input has the wrong number of elements.
-    #[error("AIR {air:?}: {what} has {requested} elements, expected {limit}")]
+    #[error("{subject}: {what}: got {got}, expected {expected}")]
     Length {
-        /// The AIR, or the matrix for an upload.
-        air: String,
-        /// Which input.
+        /// What the input belongs to.
+        subject: Subject,
+        /// What is counted.
         what: &'static str,
-        /// The given length.
-        requested: usize,
-        /// The expected length.
-        limit: usize,
+        /// The given number.
+        got: usize,
+        /// The right one.
+        expected: usize,
     },
     /// An input is shorter than needed. More elements than needed are allowed.
-    #[error("AIR {air:?}: {what} has {requested} elements, at least {limit} are needed")]
+    #[error("{subject}: {what}: got {got}, at least {needed} are needed")]
     TooFew {
-        /// The AIR.
-        air: String,
-        /// Which input.
+        /// What the input belongs to.
+        subject: Subject,
+        /// What is counted.
         what: &'static str,
-        /// The given length.
-        requested: usize,
-        /// The least length.
-        limit: usize,
+        /// The given number.
+        got: usize,
+        /// The least that would do.
+        needed: usize,
     },
     /// A trace's height is zero, no power of two, or above `2^31`.
-    #[error("{air:?}: a trace height must be a power of two up to 2^31, got {requested}")]
+    #[error("{subject}: a trace height must be a power of two up to 2^31, got {got}")]
     Height {
         /// The AIR or the matrix.
-        air: String,
+        subject: Subject,
         /// The given height.
-        requested: usize,
+        got: usize,
     },
     /// A column, part or public-value index of an expression is out of range.
-    #[error("AIR {air:?}: {what} index {requested} is out of range, there are {limit}")]
+    #[error("{subject}: {what} {got} is out of range, there are {len}")]
     Index {
         /// The AIR.
-        air: String,
+        subject: Subject,
         /// What is indexed.
         what: &'static str,
         /// The given index.
-        requested: usize,
+        got: usize,
         /// How many there are.
-        limit: usize,
+        len: usize,
     },
-    /// A node id is another builder's.
-    #[error("AIR {air:?}: node {node} belongs to another builder")]
+    /// An expression uses a node of another builder. (A node that merely has an own one's place is told apart as well, until 2^32 builders were
+    /// made.)
+    #[error("{subject}: node {node} belongs to another builder")]
     Node {
         /// The AIR.
-        air: String,
+        subject: Subject,
         /// The given node's place in its own builder.
         node: usize,
     },
     /// An expression's degree, or the stated degree of the constraints, is above [`MAX_DEGREE`](crate::MAX_DEGREE).
-    #[error("AIR {air:?}: degree {requested} is above {limit}")]
+    #[error("{subject}: degree {got} is above {limit}")]
     Degree {
         /// The AIR.
-        air: String,
+        subject: Subject,
         /// The degree; `usize::MAX` also stands for larger ones.
-        requested: usize,
+        got: usize,
         /// The largest supported one.
         limit: usize,
     },
-    /// An OpenVM expression uses something that round 0 has no meaning for.
-    #[error("AIR {air:?}: {what}")]
+    /// Something that has no meaning here: an expression of OpenVM's, a buffer without the right usage.
+    #[error("{subject}: {what}")]
     Unsupported {
-        /// The AIR.
-        air: String,
+        /// What it belongs to.
+        subject: Subject,
         /// What it is.
         what: String,
     },
     /// A word is no field element in Montgomery form: it is not below P = 2013265921.
-    #[error("{air:?}: word {index} is {requested:#010x}, a field element is below {limit:#010x}")]
+    #[error("{subject}: word {index} is {got:#010x}, a field element is below {limit:#010x}")]
     NotAFieldElement {
         /// The matrix.
-        air: String,
+        subject: Subject,
         /// Where the word is.
         index: usize,
         /// The word.
-        requested: u32,
+        got: u32,
         /// P.
         limit: u32,
     },
     /// A trace lives on another device than the engine.
-    #[error("AIR {air:?}: {what} was made for another `Gpu`")]
+    #[error("{subject} was made for another `Gpu`")]
     OtherDevice {
-        /// The AIR.
-        air: String,
-        /// Which trace.
-        what: &'static str,
+        /// The AIR's matrix.
+        subject: Subject,
     },
 }

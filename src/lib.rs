@@ -78,7 +78,7 @@ mod stats;
 
 pub use self::{
     air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
-    error::{Error, Result},
+    error::{Error, Result, Source, Subject},
     field::{EF, F, P},
     gpu::{AdapterChoice, AdapterEntry, BufferMatrix, Gpu, GpuOptions, Profile, Trace},
     kernel::FieldForm,

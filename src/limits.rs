@@ -1,7 +1,7 @@
 //! What a device allows, as plans and recordings check it. No device: plain numbers.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     kernel::Variant,
 };
 
@@ -58,8 +58,8 @@ impl DeviceLimits {
         ];
         for (what, requested, limit) in pairs {
             if requested > limit {
-                let (air, kernel) = ("(every AIR)".into(), variant.kernel.name);
-                return Err(Error::DeviceLimit { air, kernel, what, requested: requested.into(), limit: limit.into() });
+                let (subject, kernel) = (Subject::EveryAir, variant.kernel.name);
+                return Err(Error::DeviceLimit { subject, kernel, what, requested: requested.into(), limit: limit.into() });
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::ops::Range;
 use p3_matrix::dense::RowMajorMatrix;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::F,
 };
 
@@ -51,34 +51,34 @@ impl<'a> From<&'a RowMajorMatrix<F>> for Matrix<'a> {
 const MAX_LOG_HEIGHT: u32 = 31;
 
 /// Refuses a height that is no power of two or has no 32-bit row indices.
-pub(crate) fn check_height(air: &str, height: usize) -> Result<()> {
+pub(crate) fn check_height(subject: impl Into<Subject>, height: usize) -> Result<()> {
     if height.is_power_of_two() && height.ilog2() <= MAX_LOG_HEIGHT {
         Ok(())
     } else {
-        Err(Error::Height { air: air.into(), requested: height })
+        Err(Error::Height { subject: subject.into(), got: height })
     }
 }
 
 /// Refuses what has no 32-bit indices of rows and columns.
-pub(crate) fn check_shape(air: &str, width: usize, height: usize) -> Result<()> {
-    check_height(air, height)?;
+pub(crate) fn check_shape(subject: Subject, width: usize, height: usize) -> Result<()> {
+    check_height(subject.clone(), height)?;
     if u32::try_from(width).is_ok() {
         return Ok(());
     }
-    let (air, what, limit) = (air.into(), "columns", u32::MAX.into());
-    Err(Error::DeviceLimit { air, kernel: "upload", what, requested: width as u64, limit })
+    let (what, limit) = ("columns", u32::MAX.into());
+    Err(Error::DeviceLimit { subject, kernel: "upload", what, requested: width as u64, limit })
 }
 
 /// A matrix's height from its number of cells.
-pub(crate) fn height(air: &str, len: usize, width: usize) -> Result<usize> {
-    let length = |what, limit| Error::Length { air: air.into(), what, requested: len, limit };
+pub(crate) fn height(subject: Subject, len: usize, width: usize) -> Result<usize> {
+    let length = |what, expected| Error::Length { subject: subject.clone(), what, got: len, expected };
     if width == 0 {
-        return if len == 0 { Ok(1) } else { Err(length("a matrix without columns", 0)) };
+        return if len == 0 { Ok(1) } else { Err(length("cells of a matrix without columns", 0)) };
     }
     if !len.is_multiple_of(width) {
-        return Err(length("a matrix", len.checked_next_multiple_of(width).unwrap_or(usize::MAX)));
+        return Err(length("cells of a matrix", len.checked_next_multiple_of(width).unwrap_or(usize::MAX)));
     }
-    check_shape(air, width, len / width)?;
+    check_shape(subject, width, len / width)?;
     Ok(len / width)
 }
 
@@ -158,7 +158,7 @@ mod tests {
             check_height("air", height).unwrap();
         }
         for height in [0, 3, 1 << 32, 1 << 40, usize::MAX] {
-            assert!(matches!(check_height("air", height), Err(Error::Height { requested, .. }) if requested == height));
+            assert!(matches!(check_height("air", height), Err(Error::Height { got: requested, .. }) if requested == height));
         }
     }
 }

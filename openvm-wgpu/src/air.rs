@@ -15,7 +15,7 @@ use openvm_stark_backend::{
 /// somewhere need not be one.
 pub(crate) fn needed_nodes(air: &str, nodes: &[SymbolicExpressionNode<F>], roots: impl IntoIterator<Item = usize>) -> Result<Vec<bool>> {
     let mut needed = vec![false; nodes.len()];
-    let unsupported = |what| Error::Unsupported { air: air.into(), what };
+    let unsupported = |what| Error::Unsupported { subject: air.into(), what };
     for root in roots {
         let there = nodes.len();
         *needed.get_mut(root).ok_or_else(|| unsupported(format!("node {root} is named, and there are {there}")))? = true;
@@ -93,7 +93,7 @@ pub fn from_dag(
                 (Entry::Main { part_index, offset: 0 }, index) => air.column(Part::Main(part_index), index),
                 (Entry::Main { part_index, offset: 1 }, index) => air.next(Part::Main(part_index), index),
                 (entry, _) => {
-                    return Err(Error::Unsupported { air: name, what: format!("an interaction over {entry:?}") });
+                    return Err(Error::Unsupported { subject: name.into(), what: format!("an interaction over {entry:?}") });
                 }
             },
             SymbolicExpressionNode::IsFirstRow => air.is_first_row(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use logup_wgpu::{EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, WarmUp};
+use logup_wgpu::{EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, Subject, WarmUp};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkProtocolConfig,
@@ -65,7 +65,7 @@ impl WgpuDevice {
     pub fn with_options(config: SC, gpu: &Gpu, options: Round0Options) -> logup_wgpu::Result<Self> {
         let l_skip = config.params().l_skip;
         if l_skip > MAX_L_SKIP {
-            return Err(Error::SkipDomain { air: "(every AIR)".into(), requested: l_skip, limit: MAX_L_SKIP });
+            return Err(Error::SkipDomain { subject: Subject::EveryAir, got: l_skip, limit: MAX_L_SKIP });
         }
         gpu.usable()?;
         let shared = Shared { engine: Round0::with_options(gpu, options), plans: Mutex::default(), last_stats: Mutex::default() };

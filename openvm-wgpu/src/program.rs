@@ -127,7 +127,7 @@ impl Program {
                 SymbolicExpressionNode::Variable(variable) if matches!(variable.entry, Entry::Public) => {
                     if variable.index >= num_public_values {
                         let (requested, limit) = (variable.index, num_public_values);
-                        return Err(Error::Index { air: air.into(), what: "public value", requested, limit });
+                        return Err(Error::Index { subject: air.into(), what: "public value", got: requested, len: limit });
                     }
                     value(Value::Public(variable.index))
                 }

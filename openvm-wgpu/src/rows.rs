@@ -90,13 +90,13 @@ impl RowShape {
     /// [`Error::Index`], [`Error::Unsupported`].
     pub fn cell(&self, air: &str, node: &SymbolicExpressionNode<F>) -> Result<Option<Cell>> {
         let column = |part: usize, offset: usize, column: usize| {
-            let index = |what, requested, limit| Error::Index { air: air.into(), what, requested, limit };
+            let index = |what, requested, limit| Error::Index { subject: air.into(), what, got: requested, len: limit };
             let width = *self.widths.get(part).ok_or_else(|| index("trace part", part, self.widths.len()))?;
             if column >= width {
                 return Err(index("column", column, width));
             }
             if offset > usize::from(self.needs_next) {
-                return Err(Error::Unsupported { air: air.into(), what: format!("a column {offset} rows ahead") });
+                return Err(Error::Unsupported { subject: air.into(), what: format!("a column {offset} rows ahead") });
             }
             Ok(Some(Cell::Column { part, next: offset == 1, column }))
         };
@@ -108,7 +108,7 @@ impl RowShape {
                 Entry::Preprocessed { offset } if self.has_preprocessed => column(0, offset, variable.index),
                 Entry::Main { part_index, offset } => column(usize::from(self.has_preprocessed) + part_index, offset, variable.index),
                 Entry::Public => Ok(None),
-                entry => Err(Error::Unsupported { air: air.into(), what: format!("an expression over {entry:?}") }),
+                entry => Err(Error::Unsupported { subject: air.into(), what: format!("an expression over {entry:?}") }),
             },
             _ => Ok(None),
         }
@@ -133,7 +133,7 @@ impl<'a> Rows<'a> {
     ) -> Result<Self> {
         let air = || key.air_name.clone();
         let exactly = |what, requested, limit| {
-            if requested == limit { Ok(()) } else { Err(Error::Length { air: air(), what, requested, limit }) }
+            if requested == limit { Ok(()) } else { Err(Error::Length { subject: air().into(), what, got: requested, expected: limit }) }
         };
         let preprocessed = key.preprocessed_data.iter().map(|data| &data.trace);
         let cached = context.cached_mains.iter().map(|data| &data.trace);
@@ -143,7 +143,7 @@ impl<'a> Rows<'a> {
         let height_of = |matrix: &RowMajorMatrix<F>| matrix.values.len().checked_div(matrix.width);
         let height = height_of(&context.common_main).or_else(|| parts.iter().find_map(|part| height_of(part))).unwrap_or(0);
         if !height.is_power_of_two() {
-            return Err(Error::Height { air: air(), requested: height });
+            return Err(Error::Height { subject: air().into(), got: height });
         }
         for (part, &width) in parts.iter().zip(&shape.widths) {
             exactly("columns of a trace", part.width, width)?;

@@ -180,7 +180,7 @@ impl AirBuilder {
         let interaction_degree = roots.map(|node| degrees[node.index()]).max().unwrap_or(0);
         let constraint_degree = self.constraint_degree.max(interaction_degree).max(usize::from(!self.interactions.is_empty()));
         if constraint_degree > MAX_DEGREE {
-            return Err(Error::Degree { air: self.name, requested: constraint_degree, limit: MAX_DEGREE });
+            return Err(Error::Degree { subject: self.name.into(), got: constraint_degree, limit: MAX_DEGREE });
         }
         Ok(Air {
             constraint_degree,
@@ -197,13 +197,13 @@ impl AirBuilder {
 
     fn check(&self) -> Result<()> {
         let index = |what, requested, limit| {
-            if requested < limit { Ok(()) } else { Err(Error::Index { air: self.name.clone(), what, requested, limit }) }
+            if requested < limit { Ok(()) } else { Err(Error::Index { subject: self.name.clone().into(), what, got: requested, len: limit }) }
         };
         // An own node is always an earlier one: it was made before what it is an operand of. Where builders' numbers have come round after
         // 2^32 of them, a foreign node can look like an own one, and its place be anywhere.
         let own = |node: NodeId, before: usize| {
             let is_own = node.builder == self.id && node.index() < before;
-            if is_own { Ok(()) } else { Err(Error::Node { air: self.name.clone(), node: node.index() }) }
+            if is_own { Ok(()) } else { Err(Error::Node { subject: self.name.clone().into(), node: node.index() }) }
         };
         for (i, node) in self.nodes.iter().enumerate() {
             match *node {
@@ -289,7 +289,7 @@ mod tests {
             let node = build(&mut air);
             air.interaction(0, [node], node);
             match air.build().unwrap_err() {
-                Error::Index { what, requested, limit, .. } => (what, requested, limit),
+                Error::Index { what, got: requested, len: limit, .. } => (what, requested, limit),
                 other => panic!("{other}"),
             }
         };
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(squared(7).unwrap().constraint_degree(), 128);
         for (times, degree) in [(8, 256), (63, 1 << 63), (64, usize::MAX), (70, usize::MAX)] {
             let error = squared(times).unwrap_err();
-            assert!(matches!(error, Error::Degree { requested, limit: 255, .. } if requested == degree), "{error}");
+            assert!(matches!(error, Error::Degree { got: requested, limit: 255, .. } if requested == degree), "{error}");
         }
         let stated = |degree| {
             let mut air = AirBuilder::new("stated");
@@ -339,6 +339,6 @@ mod tests {
             air.build()
         };
         assert_eq!(stated(255).unwrap().constraint_degree(), 255);
-        assert!(matches!(stated(100_000_000), Err(Error::Degree { requested: 100_000_000, .. })));
+        assert!(matches!(stated(100_000_000), Err(Error::Degree { got: 100_000_000, .. })));
     }
 }

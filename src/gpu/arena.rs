@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Gpu;
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     recording::Resource,
 };
 
@@ -43,7 +43,7 @@ impl Arena {
         let limit = self.gpu.limits().buffer_bytes;
         if bytes > limit {
             let what = "bytes of one buffer";
-            return Err(Error::DeviceLimit { air: "(the whole call)".into(), kernel: "scratch", what, requested: bytes, limit });
+            return Err(Error::DeviceLimit { subject: Subject::Call, kernel: "scratch", what, requested: bytes, limit });
         }
         self.buffers.remove(&slot); // before its successor exists, so that both need not fit
         let size = bytes.next_power_of_two().clamp(MIN_BYTES, limit.max(MIN_BYTES));

@@ -65,7 +65,7 @@ impl Gpu {
                 ..wgpu::DeviceDescriptor::default()
             })
             .await
-            .map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() })?;
+            .map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, source: error.into() })?;
         Self::from_device(adapter.get_info(), device, queue, &options)
     }
 
@@ -262,7 +262,7 @@ impl Gpu {
 
     /// Runs `work` and turns wgpu's validation and internal errors into [`Error::Device`], those of memory into [`Error::OutOfMemory`], and a
     /// loss into [`Error::DeviceLost`].
-    pub(crate) fn checked<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> Result<T> {
+    pub(crate) fn checked<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
         self.usable()?;
         let filters = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal];
         let scopes = filters.map(|filter| self.device().push_error_scope(filter));
@@ -274,8 +274,8 @@ impl Gpu {
         }
         match first {
             None => self.lost().map_or(Ok(result), |reason| Err(Error::DeviceLost { reason: reason.into() })),
-            Some(error @ wgpu::Error::OutOfMemory { .. }) => Err(self.lost_or(Error::OutOfMemory { what, reason: error.to_string() })),
-            Some(error) => Err(self.lost_or(Error::Device { what, reason: error.to_string() })),
+            Some(error @ wgpu::Error::OutOfMemory { .. }) => Err(self.lost_or(Error::OutOfMemory { what: what.into(), source: error.into() })),
+            Some(error) => Err(self.lost_or(Error::Device { what: what.into(), source: error.into() })),
         }
     }
 }

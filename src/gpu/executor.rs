@@ -201,7 +201,7 @@ impl Executor {
         // A device that is lost meanwhile takes its buffers along: then unmapping is an error of wgpu's.
         self.gpu.checked("the upload", || {
             let mut mapped = (upload.slice(..bytes).get_mapped_range_mut())
-                .map_err(|error| self.gpu.lost_or(Error::Device { what: "the upload buffer's memory", reason: error.to_string() }))?;
+                .map_err(|error| self.gpu.lost_or(Error::Device { what: "the upload buffer's memory".into(), source: error.into() }))?;
             let mut at = 0;
             for buffer in &recording.buffers {
                 let content: &[u8] = bytemuck::cast_slice(&buffer.content);

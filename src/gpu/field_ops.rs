@@ -2,7 +2,7 @@
 
 use super::{Gpu, once::Input, readback};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::{self, EF},
     kernels::{FIELD_OPS, FieldOpsParams},
     plan::steps,
@@ -53,7 +53,7 @@ impl FieldOps {
     /// rounds than a thread's loops may make; [`Error::Device`], [`Error::DeviceLost`].
     pub fn apply(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF]) -> Result<Vec<EF>> {
         if a.len() != b.len() {
-            return Err(Error::Length { air: "field_ops".into(), what: "b", requested: b.len(), limit: a.len() });
+            return Err(Error::Length { subject: Subject::Kernel(FIELD_OPS.name), what: "b", got: b.len(), expected: a.len() });
         }
         if a.is_empty() {
             return Ok(vec![]);
@@ -66,10 +66,10 @@ impl FieldOps {
             ("workgroups", num_workgroups, limits.workgroups_per_dimension.into()),
         ] {
             if requested > limit {
-                return Err(Error::DeviceLimit { air: "field_ops".into(), kernel: FIELD_OPS.name, what, requested, limit });
+                return Err(Error::DeviceLimit { subject: Subject::Kernel(FIELD_OPS.name), kernel: FIELD_OPS.name, what, requested, limit });
             }
         }
-        steps::check("field_ops", FIELD_OPS.name, u64::from(rounds) * steps::FIELD_OPS_ROUND)?;
+        steps::check(Subject::Kernel(FIELD_OPS.name), FIELD_OPS.name, u64::from(rounds) * steps::FIELD_OPS_ROUND)?;
         self.run(op, rounds, a, b, num_workgroups as u32)
     }
 

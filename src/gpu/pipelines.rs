@@ -156,7 +156,7 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
         source = edit(variant.kernel, source);
     }
     dump(variant, key, &source)?;
-    gpu.checked("a kernel", || {
+    gpu.checked(&format!("kernel {name}"), || {
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
         let module = if gpu.options().shader_checks {
             gpu.device().create_shader_module(descriptor)

@@ -2,7 +2,7 @@
 
 use super::{Gpu, once::Input};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     kernels::{PLAIN_READ, READ_PER_WORKGROUP},
 };
 
@@ -21,8 +21,8 @@ impl Gpu {
         let wanted: u64 = if software { 64 << 20 } else { 1 << 30 };
         let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).min(self.limits().workgroups_per_dimension.into());
         if num_workgroups == 0 {
-            let (air, kernel, what) = ("plain_read".into(), PLAIN_READ.name, "bytes of one binding");
-            return Err(Error::DeviceLimit { air, kernel, what, requested: BYTES_PER_WORKGROUP, limit });
+            let (subject, kernel, what) = (Subject::Kernel(PLAIN_READ.name), PLAIN_READ.name, "bytes of one binding");
+            return Err(Error::DeviceLimit { subject, kernel, what, requested: BYTES_PER_WORKGROUP, limit });
         }
         let bytes = num_workgroups * BYTES_PER_WORKGROUP;
         let once = self.run_once(&PLAIN_READ, &[Input::Any(bytes)], 16 * num_workgroups, num_workgroups as u32, 6)?;

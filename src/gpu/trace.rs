@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::Gpu;
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::{self, F, P},
     matrix::{Layout, Matrix, Piece, Placement, check_shape, height},
 };
@@ -73,8 +73,8 @@ impl Trace {
         let buffer_words: Vec<u64> = used.into_iter().map(|used| used.max(ALIGN_WORDS)).collect();
         let (requested, limit) = (4 * buffer_words.iter().max().copied().unwrap_or(0), gpu.limits().buffer_bytes);
         if requested > limit {
-            let (air, what) = (format!("{} matrices", matrices.len()), "bytes of one buffer");
-            return Err(Error::DeviceLimit { air, kernel: "upload", what, requested, limit });
+            let what = "bytes of one buffer";
+            return Err(Error::DeviceLimit { subject: Subject::Upload, kernel: "upload", what, requested, limit });
         }
         Self::upload_to(gpu, matrices, &heights, &places, &buffer_words)
     }
@@ -116,7 +116,7 @@ impl Trace {
     /// [`Error::NotAFieldElement`] with the first bad word, else as [`Trace::upload`].
     pub fn from_words(gpu: &Gpu, words: &[u32], width: usize, layout: Layout) -> Result<Self> {
         if let Some(index) = words.iter().position(|&word| word >= P) {
-            return Err(Error::NotAFieldElement { air: "matrix 0".into(), index, requested: words[index], limit: P });
+            return Err(Error::NotAFieldElement { subject: Subject::Matrix(0), index, got: words[index], limit: P });
         }
         let elements: Vec<F> = words.iter().map(|&word| field::from_word(word).expect("checked")).collect();
         Self::new(gpu, Matrix { values: &elements, width, layout })
@@ -130,16 +130,15 @@ impl Trace {
     /// [`Error::DeviceLimit`] for more than `2^32 - 1` columns; [`Error::Unsupported`] without `STORAGE` usage.
     pub fn from_buffer(gpu: &Gpu, matrix: BufferMatrix) -> Result<Self> {
         let BufferMatrix { buffer, first_word, width, height, layout } = matrix;
-        let name = "caller's buffer";
-        check_shape(name, width, height)?;
+        check_shape(Subject::Buffer, width, height)?;
         // Sizes come from outside: what does not fit 128 bits cannot be asked for.
         let (needed, there) = (u128::from(first_word) + width as u128 * height as u128, u128::from(buffer.size() / 16 * 4));
         if needed > there {
             let limit = needed.try_into().unwrap_or(usize::MAX);
-            return Err(Error::TooFew { air: name.into(), what: "words", requested: there as usize, limit });
+            return Err(Error::TooFew { subject: Subject::Buffer, what: "words", got: there as usize, needed: limit });
         }
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
-            return Err(Error::Unsupported { air: name.into(), what: "the buffer has no STORAGE usage".into() });
+            return Err(Error::Unsupported { subject: Subject::Buffer, what: "the buffer has no STORAGE usage".into() });
         }
         let pieces = vec![Piece { buffer, first_word, columns: 0..width }];
         Ok(Self { gpu: gpu.clone(), place: Arc::new(Placement { width, height, layout, pieces }) })
@@ -210,8 +209,8 @@ fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Resul
             if that_fit == 0 {
                 if first_word == 0 {
                     let words = if matrix.layout == Layout::ColMajor { height } else { matrix.values.len() };
-                    let (air, what) = (format!("matrix {i}"), "bytes of one buffer");
-                    return Err(Error::DeviceLimit { air, kernel: "upload", what, requested: 4 * words as u64, limit: 4 * buffer_words });
+                    let (subject, what) = (Subject::Matrix(i), "bytes of one buffer");
+                    return Err(Error::DeviceLimit { subject, kernel: "upload", what, requested: 4 * words as u64, limit: 4 * buffer_words });
                 }
                 used.push(0);
                 continue;
@@ -238,7 +237,7 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
         let descriptor = wgpu::BufferDescriptor { label: Some("trace"), size, usage, mapped_at_creation: true };
         let buffer = gpu.device().create_buffer(&descriptor);
         let mut mapped = (buffer.slice(..).get_mapped_range_mut())
-            .map_err(|error| gpu.lost_or(Error::Device { what: "a trace buffer's memory", reason: error.to_string() }))?;
+            .map_err(|error| gpu.lost_or(Error::Device { what: "a trace buffer's memory".into(), source: error.into() }))?;
         for (first_word, words) in content {
             let bytes: &[u8] = bytemuck::cast_slice(words);
             let begin = 4 * first_word as usize;
@@ -252,7 +251,7 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
 
 /// The matrices' heights.
 fn heights(matrices: &[Matrix<'_>]) -> Result<Vec<usize>> {
-    matrices.iter().enumerate().map(|(i, matrix)| height(&format!("matrix {i}"), matrix.values.len(), matrix.width)).collect()
+    matrices.iter().enumerate().map(|(i, matrix)| height(Subject::Matrix(i), matrix.values.len(), matrix.width)).collect()
 }
 
 #[cfg(test)]
@@ -266,7 +265,7 @@ mod tests {
         let cells = vec![F::ZERO; 1 << 12];
         let matrix = |width: usize, height: usize| Matrix::col_major(&cells[..width * height], width);
         let place_all = |matrices: &[Matrix<'_>], buffer_words| {
-            let heights: Vec<usize> = matrices.iter().map(|m| height("m", m.values.len(), m.width).unwrap()).collect();
+            let heights: Vec<usize> = matrices.iter().map(|m| height(Subject::Matrix(0), m.values.len(), m.width).unwrap()).collect();
             let (places, words) = place(matrices, &heights, buffer_words).unwrap();
             (places.into_iter().map(|p| (p.matrix, p.columns, p.buffer, p.first_word)).collect::<Vec<_>>(), words)
         };

@@ -78,7 +78,7 @@ impl Round0Plan {
     /// # Errors
     /// [`Error::Height`] if `height` is no power of two up to `2^31`.
     pub fn estimate(&self, height: usize, rates: &Rates) -> Result<Estimate> {
-        check_height(&self.air.name, height)?;
+        check_height(self.air.name(), height)?;
         let rows = height.max(1 << self.l_skip) as u64;
         let read_bytes =
             if self.air.interactions.is_empty() { 0 } else { (4 * self.num_columns_used() as u64).saturating_mul(height as u64) };

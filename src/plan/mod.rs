@@ -86,7 +86,7 @@ impl Round0Plan {
     /// the programs of their parts have more than 2^24 instructions.
     pub fn new(air: Air, l_skip: usize, strategy: Strategy) -> Result<Self> {
         if l_skip > MAX_L_SKIP {
-            return Err(Error::SkipDomain { air: air.name, requested: l_skip, limit: MAX_L_SKIP });
+            return Err(Error::SkipDomain { subject: air.name.into(), got: l_skip, limit: MAX_L_SKIP });
         }
         let (affine, programs, num_cosets) = match strategy {
             Strategy::Split => {
@@ -167,7 +167,7 @@ impl Round0Plan {
     /// # Errors
     /// [`Error::Height`] if `height` is no power of two up to `2^31`.
     pub fn scratch_bytes(&self, height: usize) -> Result<u64> {
-        check_height(&self.air.name, height)?;
+        check_height(self.air.name(), height)?;
         let num_z = 1u32 << self.l_skip;
         let num_x = self.num_x(height);
         // The kernels and layouts differ in their tiles; the largest count bounds all.
@@ -280,7 +280,7 @@ mod tests {
         let plan = Round0Plan::new(air.clone(), MAX_L_SKIP, Strategy::Split).unwrap();
         assert_eq!((plan.num_cosets(), plan.num_coeffs(), plan.scratch_bytes(1 << 20).unwrap()), (0, 0, 0));
         let error = Round0Plan::new(air, MAX_L_SKIP + 1, Strategy::Split).unwrap_err();
-        assert!(matches!(error, Error::SkipDomain { requested: 13, limit: 12, .. }));
+        assert!(matches!(error, Error::SkipDomain { got: 13, limit: 12, .. }));
     }
 
     #[test]

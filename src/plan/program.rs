@@ -131,7 +131,7 @@ impl Program {
                     if num_instructions > MAX_INSTRUCTIONS {
                         let (requested, limit) = (num_instructions as u64, MAX_INSTRUCTIONS as u64);
                         let (kernel, what) = (room.kernel.name, "instructions of one AIR's programs");
-                        return Err(Error::DeviceLimit { air: air.name.clone(), kernel, what, requested, limit });
+                        return Err(Error::DeviceLimit { subject: air.name().into(), kernel, what, requested, limit });
                     }
                     programs.push(program);
                 }

@@ -7,7 +7,7 @@
 
 use super::program::Program;
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     kernels::Op,
 };
 
@@ -24,11 +24,11 @@ const fn loop_of(iterations: u64) -> u64 {
 }
 
 /// Refuses a thread that would take too long.
-pub(crate) fn check(air: &str, kernel: &'static str, requested: u64) -> Result<()> {
+pub(crate) fn check(subject: impl Into<Subject>, kernel: &'static str, requested: u64) -> Result<()> {
     if requested <= MAX_STEPS {
         return Ok(());
     }
-    Err(Error::DeviceLimit { air: air.into(), kernel, what: "loop iterations of one thread", requested, limit: MAX_STEPS })
+    Err(Error::DeviceLimit { subject: subject.into(), kernel, what: "loop iterations of one thread", requested, limit: MAX_STEPS })
 }
 
 /// A selector's loop over the repetitions of a lifted trace of one row, which has one `x`.

@@ -10,7 +10,7 @@ use super::{
     record::{self, EQ, Results, SCRATCH, Step},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     gpu::{Executor, Submission},
     kernels::{self, stage},
     recording::Recording,
@@ -216,15 +216,15 @@ impl<'a> RecordedCall<'a> {
     /// [`Error::Length`] for results of other sizes; [`Error::DeviceLost`] where a submission's last dispatch did not run, or a result is
     /// no field element.
     pub fn polys(&self, results: Vec<Vec<u32>>) -> Result<Vec<Round0Polys>> {
-        let length = |what, requested, limit| Error::Length { air: "(the whole call)".into(), what, requested, limit };
+        let length = |what, got, expected| Error::Length { subject: Subject::Call, what, got, expected };
         if results.len() != self.recordings.len() {
-            return Err(length("the results", results.len(), self.recordings.len()));
+            return Err(length("results of recordings", results.len(), self.recordings.len()));
         }
         let mut words = Vec::with_capacity(results.len());
         for (result, recording) in results.into_iter().zip(&self.recordings) {
             let num_words = recording.result_words();
             if result.len() != num_words {
-                return Err(length("a recording's results", result.len(), num_words));
+                return Err(length("words of a recording's results", result.len(), num_words));
             }
             words.push(Recording::checked_results(result, recording.ends.len(), recording.nonce)?);
         }

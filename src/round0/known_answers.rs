@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     air::{Air, AirBuilder, NodeId, Part},
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::{EF, F},
     gpu::{Compiled, Gpu, Key, Trace},
     kernel::Kernel,
@@ -52,9 +52,9 @@ impl Asked {
         for key in &self.keys {
             let windows = || recording.dispatches.iter().filter(|dispatch| is_of(dispatch, key)).map(|dispatch| dispatch.traces.len());
             if !windows().any(|windows| windows == key.slots as usize) {
-                let (air, what) = ("(a known answer)".into(), "trace windows");
+                let what = "trace windows of a known answer";
                 let (requested, limit) = (windows().max().unwrap_or(0) as u64, key.slots.into());
-                return Err(Error::DeviceLimit { air, kernel: key.kernel.name, what, requested, limit });
+                return Err(Error::DeviceLimit { subject: Subject::Call, kernel: key.kernel.name, what, requested, limit });
             }
         }
         Ok(())
@@ -266,9 +266,9 @@ fn ask(gpu: &Gpu, questions: &[Question<'_>], num_buffers: u32, asked: Asked) ->
             widths.fold(0, usize::saturating_add).saturating_mul(question.num_x << question.plan.l_skip())
         };
         if cells(&rest[0]) > MAX_QUESTION {
-            let (air, what) = (rest[0].plan.air().name().into(), "cells of a known answer's traces");
+            let (subject, what) = (rest[0].plan.air().name().into(), "cells of a known answer's traces");
             let (requested, limit) = (cells(&rest[0]) as u64, MAX_QUESTION as u64);
-            return Err(Error::DeviceLimit { air, kernel: "upload", what, requested, limit });
+            return Err(Error::DeviceLimit { subject, kernel: "upload", what, requested, limit });
         }
         let mut total = 0usize;
         let fits = |question: &&Question<'_>| {

@@ -7,8 +7,7 @@ use rayon::prelude::*;
 
 use super::instance::{Challenges, Instance};
 use crate::{
-    air::Part,
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::{self, EF, EXT_WORDS},
     gpu::{Gpu, Trace},
     matrix::Placement,
@@ -73,42 +72,40 @@ impl<'a> Checked<'a> {
     fn new(instance: &'a Instance<'a>, xi: &'a [EF], gpu: &Gpu) -> Result<Self> {
         let plan = instance.plan;
         let air = plan.air();
-        let name = || air.name().to_owned();
-        let exactly = |what, requested: usize, limit: usize| {
-            if requested == limit { Ok(()) } else { Err(Error::Length { air: name(), what, requested, limit }) }
+        let own = || Subject::from(air.name());
+        let exactly = |subject: &dyn Fn() -> Subject, what, got: usize, expected: usize| {
+            if got == expected { Ok(()) } else { Err(Error::Length { subject: subject(), what, got, expected }) }
         };
-        exactly("preprocessed trace", usize::from(instance.preprocessed.is_some()), usize::from(air.preprocessed_width.is_some()))?;
-        exactly("main trace parts", instance.main.len(), air.main_widths.len())?;
+        let num_preprocessed = usize::from(air.preprocessed_width.is_some());
+        exactly(&own, "preprocessed traces", usize::from(instance.preprocessed.is_some()), num_preprocessed)?;
+        exactly(&own, "main trace parts", instance.main.len(), air.main_widths.len())?;
         let traces: Vec<&Trace> = instance.preprocessed.iter().chain(&instance.main).collect();
         let mut height = None;
         for (&trace, (part, width)) in traces.iter().zip(air.parts()) {
-            let what = match part {
-                Part::Preprocessed => "preprocessed trace",
-                Part::Main(_) => "main trace part",
-            };
+            let of_part = || Subject::Part { air: air.name().to_owned(), part };
             if !trace.gpu().is_same(gpu) {
-                return Err(Error::OtherDevice { air: name(), what });
+                return Err(Error::OtherDevice { subject: of_part() });
             }
-            exactly("columns of a trace", trace.width(), width)?;
+            exactly(&of_part, "columns", trace.width(), width)?;
             if width > 0 {
-                exactly("rows of a trace", trace.height(), *height.get_or_insert(trace.height()))?;
+                exactly(&of_part, "rows", trace.height(), *height.get_or_insert(trace.height()))?;
             }
         }
         let height = height.unwrap_or(1);
         let num_x = plan.num_x(height);
         let eq = match instance.eq {
             Some(evals) => {
-                exactly("eq evaluations", evals.len(), num_x as usize)?;
+                exactly(&own, "eq evaluations", evals.len(), num_x as usize)?;
                 Eq::Evals(evals)
             }
             None => {
                 let num_challenges = num_x.ilog2() as usize;
-                let too_few = || Error::TooFew { air: name(), what: "xi", requested: xi.len(), limit: num_challenges };
+                let too_few = || Error::TooFew { subject: own(), what: "challenges xi", got: xi.len(), needed: num_challenges };
                 Eq::Challenges(xi.get(..num_challenges).ok_or_else(too_few)?)
             }
         };
-        exactly("public values", instance.public_values.len(), air.num_public_values)?;
-        exactly("weights", instance.weights.len(), air.interactions().len())?;
+        exactly(&own, "public values", instance.public_values.len(), air.num_public_values)?;
+        exactly(&own, "weights", instance.weights.len(), air.interactions().len())?;
         Ok(Self { traces, height, num_x, eq })
     }
 }

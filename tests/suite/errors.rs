@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::support::{Case, Uploaded, assert_same, gpu};
 use logup_wgpu::{
-    AirBuilder, BufferMatrix, Challenges, EF, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, P, Round0, Round0Plan,
-    Strategy, Trace, wgpu,
+    AirBuilder, BufferMatrix, Challenges, EF, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, P, Part, Round0, Round0Plan,
+    Strategy, Subject, Trace, wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -34,7 +34,7 @@ fn expect(what: &str, requested: u64, limit: u64, break_it: impl FnOnce(Instance
     let error = error.expect("the case was evaluated");
     let message = error.to_string();
     match error {
-        Error::Length { what: got, requested: r, limit: l, .. } | Error::TooFew { what: got, requested: r, limit: l, .. } => {
+        Error::Length { what: got, got: r, expected: l, .. } | Error::TooFew { what: got, got: r, needed: l, .. } => {
             assert_eq!((got, r as u64, l as u64), (what, requested, limit), "{message}");
         }
         other => panic!("{other}"),
@@ -55,12 +55,12 @@ fn wrong_lengths() {
     expect("public values", 1, 2, |good, run| run(good.public_values(&elements[..1])));
     expect("main trace parts", 1, 2, |good, run| run(good.clone().main(&good.main[..1])));
     expect("main trace parts", 0, 2, |good, run| run(good.main([] as [&Trace; 0])));
-    expect("columns of a trace", 3, 2, |good, run| run(good.clone().main([&good.main[1], &good.main[0]])));
-    expect("preprocessed trace", 0, 1, |mut good, run| {
+    expect("columns", 3, 2, |good, run| run(good.clone().main([&good.main[1], &good.main[0]])));
+    expect("preprocessed traces", 0, 1, |mut good, run| {
         good.preprocessed = None;
         run(good);
     });
-    expect("rows of a trace", 8, 16, |good, run| {
+    expect("rows", 8, 16, |good, run| {
         let short = Trace::new(gpu(FieldForm::U64), Matrix::col_major(&[F::ONE; 24], 3)).unwrap();
         run(good.clone().main([&good.main[0], &short]));
     });
@@ -76,17 +76,17 @@ fn challenges_are_as_many_as_the_tallest_air_needs() {
     assert!(more.xi.len() > case.xi.len());
     assert_same(&round0.evaluate(&more, &instances).unwrap().polys[0], &case.reference(), "more challenges");
     let error = round0.evaluate(&Challenges { xi: &case.xi[..1], beta: case.beta }, &instances).unwrap_err();
-    assert!(matches!(&error, Error::TooFew { air, what: "xi", requested: 1, limit: 2 } if air == "the AIR"), "{error}");
+    assert!(matches!(&error, Error::TooFew { subject, what: "challenges xi", got: 1, needed: 2 } if *subject == Subject::from("the AIR")), "{error}");
 }
 
 #[test]
 fn heights_and_widths() {
     let gpu = gpu(FieldForm::U64);
     let upload = |len: usize, width| Trace::upload(gpu, &[Matrix::col_major(&[F::ONE], 1), Matrix::row_major(&vec![F::ONE; len], width)]);
-    assert!(matches!(upload(24, 2).unwrap_err(), Error::Height { air, requested: 12 } if air == "matrix 1"));
-    assert!(matches!(upload(0, 2).unwrap_err(), Error::Height { requested: 0, .. }));
-    assert!(matches!(upload(7, 2).unwrap_err(), Error::Length { requested: 7, limit: 8, .. }));
-    assert!(matches!(upload(1, 0).unwrap_err(), Error::Length { requested: 1, limit: 0, .. }));
+    assert!(matches!(upload(24, 2).unwrap_err(), Error::Height { subject: Subject::Matrix(1), got: 12 }));
+    assert!(matches!(upload(0, 2).unwrap_err(), Error::Height { got: 0, .. }));
+    assert!(matches!(upload(7, 2).unwrap_err(), Error::Length { got: 7, expected: 8, .. }));
+    assert!(matches!(upload(1, 0).unwrap_err(), Error::Length { got: 1, expected: 0, .. }));
     assert_eq!(upload(16, 2).unwrap()[1].height(), 8);
     assert_eq!(upload(0, 0).unwrap()[1].height(), 1);
 }
@@ -98,7 +98,7 @@ fn words_are_checked_when_asked_for() {
     assert_eq!(Trace::from_words(gpu, &words, 2, Layout::RowMajor).unwrap().height(), 4);
     words[5] = P;
     let error = Trace::from_words(gpu, &words, 2, Layout::RowMajor).unwrap_err();
-    assert!(matches!(error, Error::NotAFieldElement { index: 5, requested: P, limit: P, .. }));
+    assert!(matches!(error, Error::NotAFieldElement { index: 5, got: P, limit: P, .. }));
     assert!(error.to_string().contains("word 5 is 0x78000001"), "{error}");
 }
 
@@ -115,13 +115,13 @@ fn callers_buffers_are_checked() {
         Trace::from_buffer(gpu, BufferMatrix { buffer, first_word: first, width, height, layout })
     };
     assert!(from(&storage, 0, 2, 8).is_ok());
-    assert!(matches!(from(&storage, 1, 2, 8), Err(Error::TooFew { requested: 16, limit: 17, .. })));
-    assert!(matches!(from(&storage, 0, 2, 3), Err(Error::Height { requested: 3, .. })));
-    assert!(matches!(from(&storage, 0, 2, 0), Err(Error::Height { requested: 0, .. })));
+    assert!(matches!(from(&storage, 1, 2, 8), Err(Error::TooFew { got: 16, needed: 17, .. })));
+    assert!(matches!(from(&storage, 0, 2, 3), Err(Error::Height { got: 3, .. })));
+    assert!(matches!(from(&storage, 0, 2, 0), Err(Error::Height { got: 0, .. })));
     assert!(matches!(from(&buffer(wgpu::BufferUsages::COPY_DST), 0, 2, 8), Err(Error::Unsupported { .. })));
     // Sizes whose sums and products wrap.
     for (first, width, height) in [(u64::MAX - 3, 2, 8), (u64::MAX, usize::MAX >> 32, 1 << 31), (0, u32::MAX as usize, 1 << 31)] {
-        assert!(matches!(from(&storage, first, width, height), Err(Error::TooFew { requested: 16, limit: 17.., .. })), "{first}");
+        assert!(matches!(from(&storage, first, width, height), Err(Error::TooFew { got: 16, needed: 17.., .. })), "{first}");
     }
     assert!(
         matches!(from(&storage, 0, 1 << 33, 1 << 31), Err(Error::DeviceLimit { what: "columns", requested, .. }) if requested == 1 << 33)
@@ -164,7 +164,7 @@ fn traces_stay_on_their_device() {
     let round0 = Round0::new(gpu(FieldForm::U64));
     let foreign = good.clone().main(&elsewhere.instances()[0].main);
     let error = round0.evaluate(&challenges, &[foreign]).unwrap_err();
-    assert!(matches!(&error, Error::OtherDevice { air, what: "main trace part" } if air == "the AIR"), "{error}");
+    assert!(matches!(&error, Error::OtherDevice { subject: Subject::Part { air, part: Part::Main(0) } } if air == "the AIR"), "{error}");
     assert_same(&round0.evaluate(&challenges, &[good]).unwrap().polys[0], &case.reference(), "after an error");
 }
 
@@ -178,9 +178,9 @@ fn results_of_recordings_are_checked() {
     let call = round0.record(&uploaded.challenges(), &instances).unwrap();
     let [recording] = &call.recordings[..] else { panic!("one submission") };
     let num_words = recording.result_words();
-    assert!(matches!(call.polys(vec![]), Err(Error::Length { requested: 0, limit: 1, .. })));
+    assert!(matches!(call.polys(vec![]), Err(Error::Length { got: 0, expected: 1, .. })));
     let short = call.polys(vec![vec![0; num_words - 1]]);
-    assert!(matches!(short, Err(Error::Length { requested, limit, .. }) if (requested, limit) == (num_words - 1, num_words)));
+    assert!(matches!(short, Err(Error::Length { got: requested, expected: limit, .. }) if (requested, limit) == (num_words - 1, num_words)));
     // No nonce; the nonce, and results that were not written; both there.
     let mut words = vec![u32::MAX; num_words];
     assert!(matches!(call.polys(vec![words.clone()]), Err(Error::DeviceLost { .. })));
@@ -228,8 +228,8 @@ fn openvm_expressions_that_round_0_has_no_meaning_for() {
     assert!(from(Entry::Main { part_index: 0, offset: 1 }, 1).is_ok());
     assert!(matches!(from(Entry::Challenge, 0), Err(Error::Unsupported { .. })));
     assert!(matches!(from(Entry::Main { part_index: 0, offset: 2 }, 0), Err(Error::Unsupported { .. })));
-    assert!(matches!(from(Entry::Main { part_index: 0, offset: 0 }, 2), Err(Error::Index { requested: 2, limit: 2, .. })));
+    assert!(matches!(from(Entry::Main { part_index: 0, offset: 0 }, 2), Err(Error::Index { got: 2, len: 2, .. })));
     assert!(matches!(from(Entry::Main { part_index: 1, offset: 0 }, 0), Err(Error::Index { what: "main part", .. })));
-    assert!(matches!(from(Entry::Preprocessed { offset: 0 }, 0), Err(Error::Index { limit: 0, .. })));
+    assert!(matches!(from(Entry::Preprocessed { offset: 0 }, 0), Err(Error::Index { len: 0, .. })));
     assert!(matches!(from(Entry::Public, 1), Err(Error::Index { what: "public value", .. })));
 }

@@ -93,8 +93,8 @@ fn limits_of_scratch_are_errors_before_the_device_is_touched() {
     let case = wide_case(2, 1 << 18, Layout::RowMajor, false);
     let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
     let error = Round0::with_schedule(&gpu, Schedule::PerCoset).evaluate(&uploaded.challenges(), &uploaded.instances()).unwrap_err();
-    let Error::DeviceLimit { air, kernel, requested, limit, .. } = &error else { panic!("{error}") };
-    assert_eq!((air.as_str(), *kernel, *requested, *limit), (case.air.name(), "eq", (1 << 20) + 16, BINDING));
+    let Error::DeviceLimit { subject, kernel, requested, limit, .. } = &error else { panic!("{error}") };
+    assert_eq!((subject, *kernel, *requested, *limit), (&case.air.name().into(), "eq", (1 << 20) + 16, BINDING));
     // The device is fine.
     let case = wide_case(3, 1 << 6, Layout::ColMajor, true);
     assert_same(&evaluate(&gpu, &case, Strategy::Split).unwrap().polys[0], &case.reference(), "after an error");

@@ -143,7 +143,7 @@ fn large_skip_domains() {
         }
     }
     let error = WgpuEngine::<CpuTranscript>::try_new(test_system_params_small(13, 2, 3)).err().unwrap();
-    assert!(matches!(error, logup_wgpu::Error::SkipDomain { requested: 13, limit: 12, .. }), "{error}");
+    assert!(matches!(error, logup_wgpu::Error::SkipDomain { got: 13, limit: 12, .. }), "{error}");
 }
 
 /// A device whose buffers hold four columns, and AIRs of which one alone reads a hundred: the stock engine's proof.
@@ -256,5 +256,5 @@ fn traces_that_do_not_fit_are_refused() {
     let mut context = device.transport_proving_ctx_to_device(&TestFixture::<SC>::generate_proving_ctx(&fixture));
     context.per_trace[0].1.public_values.pop();
     let error = engine.prove(&device.transport_pk_to_device(&pk), context).expect_err("a public value is missing");
-    assert!(matches!(&error, WgpuProverError::Air(logup_wgpu::Error::Length { air, .. }) if air == "FibonacciAir"), "{error}");
+    assert!(matches!(&error, WgpuProverError::Air(logup_wgpu::Error::Length { subject, .. }) if *subject == "FibonacciAir".into()), "{error}");
 }

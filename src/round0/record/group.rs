@@ -170,7 +170,7 @@ impl<'a> Launches<'a> {
 /// The error of windows that fit no launch.
 pub(super) fn too_many_windows(air: &str, kernel: &Kernel, what: &'static str, runs: &[WindowRun], limits: &DeviceLimits) -> Error {
     let requested = runs.iter().map(|run| run.last - run.first + 1).sum();
-    Error::DeviceLimit { air: air.into(), kernel: kernel.name, what, requested, limit: limits.max_slots().into() }
+    Error::DeviceLimit { subject: air.into(), kernel: kernel.name, what, requested, limit: limits.max_slots().into() }
 }
 
 /// Where word `first_word` of a buffer is in the flat array of a launch's windows, when the buffer's window `first_window` is in slot

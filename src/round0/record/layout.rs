@@ -10,7 +10,7 @@ use super::{
     tables::{Scratch, Words},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::NOT_AN_ELEMENT,
     kernels::{CosetJob, DUAL_REDUCE},
     limits::DeviceLimits,
@@ -58,7 +58,7 @@ impl Layout<'_> {
         for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs.words.len() as u64)] {
             let limit = limits.binding_bytes;
             if requested > limit {
-                return Err(Error::DeviceLimit { air: largest(), kernel, what, requested, limit });
+                return Err(Error::DeviceLimit { subject: largest().into(), kernel, what, requested, limit });
             }
         }
 
@@ -167,7 +167,7 @@ impl Inputs<'_> {
 fn grid(launch: &Launch, limits: &DeviceLimits) -> Result<[u32; 2]> {
     let requested = launch.tiles.len() as u64;
     limits.grid(requested).map_err(|limit| {
-        let (air, kernel, what) = ("(the whole call)".to_owned(), launch.head.kernel.name, "workgroups");
-        Error::DeviceLimit { air, kernel, what, requested, limit }
+        let (subject, kernel, what) = (Subject::Call, launch.head.kernel.name, "workgroups");
+        Error::DeviceLimit { subject, kernel, what, requested, limit }
     })
 }

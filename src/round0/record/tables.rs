@@ -109,6 +109,6 @@ impl Scratch {
             return Ok(());
         }
         let what = "bytes of partial sums and temporaries";
-        Err(Error::DeviceLimit { air: air(), kernel: "scratch", what, requested, limit: self.limit })
+        Err(Error::DeviceLimit { subject: air().into(), kernel: "scratch", what, requested, limit: self.limit })
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::kernel::Kernel;
 
-/// GPU time of one stage.
+/// GPU time of one stage. Serialised as `[kernel, milliseconds]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StageTime {
     /// The stage's kernel.
@@ -13,8 +13,32 @@ pub struct StageTime {
     pub gpu: Duration,
 }
 
-/// Counts and times of one [`Round0::evaluate`](crate::Round0::evaluate).
+#[cfg(feature = "serde")]
+impl serde::Serialize for StageTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.kernel.name, self.gpu.as_secs_f64() * 1e3).serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Serialize, Serializer};
+
+    pub fn one<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        (time.as_secs_f64() * 1e3).serialize(serializer)
+    }
+
+    pub fn optional<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.as_secs_f64() * 1e3).serialize(serializer)
+    }
+}
+
+/// Counts and times of one [`Round0::evaluate`](crate::Round0::evaluate). With feature `serde` it can be serialised: times are in milliseconds, and
+/// their keys end in `_ms`.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Round0Stats {
     /// AIRs in the call.
@@ -41,17 +65,22 @@ pub struct Round0Stats {
     /// ahead. Their submissions and buffers are not counted in the other numbers.
     pub known_answers: usize,
     /// Time of the known answers, a part of `cpu`.
+    #[cfg_attr(feature = "serde", serde(rename = "answer_ms", serialize_with = "milliseconds::one"))]
     pub answer: Duration,
     /// Whether every kernel of the call has given its known answer, now or before; not where
     /// [`GpuOptions::known_answers`](crate::GpuOptions) is off.
     pub all_answered: bool,
     /// Host time of the call outside the wait.
+    #[cfg_attr(feature = "serde", serde(rename = "cpu_ms", serialize_with = "milliseconds::one"))]
     pub cpu: Duration,
     /// Time of the whole call.
+    #[cfg_attr(feature = "serde", serde(rename = "wall_ms", serialize_with = "milliseconds::one"))]
     pub wall: Duration,
     /// Time on the GPU from the first to the last kernel, where the adapter has timestamps.
+    #[cfg_attr(feature = "serde", serde(rename = "gpu_ms", serialize_with = "milliseconds::optional"))]
     pub gpu: Option<Duration>,
     /// GPU time per stage in recorded order, where asked for ([`Round0Options::stage_times`](crate::Round0Options)).
+    #[cfg_attr(feature = "serde", serde(rename = "stage_ms"))]
     pub stages: Vec<StageTime>,
     /// The adapter that ran.
     pub adapter: String,

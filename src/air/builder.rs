@@ -197,7 +197,11 @@ impl AirBuilder {
 
     fn check(&self) -> Result<()> {
         let index = |what, requested, limit| {
-            if requested < limit { Ok(()) } else { Err(Error::Index { subject: self.name.clone().into(), what, got: requested, len: limit }) }
+            if requested < limit {
+                Ok(())
+            } else {
+                Err(Error::Index { subject: self.name.clone().into(), what, got: requested, len: limit })
+            }
         };
         // An own node is always an earlier one: it was made before what it is an operand of. Where builders' numbers have come round after
         // 2^32 of them, a foreign node can look like an own one, and its place be anywhere.

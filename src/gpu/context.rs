@@ -274,7 +274,9 @@ impl Gpu {
         }
         match first {
             None => self.lost().map_or(Ok(result), |reason| Err(Error::DeviceLost { reason: reason.into() })),
-            Some(error @ wgpu::Error::OutOfMemory { .. }) => Err(self.lost_or(Error::OutOfMemory { what: what.into(), source: error.into() })),
+            Some(error @ wgpu::Error::OutOfMemory { .. }) => {
+                Err(self.lost_or(Error::OutOfMemory { what: what.into(), source: error.into() }))
+            }
             Some(error) => Err(self.lost_or(Error::Device { what: what.into(), source: error.into() })),
         }
     }

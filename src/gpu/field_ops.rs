@@ -66,7 +66,13 @@ impl FieldOps {
             ("workgroups", num_workgroups, limits.workgroups_per_dimension.into()),
         ] {
             if requested > limit {
-                return Err(Error::DeviceLimit { subject: Subject::Kernel(FIELD_OPS.name), kernel: FIELD_OPS.name, what, requested, limit });
+                return Err(Error::DeviceLimit {
+                    subject: Subject::Kernel(FIELD_OPS.name),
+                    kernel: FIELD_OPS.name,
+                    what,
+                    requested,
+                    limit,
+                });
             }
         }
         steps::check(Subject::Kernel(FIELD_OPS.name), FIELD_OPS.name, u64::from(rounds) * steps::FIELD_OPS_ROUND)?;
@@ -75,9 +81,10 @@ impl FieldOps {
 
     /// [`apply`](Self::apply) without its checks.
     pub(crate) fn run(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF], num_workgroups: u32) -> Result<Vec<EF>> {
-        let params = FieldOpsParams { op: op as u32, rounds };
-        let words = |elements: &[EF]| elements.iter().flat_map(|&element| field::ext_words(element)).collect::<Vec<u32>>();
-        let inputs = [bytemuck::cast_slice(&[params]), &words(a), &words(b)].map(Input::Words);
+        let params = [FieldOpsParams { op: op as u32, rounds }];
+        let [a_words, b_words] =
+            [a, b].map(|elements| elements.iter().flat_map(|&element| field::ext_words(element)).collect::<Vec<u32>>());
+        let inputs = [bytemuck::cast_slice(&params), &a_words, &b_words].map(Input::Words);
         let once = self.gpu.run_once(&FIELD_OPS, &inputs, 16 * a.len() as u64, num_workgroups, 1)?;
         let no_element = || readback::lost(&self.gpu, "a result is no field element".into());
         let elements = once.words.chunks_exact(field::EXT_WORDS);

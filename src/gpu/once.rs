@@ -35,9 +35,8 @@ impl Gpu {
         let compiled = self.kernel(&Key::fixed(kernel, 0))?;
         let (device, queue, name) = (self.device(), self.queue(), kernel.name);
         self.checked(name, || {
-            let buffer = |size, usage| {
-                device.create_buffer(&wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false })
-            };
+            let buffer =
+                |size, usage| device.create_buffer(&wgpu::BufferDescriptor { label: Some(name), size, usage, mapped_at_creation: false });
             let all_uses = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
             let inputs = inputs.iter().map(|input| match *input {
                 Input::Any(bytes) => buffer(bytes, wgpu::BufferUsages::STORAGE),

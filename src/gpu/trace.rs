@@ -210,7 +210,13 @@ fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Resul
                 if first_word == 0 {
                     let words = if matrix.layout == Layout::ColMajor { height } else { matrix.values.len() };
                     let (subject, what) = (Subject::Matrix(i), "bytes of one buffer");
-                    return Err(Error::DeviceLimit { subject, kernel: "upload", what, requested: 4 * words as u64, limit: 4 * buffer_words });
+                    return Err(Error::DeviceLimit {
+                        subject,
+                        kernel: "upload",
+                        what,
+                        requested: 4 * words as u64,
+                        limit: 4 * buffer_words,
+                    });
                 }
                 used.push(0);
                 continue;

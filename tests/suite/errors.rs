@@ -76,7 +76,10 @@ fn challenges_are_as_many_as_the_tallest_air_needs() {
     assert!(more.xi.len() > case.xi.len());
     assert_same(&round0.evaluate(&more, &instances).unwrap().polys[0], &case.reference(), "more challenges");
     let error = round0.evaluate(&Challenges { xi: &case.xi[..1], beta: case.beta }, &instances).unwrap_err();
-    assert!(matches!(&error, Error::TooFew { subject, what: "challenges xi", got: 1, needed: 2 } if *subject == Subject::from("the AIR")), "{error}");
+    assert!(
+        matches!(&error, Error::TooFew { subject, what: "challenges xi", got: 1, needed: 2 } if *subject == Subject::from("the AIR")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -180,7 +183,9 @@ fn results_of_recordings_are_checked() {
     let num_words = recording.result_words();
     assert!(matches!(call.polys(vec![]), Err(Error::Length { got: 0, expected: 1, .. })));
     let short = call.polys(vec![vec![0; num_words - 1]]);
-    assert!(matches!(short, Err(Error::Length { got: requested, expected: limit, .. }) if (requested, limit) == (num_words - 1, num_words)));
+    assert!(
+        matches!(short, Err(Error::Length { got: requested, expected: limit, .. }) if (requested, limit) == (num_words - 1, num_words))
+    );
     // No nonce; the nonce, and results that were not written; both there.
     let mut words = vec![u32::MAX; num_words];
     assert!(matches!(call.polys(vec![words.clone()]), Err(Error::DeviceLost { .. })));

@@ -85,7 +85,8 @@ fn distinct_sources(plan: &Round0Plan) -> usize {
 /// That one thread has not the loop iterations for it.
 fn assert_too_long(result: Result<Round0Plan>) {
     let error = result.expect_err("it is too long");
-    let is_limit = matches!(&error, Error::DeviceLimit { subject, kernel: "coset_interpret", limit: 32_768, .. } if *subject == "hostile".into());
+    let is_limit =
+        matches!(&error, Error::DeviceLimit { subject, kernel: "coset_interpret", limit: 32_768, .. } if *subject == "hostile".into());
     assert!(is_limit, "{error}");
 }
 
@@ -376,6 +377,9 @@ fn openvm_dags_that_are_none() {
         (neg(0), 0, usize::MAX),
     ] {
         let error = from(node.clone(), field, count).unwrap_err();
-        assert!(matches!(&error, Error::Unsupported { subject, .. } if *subject == "hostile".into()), "{node:?}, {field}, {count}: {error}");
+        assert!(
+            matches!(&error, Error::Unsupported { subject, .. } if *subject == "hostile".into()),
+            "{node:?}, {field}, {count}: {error}"
+        );
     }
 }

@@ -21,6 +21,7 @@ mod profiles;
 mod random_airs;
 mod shaders;
 mod shapes;
+mod snapshots;
 mod stats;
 mod submissions;
 mod submit;

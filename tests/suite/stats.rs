@@ -4,7 +4,7 @@ use crate::support::{Case, Uploaded, gpu, rng};
 use approx::assert_relative_eq;
 use logup_wgpu::{
     AirBuilder, FieldForm, Gpu, GpuOptions, NodeId, Round0, Round0Options, Schedule, Strategy,
-    compute::{Kernel, Recording},
+    compute::{Kernel, Recording, Resource},
     introspect::kernels,
 };
 
@@ -84,7 +84,7 @@ fn stats_count_the_recording() {
             assert_eq!(stats.adapter, gpu.adapter());
             if schedule == Schedule::Batched {
                 let bytes: u64 = cases.iter().map(|case| case.plan(strategy).scratch_bytes(case.height).unwrap()).sum();
-                assert!(recordings[0].scratch_bytes <= bytes, "the plans' scratch bounds the call's");
+                assert!(recordings[0].bytes(Resource("scratch")) <= bytes, "the plans' scratch bounds the call's");
             }
         }
     }

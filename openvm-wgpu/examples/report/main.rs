@@ -16,6 +16,8 @@ mod fixtures;
 mod growth;
 mod measure;
 mod plot;
+#[path = "../../../tests/support/record.rs"]
+mod record;
 #[path = "../../../tests/stock/mod.rs"]
 mod stock;
 #[path = "../../../tests/support/mod.rs"]
@@ -67,8 +69,8 @@ fn main() {
 fn run(gpu: &Gpu, args: &Args) -> logup_wgpu::Result<()> {
     let software = gpu.info().device_type == wgpu::DeviceType::Cpu;
     if args.growth {
-        let report =
-            serde_json::json!({ "date": measure::date(), "adapter": gpu.adapter(), "growth": growth::growth(gpu, software, args)? });
+        let mut report = record::head(gpu);
+        record::extend(&mut report, serde_json::json!({ "growth": growth::growth(gpu, software, args)? }));
         println!("{report:#}");
         if let Some(dir) = &args.out {
             plot::write(&report, dir, "growth");

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     Args,
     fixtures::vm_airs::{SEGMENT_118, keccak_vm_airs},
+    record,
     stock::{StockAir, StockInstance},
     support::{Case, challenges, rng},
 };
@@ -268,11 +269,8 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
 
     let speedups: Vec<f64> = airs.iter().filter_map(|air| air["speedup_stock"].as_f64()).collect();
     let exact = small_exact && airs.iter().all(|air| air["exact"] == true);
-    let mut report = json!({
-        "date": date(),
-        "adapter": gpu.adapter(),
+    let measured = json!({
         "shader_checks": !args.unchecked,
-        "cpu_threads": std::thread::available_parallelism().map_or(0, usize::from),
         "read_gb_s": read / 1e9,
         "compile_ms": compile_ms,
         "known_answers": warm_up.known_answers,
@@ -287,6 +285,8 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
             "kernels": stats.kernels(), "waits": stats.waits,
         },
     });
+    let mut report = record::head(gpu);
+    record::extend(&mut report, measured);
     if on_h200 && log_height == 20 {
         let speedups: Vec<f64> = report["airs"].as_array().into_iter().flatten().filter_map(|air| air["speedup_cuda"].as_f64()).collect();
         report["geomean_speedup_cuda"] = json!(geomean(&speedups));
@@ -320,21 +320,6 @@ fn segment_118(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], calls: usiz
 
 fn geomean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
-}
-
-/// Today, as year-month-day (civil-from-days).
-pub fn date() -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let days = seconds as i64 / 86400 + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02}")
 }
 
 /// An AIR's name; of a VM wrapper, its core's.

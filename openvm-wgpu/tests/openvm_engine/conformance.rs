@@ -256,5 +256,8 @@ fn traces_that_do_not_fit_are_refused() {
     let mut context = device.transport_proving_ctx_to_device(&TestFixture::<SC>::generate_proving_ctx(&fixture));
     context.per_trace[0].1.public_values.pop();
     let error = engine.prove(&device.transport_pk_to_device(&pk), context).expect_err("a public value is missing");
-    assert!(matches!(&error, WgpuProverError::Air(logup_wgpu::Error::Length { subject, .. }) if *subject == "FibonacciAir".into()), "{error}");
+    assert!(
+        matches!(&error, WgpuProverError::Air(logup_wgpu::Error::Length { subject, .. }) if *subject == "FibonacciAir".into()),
+        "{error}"
+    );
 }

@@ -111,11 +111,12 @@ pub(super) fn record(
     budget: Option<Budget>,
     nonce: u32,
 ) -> Result<(Recording, Results)> {
-    let Step { work, eq, reductions, .. } = step;
+    let Step { work, mut eq, reductions, .. } = step;
+    let eq_of = std::mem::take(&mut eq.of);
     let mut recorder = Recorder {
         instances: &call.instances,
         limits,
-        eq: &eq.of,
+        eq: &eq_of,
         words: Words::with_capacity(words_bound(&call.instances)),
         scratch: Scratch::new(limits),
         launches: Launches::new(limits, budget),

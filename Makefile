@@ -1,5 +1,5 @@
 # make demo, make test: all that a fresh machine with Rust needs. The rest is for work on the crate.
-.PHONY: demo test check check-macos check-portable check-fuzz check-miri bench setup
+.PHONY: demo test check check-macos check-portable check-fuzz check-miri check-features check-package check-minimal check-newest bench setup
 
 # Mesa asks for it; a service account has none.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -42,6 +42,25 @@ check-fuzz:
 # The parts with unsafe code, and what they are used by, under Miri. Needs a nightly toolchain with miri and rust-src.
 check-miri:
 	cargo +nightly miri test --locked --lib -- field:: air:: reference:: gpu::profile gpu::trace plan:: --skip kernels_are_bounded --skip one_kernel_too_many
+
+# Each feature alone, and none. Needs cargo-hack.
+check-features:
+	cargo hack check --locked --workspace --feature-powerset --no-dev-deps
+
+# What would be published builds from the package alone.
+check-package:
+	cargo package --locked --workspace --allow-dirty
+
+# Builds with the lowest dependencies that Cargo.toml allows, and with the newest. The first needs a nightly toolchain; both leave Cargo.lock as it was.
+check-minimal:
+	cp Cargo.lock target/Cargo.lock.kept
+	cargo +nightly update -Z direct-minimal-versions
+	cargo +nightly check --workspace --all-features; status=$$?; mv target/Cargo.lock.kept Cargo.lock; exit $$status
+
+check-newest:
+	cp Cargo.lock target/Cargo.lock.kept
+	cargo update
+	cargo check --workspace --all-features --all-targets; status=$$?; mv target/Cargo.lock.kept Cargo.lock; exit $$status
 
 bench: setup
 	cargo bench --locked --workspace --all-features --bench round0 --bench vm

@@ -216,8 +216,8 @@ pub enum Error {
         /// How many there are.
         len: usize,
     },
-    /// An expression uses a node of another builder. (A node that merely has an own one's place is told apart as well, until 2^32 builders were
-    /// made.)
+    /// An expression uses a node of another builder. Each builder has a number, which repeats after 2^32 of them; a foreign node whose number is the
+    /// builder's own is refused only where its place is not that of an earlier node.
     #[error("{subject}: node {node} belongs to another builder")]
     Node {
         /// The AIR.

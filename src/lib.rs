@@ -48,7 +48,7 @@
 //! `D` alone: one read of each used column, no transform, no coset. Only products of two trace expressions need the textbook coset
 //! evaluation, over few columns, on as many cosets as their own degree ([`Strategy::Split`]). All passes of all AIRs and one reduction
 //! for numerator and denominator go into one command encoder, submitted once, with one wait ([`Schedule::Batched`]).
-//! `docs/design.md` in the repository has the whole story.
+//! The page [`design`] has the whole story.
 //!
 //! # Where to read
 //! [`Air`] and [`AirBuilder`] (interactions as data), [`Round0Plan`] (what is decided once per AIR), [`Gpu`] and [`Trace`] (the
@@ -115,6 +115,9 @@ pub use p3_baby_bear;
 pub use p3_field;
 pub use p3_matrix;
 pub use wgpu;
+
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
 
 /// The README's example is a test.
 #[cfg(doctest)]

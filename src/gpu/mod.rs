@@ -1,4 +1,5 @@
-//! The device: adapter choice, pipelines, buffers, replay. Knows nothing of LogUp.
+//! The device: adapter choice, pipelines, buffers, replay of recordings. Of LogUp it knows nothing; the two kernels that run alone here are the
+//! field's operations and a plain read.
 
 mod adapters;
 mod arena;

@@ -170,3 +170,8 @@ where
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of `docs/openvm.md`.
+#[cfg(all(doctest, feature = "vm"))]
+#[doc = include_str!("../../docs/openvm.md")]
+struct OpenVmDocs;

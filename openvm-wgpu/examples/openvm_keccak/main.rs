@@ -12,6 +12,8 @@
 mod args;
 #[path = "../../tests/fixtures/mod.rs"]
 mod fixtures;
+#[path = "../../../tests/support/record.rs"]
+mod record;
 #[path = "../../../tests/stock/mod.rs"]
 mod stock;
 mod stopwatch;
@@ -106,9 +108,10 @@ fn prove_both(args: &Args) -> Result<(), Box<dyn Error>> {
     say(format!("verified by the stock verifier: {verified}; identical to the stock engine's proof: {identical}"));
     if args.json {
         let airs = context.per_trace.len();
-        let mut json = json!({ "verified": verified, "identical_to_stock": identical, "airs": airs, "cells": cells });
+        let mut json = record::head(ours.device().gpu());
+        let proofs = json!({ "verified": verified, "identical_to_stock": identical, "airs": airs, "cells": cells });
+        record::extend(&mut json, proofs);
         json["permutations"] = args.permutations.into();
-        json["adapter"] = stats.call.adapter.clone().into();
         json["stock"] = stock_times.json(stock_logup);
         json["wgpu"] = our_times.json(stats.wall);
         json["wgpu"]["waits"] = stats.call.waits.into();

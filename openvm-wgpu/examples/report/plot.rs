@@ -1,9 +1,16 @@
-//! The record and the plot that `--out` writes.
+//! Records and their plots: AIRs as dots, growth as lines, a proof as stacked bars.
 
 use std::path::Path;
 
 use plotters::prelude::*;
 use serde_json::Value;
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+const OURS: RGBColor = RGBColor(0x1b, 0x7f, 0x5c);
+const CUDA: RGBColor = RGBColor(0x4c, 0x72, 0xb0);
+const STOCK: RGBColor = RGBColor(0xc4, 0x4e, 0x52);
+const FLOOR: RGBColor = RGBColor(0x80, 0x80, 0x80);
 
 /// Writes `DATE-KIND-ADAPTER.json` and the same name with `.svg`.
 pub fn write(report: &Value, dir: &Path, kind: &str) {
@@ -22,100 +29,186 @@ pub fn draw_again(record: &Path) {
     draw_beside(&serde_json::from_str(&text).expect("a record is JSON"), record);
 }
 
-fn draw_beside(report: &Value, record: &Path) {
-    let path = record.with_extension("svg");
-    let drawn = if report["growth"].is_array() { draw_growth(report, &path) } else { draw(report, &path) };
+fn draw_beside(record: &Value, path: &Path) {
+    let svg = path.with_extension("svg");
+    let result = if record["result"].is_object() { &record["result"] } else { record };
+    let drawn = if record["growth"].is_array() {
+        draw_growth(record, &svg)
+    } else if result["stock"]["prove_ms"].is_number() {
+        draw_proof(result, &svg)
+    } else {
+        draw_airs(record, &svg)
+    };
     drawn.expect("the plot can be drawn");
-    eprintln!("wrote {}", path.display());
+    eprintln!("wrote {}", svg.display());
 }
 
-/// An AIR's time per cell in one series, where it has one.
-type Nanoseconds<'a> = Box<dyn Fn(&Value) -> Option<f64> + 'a>;
+/// The adapter without its driver.
+fn adapter(record: &Value) -> &str {
+    record["adapter"].as_str().unwrap_or_default().split(" (").next().unwrap_or_default()
+}
 
-/// For each AIR: ours, the floor at plain-read speed, the stock prover, and the CUDA record where there is one. Nanoseconds per cell, log.
-fn draw(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let airs = report["airs"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let root = SVGBackend::new(path, (1300, 640)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let read = report["read_gb_s"].as_f64().unwrap_or(1.0);
-    let series: [(&str, RGBColor, Nanoseconds<'_>); 4] = [
-        ("ours", RGBColor(0x1b, 0x7f, 0x5c), Box::new(|air| air["ns_per_cell"].as_f64())),
-        ("floor (plain read)", RGBColor(0xb0, 0xb0, 0xb0), Box::new(move |_| Some(4.0 / read))),
-        (
-            "native CUDA (record)",
-            RGBColor(0x4c, 0x72, 0xb0),
-            Box::new(|air| Some(air["speedup_cuda"].as_f64()? * air["ns_per_cell"].as_f64()?)),
-        ),
-        (
-            "stock prover (CPU)",
-            RGBColor(0xc4, 0x4e, 0x52),
-            Box::new(|air| Some(air["stock_cpu_ms"].as_f64()? / air["gpu_ms"].as_f64()? * air["ns_per_cell"].as_f64()?)),
-        ),
+/// An AIR's nanoseconds for each used cell in one series, where it has one.
+type Nanoseconds = fn(&Value) -> Option<f64>;
+
+/// For each AIR a row, the fastest of ours at the top: ours, the stock prover and, where there is one, the CUDA record. The floor is a line.
+fn draw_airs(record: &Value, path: &Path) -> Drawn {
+    let mut airs: Vec<&Value> = record["airs"].as_array().into_iter().flatten().collect();
+    airs.sort_by(|a, b| b["ns_per_cell"].as_f64().unwrap_or(0.0).total_cmp(&a["ns_per_cell"].as_f64().unwrap_or(0.0)));
+    let series: [(&str, RGBColor, Nanoseconds); 3] = [
+        ("this crate, GPU time", OURS, |air| air["ns_per_cell"].as_f64()),
+        ("native CUDA (record)", CUDA, |air| Some(air["speedup_cuda"].as_f64()? * air["ns_per_cell"].as_f64()?)),
+        ("stock prover (CPU), scaled", STOCK, |air| {
+            Some(air["stock_cpu_ms"].as_f64()? / air["gpu_ms"].as_f64()? * air["ns_per_cell"].as_f64()?)
+        }),
     ];
-    let values = || airs.iter().flat_map(|air| series.iter().filter_map(move |(_, _, of)| of(air)));
-    let low = values().fold(f64::INFINITY, f64::min) / 2.0;
-    let high = values().fold(0.0, f64::max) * 40.0; // room for the legend
+    let floor = 4.0 / record["read_gb_s"].as_f64().unwrap_or(1.0);
+    let values = || airs.iter().flat_map(|air| series.iter().filter_map(|(_, _, of)| of(air)));
+    let low = values().fold(floor, f64::min) / 2.0;
+    let high = values().fold(0.0, f64::max) * 2.0;
+    let rows = airs.iter().filter_map(|air| air["log_height"].as_u64()).max().unwrap_or(0);
+
+    let root = SVGBackend::new(path, (1100, 60 + 24 * airs.len() as u32 + 90)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let names: Vec<&str> = airs.iter().map(|air| super::measure::short_name(air)).collect();
     let mut chart = ChartBuilder::on(&root)
-        .caption(format!("LogUp round 0, {}", report["adapter"].as_str().unwrap_or_default()), ("sans-serif", 20))
+        .caption(format!("LogUp round 0 at 2^{rows} rows (KeccakfPerm 2^{}), {}", rows - 2, adapter(record)), ("sans-serif", 18))
         .margin(12)
-        .x_label_area_size(150)
-        .y_label_area_size(70)
-        .build_cartesian_2d(0.0..airs.len() as f64, (low..high).log_scale())?;
-    chart.configure_mesh().disable_x_mesh().disable_x_axis().y_desc("ns per used cell").draw()?;
-    for (i, (name, color, of)) in series.iter().enumerate() {
-        let color = *color;
-        let bars = airs.iter().enumerate().filter_map(|(at, air)| {
-            let left = at as f64 + 0.08 + 0.21 * i as f64;
-            Some(Rectangle::new([(left, low), (left + 0.2, of(air)?)], color.filled()))
-        });
-        chart.draw_series(bars)?.label(*name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
-    }
+        .x_label_area_size(45)
+        .y_label_area_size(290)
+        .build_cartesian_2d((low..high).log_scale(), -0.5..airs.len() as f64 - 0.5)?;
     chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK)
+        .configure_mesh()
+        .disable_y_mesh()
+        .y_labels(0)
+        .x_desc("nanoseconds for each used cell")
+        .x_label_formatter(&|x| if *x >= 1.0 { format!("{x:.0}") } else { format!("{x}") })
         .draw()?;
-    let style = TextStyle::from(("sans-serif", 12).into_font().transform(FontTransform::Rotate90));
-    for (at, air) in airs.iter().enumerate() {
-        let (x, y) = chart.backend_coord(&(at as f64 + 0.35, low));
-        let name: String = super::measure::short_name(air).chars().take(24).collect();
-        root.draw(&Text::new(name, (x, y + 8), style.clone()))?;
+    for (at, name) in names.iter().enumerate() {
+        let (x, y) = chart.backend_coord(&(low, at as f64));
+        root.draw(&Text::new((*name).to_owned(), (x - 280, y - 6), ("sans-serif", 13)))?;
+        let guide = [(low, at as f64), (high, at as f64)];
+        chart.draw_series(std::iter::once(PathElement::new(guide, BLACK.mix(0.06))))?;
     }
+    let line = [(floor, -0.5), (floor, airs.len() as f64 - 0.5)];
+    chart
+        .draw_series(std::iter::once(PathElement::new(line, FLOOR.stroke_width(2))))?
+        .label("floor: a kernel that only reads")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], FLOOR.stroke_width(2)));
+    for (name, color, of) in series {
+        let mut dots = airs.iter().enumerate().filter_map(|(at, air)| Some((of(air)?, at as f64))).peekable();
+        if dots.peek().is_some() {
+            chart
+                .draw_series(dots.map(|at| Circle::new(at, 4, color.filled())))?
+                .label(name)
+                .legend(move |(x, y)| Circle::new((x + 7, y), 4, color.filled()));
+        }
+    }
+    let labels = &mut chart.configure_series_labels();
+    labels.position(SeriesLabelPosition::LowerRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
     root.present()?;
     Ok(())
 }
 
-/// Wall ms against rows, both log: each AIR's own, solid, and the stock prover's, dashed.
-fn draw_growth(report: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let airs = report["growth"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let root = SVGBackend::new(path, (1000, 640)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let series = |air: &Value, key: &str| -> Vec<(f64, f64)> {
-        let points = air["points"].as_array().into_iter().flatten();
-        points.filter_map(|point| Some((f64::from(1u32 << point["log_height"].as_u64()?), point[key].as_f64()?))).collect()
+/// Wall ms against rows: what was measured as solid points, ours on a line; estimates and scaled stock times hollow and dashed.
+fn draw_growth(record: &Value, path: &Path) -> Drawn {
+    let airs = record["growth"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let series = |air: &Value, key: &str, of: &dyn Fn(&Value) -> bool| -> Vec<(f64, f64)> {
+        let points = air["points"].as_array().into_iter().flatten().filter(|point| of(point));
+        points.filter_map(|point| Some((point["log_height"].as_f64()?, point[key].as_f64()?))).collect()
     };
-    let all = || airs.iter().flat_map(|air| ["wall_ms", "stock_cpu_ms"].into_iter().flat_map(move |key| series(air, key)));
-    let most = |of: fn((f64, f64)) -> f64| all().map(of).fold(0.0, f64::max);
-    let least = all().map(|(_, y)| y).fold(f64::INFINITY, f64::min);
+    let (any, measured, scaled) =
+        (|_: &Value| true, |point: &Value| point["stock_measured"] == true, |point: &Value| point["stock_measured"] != true);
+    let all = || airs.iter().flat_map(|air| ["wall_ms", "stock_cpu_ms"].into_iter().flat_map(move |key| series(air, key, &any)));
+    let (mut right, mut low, mut high) = (5.0f64, f64::INFINITY, 0.0f64);
+    all().for_each(|(x, y)| (right, low, high) = (right.max(x), low.min(y), high.max(y)));
+
+    let root = SVGBackend::new(path, (1050, 680)).into_drawing_area();
+    root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
-        .caption(format!("LogUp round 0, {}", report["adapter"].as_str().unwrap_or_default()), ("sans-serif", 20))
+        .caption(format!("LogUp round 0 by rows, {}", adapter(record)), ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(50)
         .y_label_area_size(80)
-        .build_cartesian_2d((16.0..most(|(x, _)| x)).log_scale(), (least / 2.0..most(|(_, y)| y) * 2.0).log_scale())?;
-    chart.configure_mesh().x_desc("rows").y_desc("wall ms: ours solid, stock prover (CPU) dashed").draw()?;
+        .build_cartesian_2d(4.0..right, (low / 2.0..high * 2.0).log_scale())?;
+    chart
+        .configure_mesh()
+        .x_labels(right as usize - 3)
+        .x_label_formatter(&|x| format!("2^{x:.0}"))
+        .x_desc("rows")
+        .y_desc("wall ms: this crate circles and lines, stock prover (CPU) triangles; measured solid, estimated hollow")
+        .draw()?;
     for (i, air) in airs.iter().enumerate() {
         let color = Palette99::pick(i).to_rgba();
         let label = format!("{}, {} columns", super::measure::short_name(air), air["used_columns"]);
         chart
-            .draw_series(LineSeries::new(series(air, "wall_ms"), color.stroke_width(2)).point_size(3))?
+            .draw_series(LineSeries::new(series(air, "wall_ms", &any), color.stroke_width(2)))?
             .label(label)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-        chart.draw_series(DashedLineSeries::new(series(air, "stock_cpu_ms"), 5, 5, color.stroke_width(1)))?;
+        chart.draw_series(series(air, "wall_ms", &any).into_iter().map(|at| Circle::new(at, 3, color.filled())))?;
+        chart.draw_series(DashedLineSeries::new(series(air, "estimate_wall_ms", &any), 2, 6, color.stroke_width(1)))?;
+        chart.draw_series(series(air, "estimate_wall_ms", &any).into_iter().map(|at| Circle::new(at, 3, color.stroke_width(1))))?;
+        chart.draw_series(series(air, "stock_cpu_ms", &measured).into_iter().map(|at| TriangleMarker::new(at, 4, color.filled())))?;
+        chart.draw_series(series(air, "stock_cpu_ms", &scaled).into_iter().map(|at| TriangleMarker::new(at, 4, color.stroke_width(1))))?;
     }
     let labels = &mut chart.configure_series_labels();
-    labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
     root.present()?;
     Ok(())
+}
+
+/// A stage's time in an engine's times, and its name.
+type Stage = (&'static str, fn(&Value) -> f64);
+
+/// One proof by both engines: a bar each, stage on stage.
+fn draw_proof(result: &Value, path: &Path) -> Drawn {
+    let stages: [Stage; 8] = [
+        ("trace commitment", |engine| ms(engine, "commit_ms")),
+        ("GKR input layer", |engine| ms(engine, "gkr_input_ms")),
+        ("GKR", |engine| ms(engine, "gkr_ms")),
+        ("round 0, LogUp", |engine| ms(engine, "logup_round0_ms")),
+        ("round 0, constraints", |engine| ms(engine, "round0_ms") - ms(engine, "logup_round0_ms")),
+        ("folding and later rounds", |engine| ms(engine, "fold_ms") + ms(engine, "mle_rounds_ms")),
+        ("openings", |engine| ms(engine, "openings_ms")),
+        ("the rest", |engine| {
+            let named = ["commit_ms", "gkr_input_ms", "gkr_ms", "round0_ms", "fold_ms", "mle_rounds_ms", "openings_ms"];
+            (ms(engine, "prove_ms") - named.iter().map(|key| ms(engine, key)).sum::<f64>()).max(0.0)
+        }),
+    ];
+    let engines = [("stock CPU engine", &result["stock"]), ("this engine", &result["wgpu"])];
+    let longest = engines.iter().map(|(_, engine)| ms(engine, "prove_ms")).fold(0.0, f64::max);
+    let root = SVGBackend::new(path, (1000, 330)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let permutations = &result["permutations"];
+    let mut chart = ChartBuilder::on(&root)
+        .caption(format!("One proof of a keccak VM run ({permutations} permutations), {}", adapter(result)), ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(150)
+        .build_cartesian_2d(0.0..longest * 1.4, -0.6..1.6)?;
+    chart.configure_mesh().disable_y_mesh().y_labels(0).x_desc("milliseconds").x_label_formatter(&|x| format!("{x:.0}")).draw()?;
+    let colors: Vec<RGBAColor> = (0..stages.len()).map(|i| Palette99::pick(i).to_rgba()).collect();
+    let mut starts = [0.0; 2];
+    for ((name, of), color) in stages.into_iter().zip(colors) {
+        let bars = engines.iter().zip(&mut starts).enumerate().map(|(row, ((_, engine), start))| {
+            let (left, bottom) = (*start, 0.65 - row as f64);
+            *start += of(engine);
+            Rectangle::new([(left, bottom), (*start, bottom + 0.7)], color.filled())
+        });
+        let bars: Vec<_> = bars.collect();
+        chart.draw_series(bars)?.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
+    }
+    for (row, (name, engine)) in engines.into_iter().enumerate() {
+        let (x, y) = chart.backend_coord(&(0.0, 1.0 - row as f64));
+        root.draw(&Text::new(name.to_owned(), (x - 145, y - 6), ("sans-serif", 14)))?;
+        root.draw(&Text::new(format!("{:.1} s", ms(engine, "prove_ms") / 1e3), (x - 145, y + 10), ("sans-serif", 13)))?;
+    }
+    let labels = &mut chart.configure_series_labels();
+    labels.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
+    root.present()?;
+    Ok(())
+}
+
+fn ms(engine: &Value, key: &str) -> f64 {
+    engine[key].as_f64().unwrap_or(0.0)
 }

@@ -171,3 +171,66 @@ fn grid(launch: &Launch, limits: &DeviceLimits) -> Result<[u32; 2]> {
         Error::DeviceLimit { subject, kernel, what, requested, limit }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::{COLUMN_SUMS, ColumnJob, ReduceJob, ReduceRun, Sides, Tile},
+        plan::windows::Slots,
+        round0::record::group::{Group, Head},
+    };
+
+    const LIMITS: DeviceLimits = DeviceLimits {
+        binding_bytes: 1 << 20,
+        buffer_bytes: 1 << 20,
+        storage_buffers: 16,
+        bind_groups: 4,
+        bindings_per_group: 16,
+        workgroup_threads: 256,
+        workgroup_bytes: 16384,
+        workgroups_per_dimension: 65535,
+        binding_alignment: 256,
+    };
+
+    /// Arguments are bound in the kernel's order, at aligned offsets; tables that launches share are there once; temporaries follow the partial
+    /// sums; each submission's last reduction binds one entry more of the results.
+    #[test]
+    fn arguments_are_bound_in_the_kernels_order() {
+        let mut launches = Launches::new(&LIMITS, None);
+        let mut group = Group::<ColumnJob>::new(Head::fixed(&COLUMN_SUMS, 0..1));
+        let job = group.push(ColumnJob::default(), 0.0);
+        group.tiles = vec![Tile { job, ..Tile::default() }; 3];
+        launches.close(group).unwrap();
+        let (tiles, runs): (Rc<[Tile]>, Rc<[ReduceRun]>) = (Rc::new([Tile::default(); 2]), Rc::new([ReduceRun::default()]));
+        for sides in [Sides::new(true, false), Sides::new(false, true)] {
+            launches.all.push(Launch {
+                head: Head::fixed(&DUAL_REDUCE, 0..1),
+                tiles: Rc::clone(&tiles),
+                jobs: Jobs::Reduce(vec![ReduceJob { sides: sides.bits(), ..ReduceJob::default() }]),
+                runs: Rc::clone(&runs),
+                slots: Slots::default(),
+            });
+        }
+        launches.ends = vec![2, 3];
+        let mut scratch = Scratch::new(&LIMITS);
+        assert_eq!(scratch.partials("air", 10).unwrap(), 0);
+        scratch.temporaries("air", 7).unwrap();
+        let (words, eq) = (Words::with_capacity(0), EqTables::default());
+        let layout = Layout { limits: &LIMITS, words, scratch, launches, eq, result_elements: 8, nonce: 5, trace_bytes: 0 };
+        let recording = layout.finish(&[], || "air".into()).unwrap();
+
+        assert_eq!((recording.bytes(SCRATCH), recording.bytes(RESULTS)), (4 * (40 + 7), 16 * (8 + 2)));
+        let [sums, first, second] = &recording.dispatches[..] else { panic!("three dispatches") };
+        let resources = |dispatch: &Dispatch| dispatch.bindings.iter().map(|binding| binding.resource.0).collect::<Vec<_>>();
+        assert_eq!(resources(sums), ["inputs", "inputs", "inputs", "eq", "scratch"]); // tiles, jobs, words
+        assert_eq!(resources(first), ["inputs", "inputs", "inputs", "inputs", "scratch", "results"]); // tiles, jobs, runs, words
+        let bytes = |dispatch: &Dispatch, i: usize| dispatch.bindings[i].bytes.clone();
+        assert_eq!((bytes(sums, 0), bytes(sums, 1).start), (0..48, 256));
+        assert_eq!((bytes(first, 0), bytes(first, 2)), (bytes(second, 0), bytes(second, 2)), "tiles and runs are shared");
+        assert_ne!(bytes(first, 1), bytes(second, 1), "jobs are not");
+        assert_eq!((bytes(first, 5), bytes(second, 5)), (0..16 * 9, 0..16 * 10));
+        assert!(recording.dispatches.iter().flat_map(|dispatch| &dispatch.bindings).all(|binding| binding.bytes.start % 256 == 0));
+        assert_eq!(sums.grid, [3, 1]);
+    }
+}

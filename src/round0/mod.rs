@@ -34,6 +34,8 @@ use self::{
     prepared::PreparedCall,
     record::{Block, Results, Step},
 };
+#[cfg(doc)]
+use crate::error::Error;
 use crate::{
     error::Result,
     field::{self, EXT_WORDS},

@@ -9,6 +9,8 @@ use super::{
     Round0, known_answers,
     record::{COLUMN_VEC4_ROWS, COSET_VEC4_ROWS, VEC4_LOADS},
 };
+#[cfg(doc)]
+use crate::{error::Error, gpu::Gpu};
 use crate::{
     error::Result,
     gpu::Key,

@@ -33,7 +33,7 @@ fn check(l_skip: usize) {
             4 => &[(FieldForm::U64, None), (FieldForm::U32, None)],
             6 => &[(FieldForm::U64, Some(Layout::ColMajor))],
             9 => &[(FieldForm::U32, Some(Layout::RowMajor))],
-            _ if l_skip % 2 == 0 => &[(FieldForm::U64, None)],
+            _ if l_skip.is_multiple_of(2) => &[(FieldForm::U64, None)],
             _ => &[(FieldForm::U32, None)],
         };
         for &(form, layout) in ways {

@@ -53,7 +53,7 @@
 //! # Where to read
 //! [`Air`] and [`AirBuilder`] (interactions as data), [`Round0Plan`] (what is decided once per AIR), [`Gpu`] and [`Trace`] (the
 //! device), [`Round0`] (the one call) with [`Challenges`] and [`Instance`] (its inputs), [`Round0Stats`] (what it did),
-//! [`reference`](mod@reference) (the judge).
+//! [`reference`](mod@reference) (the oracle).
 //!
 //! # With OpenVM
 //! The crate `openvm-wgpu` has a prover engine on top of this one, and translates OpenVM's AIRs and matrices.

@@ -1,4 +1,4 @@
-//! The judge: the formula as it is written, on the CPU, with nothing clever.
+//! The oracle: the formula as it is written, on the CPU, with nothing clever.
 //!
 //! It shares no arithmetic with the engine's way: columns become coefficients by a sum over `D`, expressions are evaluated at the points
 //! `0, 1, 2, ..` of the field, and the result is interpolated from there by Newton's divided differences. Cost:

@@ -1,4 +1,4 @@
-//! The Metal text runs: recordings are replayed with it, on the CPU, and judged by the reference and the stock prover.
+//! The Metal text runs: recordings are replayed with it, on the CPU, and compared with the reference and the stock prover.
 //!
 //! It is the text that Metal gets, in every variant, translated with the options of wgpu's Metal backend; what does not run here is Apple's
 //! compiler and GPU. See `support/msl` for the executor.

@@ -1,6 +1,6 @@
 //! OpenVM's symbolic DAG (`openvm_stark_backend::air_builders::symbolic`) as an [`Air`].
 //!
-//! The tests of `logup-wgpu` include this file by its path: they have the stock prover as a judge without this crate as a dependency.
+//! The tests of `logup-wgpu` include this file by its path: they have the stock prover as an oracle without this crate as a dependency.
 
 use logup_wgpu::{Air, AirBuilder, Error, F, NodeId, Part, Result};
 use openvm_stark_backend::{

@@ -6,7 +6,7 @@ mod run;
 use run::{example, stdout};
 use serde_json::Value;
 
-/// The whole comparison, small: the stock prover judges every AIR and the 300 small ones on the way, the three ways each other on the segment.
+/// The whole comparison, small: the stock prover checks every AIR and the 300 small ones on the way, the three ways each other on the segment.
 #[test]
 fn report_is_exact_and_complete() {
     let out = std::env::temp_dir().join(format!("logup-wgpu-report-{}", std::process::id()));

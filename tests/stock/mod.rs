@@ -1,4 +1,4 @@
-//! The stock prover as a judge: `sumcheck_uni_round0_poly` with `EvalHelper::acc_interactions`, on AIRs as OpenVM's proving keys hold them.
+//! The stock prover as an oracle: `sumcheck_uni_round0_poly` with `EvalHelper::acc_interactions`, on AIRs as OpenVM's proving keys hold them.
 #![allow(dead_code)] // each user takes its part
 
 pub mod keccakf;

@@ -21,7 +21,7 @@ fn operations_equal_p3() {
     }
 }
 
-/// Ring laws on the device's own results: they hold whatever the judge thinks.
+/// Ring laws on the device's own results: they hold whatever the oracle says.
 #[test]
 fn ring_laws_hold() {
     let (a, b) = operands();

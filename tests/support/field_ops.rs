@@ -1,4 +1,4 @@
-//! The field operations' judge: p3, on edge values and random ones.
+//! The field operations' oracle: p3, on edge values and random ones.
 
 use logup_wgpu::{EF, F, P, introspect::FieldOp};
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};

@@ -3,9 +3,9 @@
 //! ```text
 //! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]
 //! ```
-//! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can judge any height:
+//! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can check any height:
 //! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
-//! height, AIRs that use them are judged by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
+//! height, AIRs that use them are checked by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
 //! `--growth` measures how the cost grows instead: six AIRs of 3 to 913 columns over log heights 4 to 22.
 //! `--plot RECORD` measures nothing and draws a record's plot again, beside it.
 
@@ -92,6 +92,6 @@ fn run(gpu: &Gpu, args: &Args) -> logup_wgpu::Result<()> {
     if let Some(dir) = &args.out {
         plot::write(&report, dir, "report");
     }
-    assert_eq!(report["exact"], true, "a result differs from its judge's");
+    assert_eq!(report["exact"], true, "a result differs from its oracle's");
     Ok(())
 }

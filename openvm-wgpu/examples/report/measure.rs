@@ -115,9 +115,9 @@ pub fn ms(duration: Duration) -> f64 {
 
 /// What the stock prover gives for a block, and its wall ms.
 pub fn stock_ms(air: &StockAir, block: &Case) -> (Round0Polys, f64) {
-    let judge = StockInstance::new(air, block);
+    let oracle = StockInstance::new(air, block);
     let start = Instant::now();
-    let polys = judge.round0();
+    let polys = oracle.round0();
     (polys, ms(start.elapsed()))
 }
 
@@ -198,10 +198,10 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         let resident = reside(gpu, &[stock], &[height], i as u64)?.pop().expect("one AIR");
         let instances = [resident.instance(plan)];
         let (output, stats) = repeat_calls(&round0, &instances, calls)?;
-        // The judge, at the block's height.
+        // The oracle, at the block's height.
         let (expected, stock_ms) = stock_ms(stock, &resident.block);
         let exact = if uses_selectors(&resident.block) && height > LOG_BLOCK {
-            // Selectors do not repeat: the textbook way is the judge, at full height.
+            // Selectors do not repeat: the textbook way is the oracle, at full height.
             let direct = Round0Plan::new(stock.air(), L_SKIP, Strategy::Direct)?;
             Round0::new(gpu).evaluate(&challenges(), &[resident.instance(&direct)])?.polys == output.polys
         } else {

@@ -18,7 +18,7 @@ use crate::{
     support::{Case, SCHEDULES, STRATEGIES, Uploaded, gpu, rng},
 };
 
-/// All AIRs with interactions of OpenVM's keccak VM, judged by the stock prover: the whole product at a skip domain of 2^4 points, and at
+/// All AIRs with interactions of OpenVM's keccak VM, compared with the stock prover: the whole product at a skip domain of 2^4 points, and at
 /// some others one form each, in random layouts. (Each skip domain has kernels of its own, and clang++ takes a second for each.)
 #[test]
 fn keccak_vm_airs_run() {

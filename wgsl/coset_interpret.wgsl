@@ -1,7 +1,8 @@
 // For one coset g^c D: partial[chunk][p | q][z] = sum_{x in chunk} eq[x] * sum_{root r} weight_{p|q}[r] * value_r(g^c omega^z, x)
 //
-// The textbook way through an expression, as an interpreter: a program is data, so one compiled kernel runs every AIR. Temporaries are
-// in scratch. Strategy::Direct runs it, and the default what is too long for a kernel of its own (coset_pass.wgsl).
+// This is the textbook evaluation of an expression, as an interpreter: the program is data, so one compiled kernel runs every AIR. Temporaries
+// lie in scratch. Strategy::Direct uses it for everything, and the default for roots that are too long for a kernel of their own
+// (coset_pass.wgsl).
 //
 // Grid, bindings: see shared/coset.wgsl. weights: [num_roots][2] EF, weight in p, weight in q.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.

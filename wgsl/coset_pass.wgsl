@@ -1,15 +1,17 @@
 // For one coset g^c D: partial[chunk][p | q][z] = sum_{x in chunk} eq[x] * sum_{root r} weight_{p|q}[r] * value_r(g^c omega^z, x)
 //
-// The frame around a program that plan/codegen.rs writes for each AIR, `fn program(job, at, plus, minus) -> Weighted`, `plus` and `minus` the first entries of their tables: straight-line code, each column
-// taken to the coset once, temporaries in registers.
+// This is the frame around a program that plan/codegen.rs writes for each AIR:
+//     fn program(job: CosetJob, at: Point, plus: Octet, minus: Octet) -> Weighted
+// `plus` and `minus` are the first entries of their tables. The program is straight-line code: it takes each column to the coset once and keeps
+// temporaries in registers.
 //
-// A thread owns two points of the coset, z and z + h, h = 2^l_skip / 2, as the components of a vec2. With the sums and differences of a
-// column's cells z' and z' + h, a column's values there are
+// A thread owns two points of the coset, z and z + h with h = 2^l_skip / 2, as the components of a vec2. With the sums and differences of a
+// column's cells z' and z' + h, the column's values there are
 //     sum_{z' < h} plus[z - z'] (T[z'] + T[z' + h])  +-  sum_{z' < h} minus[z - z'] (T[z'] - T[z' + h]),
-//     plus[j] = (L[j] + L[j + h]) / 2,   minus[j] = (L[j] - L[j + h]) / 2:
-// half of the products that L itself would need. A skip domain of one point has h = 1 and no second point.
+//     plus[j] = (L[j] + L[j + h]) / 2,   minus[j] = (L[j] - L[j + h]) / 2,
+// which takes half of the products that L itself would need. A skip domain of one point has h = 1 and no second point.
 //
-// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them. A part that no root reaches is neither
+// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them. A side that no root reaches is neither
 // added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h].
 // Workgroup memory: 2,048 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
 //#import shared/coset

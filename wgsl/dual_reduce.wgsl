@@ -1,8 +1,8 @@
 // The dual reduction: for every block of every AIR and every z of its skip domain, numerator and denominator together,
 //     s_p(z) = sum_run sum_chunk sum_column weight_p[column] * partial[chunk][column][z]      (s_q alike with weight_q)
 //
-// A block is one polynomial pair on one coset: the affine part on D, or one coset of the non-affine part. A run is one partial-sum
-// region that counts towards it. A call's last dispatch: the first workgroup also writes the call's nonce behind the results.
+// A block is one polynomial pair on one coset: the affine part on D, or one coset of the non-affine part. A run is one region of partial
+// sums that counts towards it. This is a submission's last dispatch, and its first workgroup also writes the call's nonce behind the results.
 //
 // Grid: one workgroup per tile (block of 2^log_z z of a job). Thread bits, low to high: z, lane. A job with few partials takes many z per
 // workgroup, which a software device likes; one with many takes a workgroup for each z.

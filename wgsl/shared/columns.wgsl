@@ -1,10 +1,10 @@
-// What both column kernels share: the job, the bindings.
+// What both column kernels share: the job and the bindings.
 //
 //     partial[chunk][column][z] = sum_{x in chunk} eq[x] * T_column[(x * x_rows + z + row_offset) mod height]
 //
-// The affine part of round 0: one read of every column that an affine expression uses, shared by the numerator and the denominator.
-// A job is one matrix. A second, small job (x_rows = row_offset = 2^l_skip) gives the one sum that a rotated column has and its column does
-// not: that of its first z.
+// They compute the affine part of round 0: one read of every column that an affine expression uses serves numerator and denominator.
+// A job is one matrix. A rotated column's sums are its column's one z further on, but for the last z; that one comes from a second, small job
+// (x_rows = row_offset = 2^l_skip), whose first z it is.
 //
 // eq is a split table, eq[x] = low[x mod 2^log_low] * high[x >> log_low]. A chunk lies within one run of 2^log_low, so that the loop multiplies
 // by `low` and each result once by `high`.

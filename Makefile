@@ -41,26 +41,25 @@ check-fuzz:
 
 # The parts with unsafe code, and what they are used by, under Miri. Needs a nightly toolchain with miri and rust-src.
 check-miri:
-	cargo +nightly miri test --locked --lib -- field:: air:: reference:: gpu::profile gpu::trace plan:: --skip kernels_are_bounded --skip one_kernel_too_many
+	cargo +nightly miri test --locked --lib -- field:: air:: reference:: gpu::profile gpu::trace kernel:: limits:: matrix:: plan:: --skip kernels_are_bounded --skip one_kernel_too_many
 
 # Each feature alone, and none. Needs cargo-hack.
 check-features:
-	cargo hack check --locked --workspace --feature-powerset --no-dev-deps
+	cargo hack check --workspace --each-feature --no-dev-deps
 
 # What would be published builds from the package alone.
 check-package:
 	cargo package --locked --workspace --allow-dirty
 
-# Builds with the lowest dependencies that Cargo.toml allows, and with the newest. The first needs a nightly toolchain; both leave Cargo.lock as it was.
+# Builds with the lowest dependencies that Cargo.toml allows, and with the newest. Cargo.lock is put back, whatever happens. The first needs a
+# nightly toolchain.
+KEEP_LOCK = set -e; kept=$$(mktemp); cp Cargo.lock $$kept; trap 'mv $$kept Cargo.lock' EXIT
+
 check-minimal:
-	cp Cargo.lock target/Cargo.lock.kept
-	cargo +nightly update -Z direct-minimal-versions
-	cargo +nightly check --workspace --all-features; status=$$?; mv target/Cargo.lock.kept Cargo.lock; exit $$status
+	$(KEEP_LOCK); cargo +nightly update -Z direct-minimal-versions; cargo +nightly check --workspace --all-features
 
 check-newest:
-	cp Cargo.lock target/Cargo.lock.kept
-	cargo update
-	cargo check --workspace --all-features --all-targets; status=$$?; mv target/Cargo.lock.kept Cargo.lock; exit $$status
+	$(KEEP_LOCK); cargo update; cargo check --workspace --all-features --all-targets
 
 bench: setup
 	cargo bench --locked --workspace --all-features --bench round0 --bench vm

@@ -83,7 +83,7 @@ pub enum Error {
         reason: String,
     },
     /// The adapter did not give a device.
-    #[error("adapter {adapter:?} refused a device")]
+    #[error("adapter {adapter:?} refused a device: {source}")]
     NoDevice {
         /// The adapter's name.
         adapter: String,
@@ -113,7 +113,7 @@ pub enum Error {
         waited: std::time::Duration,
     },
     /// The device has no memory left for a resource. Traces and engines that are dropped give theirs back.
-    #[error("the device has no memory for {what}")]
+    #[error("the device has no memory for {what}: {source}")]
     OutOfMemory {
         /// What was asked of it: a buffer, a submission, a kernel by its name.
         what: String,
@@ -121,7 +121,7 @@ pub enum Error {
         source: Source,
     },
     /// The device refused a resource or a command.
-    #[error("the device refused {what}")]
+    #[error("the device refused {what}: {source}")]
     Device {
         /// What was asked of it: a buffer, a submission, a kernel by its name.
         what: String,

@@ -7,7 +7,7 @@
 use std::{ops::Range, sync::Arc};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, Subject},
     field::EXT_WORDS,
     kernel::{FieldForm, Kernel, ProgramText, Variant},
 };
@@ -80,7 +80,7 @@ impl Dispatch {
 /// What the host waits for once: one submission, or a few.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
-    /// The trace buffers that its windows name.
+    /// The call's trace buffers, which its windows name; of a call with several recordings, each has all.
     pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
     /// log2 of the words of a trace window.
     pub log_window: u32,
@@ -100,13 +100,13 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The result words without the nonce's entries, if each of so many submissions has written it: a killed command buffer can report
+    /// The result words, the nonces' entries included, if each of so many submissions has written its own: a killed command buffer can report
     /// success.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] that says which did not.
-    pub(crate) fn checked_results(mut words: Vec<u32>, num_submissions: usize, nonce: u32) -> Result<Vec<u32>> {
-        let nonces = words.split_off(words.len() - EXT_WORDS * num_submissions);
+    pub(crate) fn checked_results(words: Vec<u32>, num_submissions: usize, nonce: u32) -> Result<Vec<u32>> {
+        let nonces = &words[words.len() - EXT_WORDS * num_submissions..];
         match nonces.chunks_exact(EXT_WORDS).position(|entry| entry[0] != nonce) {
             None => Ok(words),
             Some(i) => {
@@ -116,18 +116,33 @@ impl Recording {
         }
     }
 
-    /// Bytes of a buffer.
+    /// Bytes of a buffer; 0 of one that it does not have.
     pub fn bytes(&self, resource: Resource) -> u64 {
-        self.buffer(resource).map_or(0, |buffer| buffer.bytes)
+        self.buffers.iter().find(|buffer| buffer.resource == resource).map_or(0, |buffer| buffer.bytes)
     }
 
-    /// What is uploaded into a buffer.
-    pub fn content(&self, resource: Resource) -> &[u32] {
-        self.buffer(resource).map_or(&[], |buffer| &buffer.content)
-    }
-
-    fn buffer(&self, resource: Resource) -> Option<&BufferUse> {
-        self.buffers.iter().find(|buffer| buffer.resource == resource)
+    /// Whether it can run: the results have room for a nonce of each submission, there is something to upload, and what is bound is there.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub(crate) fn check(&self) -> Result<()> {
+        let nonces = 4 * EXT_WORDS as u64 * self.ends.len() as u64;
+        let is_there = |binding: &Binding| self.bytes(binding.resource) >= binding.bytes.end;
+        let windows = || self.dispatches.iter().flat_map(|dispatch| &dispatch.traces);
+        let problem = if self.ends.is_empty() || self.bytes(self.results) < nonces {
+            "a recording whose results have no room for the nonces"
+        } else if self.buffers.iter().all(|buffer| buffer.content.is_empty()) {
+            "a recording that uploads nothing"
+        } else if self.buffers.iter().any(|buffer| size_of_val(&buffer.content[..]) as u64 > buffer.bytes) {
+            "a recording with a content longer than its buffer"
+        } else if !self.dispatches.iter().flat_map(|dispatch| &dispatch.bindings).all(is_there) {
+            "a recording that binds what its buffers do not have"
+        } else if windows().any(|window| window.buffer >= self.trace_buffers.len()) {
+            "a recording whose windows name no trace buffer"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Unsupported { subject: Subject::Call, what: problem.into() })
     }
 
     /// Words of the results, the nonces' entries included.

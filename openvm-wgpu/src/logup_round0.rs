@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{Challenges, EF, Error, F, Instance, Matrix, Round0, Round0Stats, Trace};
+use logup_wgpu::{Challenges, EF, Error, F, Instance, Matrix, Round0, Round0Polys, Round0Stats, Trace};
 use tracing::info_span;
 
 use crate::{WgpuProverError, key_plan::LogupPlan, rows::Rows};
@@ -30,7 +30,7 @@ pub(crate) struct LogupInput<'a> {
     pub eq_3bs: &'a [EF],
 }
 
-/// `s'_0` of LogUp as coefficients, constant term first: numerator, not yet divided by a lifted trace's repetitions, and denominator.
+/// `s'_0` of LogUp as coefficients, constant term first: numerator and denominator.
 pub(crate) type LogupPolys = [Vec<EF>; 2];
 
 /// The polynomials of all inputs, in their order: one upload of all traces, one call.
@@ -38,7 +38,7 @@ pub(crate) fn round0(
     engine: &Round0,
     inputs: &[LogupInput<'_>],
     challenges: &Challenges<'_>,
-) -> Result<(Vec<LogupPolys>, LogupRound0Stats), WgpuProverError> {
+) -> Result<(Vec<Round0Polys>, LogupRound0Stats), WgpuProverError> {
     let start = Instant::now();
     let _span = info_span!("prover.rap_constraints.round0.logup", phase = "prover").entered();
     let failed = |source: Error| WgpuProverError::Round0 { airs: inputs.iter().map(|input| input.name.to_owned()).collect(), source };
@@ -58,7 +58,6 @@ pub(crate) fn round0(
     });
     let instances: Vec<Instance<'_>> = instances.collect();
     let output = engine.evaluate(challenges, &instances).map_err(failed)?;
-    let polys = output.polys.into_iter().map(|polys| [polys.numerator, polys.denominator]).collect();
     let stats = LogupRound0Stats { trace_upload_bytes, upload, wall: start.elapsed(), call: output.stats };
-    Ok((polys, stats))
+    Ok((output.polys, stats))
 }

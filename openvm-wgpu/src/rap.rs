@@ -290,9 +290,8 @@ impl<'a> Stage<'a> {
         let (computed, stats) =
             logup_round0::round0(engine, &inputs, &Challenges { xi: &challenges.xi[self.l_skip..], beta: challenges.beta })?;
         for (t, mut computed) in zip(owners, computed) {
-            let scale = self.traces[t].numerator_scale();
-            computed[0].iter_mut().for_each(|coefficient| *coefficient *= scale);
-            polys[t] = computed;
+            computed.scale_lifted(self.traces[t].rows.height);
+            polys[t] = [computed.numerator, computed.denominator];
         }
         Ok((polys, stats))
     }

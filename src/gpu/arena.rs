@@ -48,7 +48,9 @@ impl Arena {
         self.buffers.remove(&slot); // before its successor exists, so that both need not fit
         let size = bytes.next_power_of_two().clamp(MIN_BYTES, limit.max(MIN_BYTES));
         let usage = match slot {
-            Slot::Device(_) => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            Slot::Device(_) => {
+                wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC
+            }
             Slot::Upload => wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
             Slot::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             Slot::Timestamps => wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,

@@ -22,7 +22,7 @@ use crate::{
 /// What a recording gave.
 #[derive(Debug)]
 pub(crate) struct RunReport {
-    /// The result words, nonces checked and removed.
+    /// The result words; the nonces were checked.
     pub words: Vec<u32>,
     /// Host time spent waiting.
     pub wait: Duration,
@@ -71,11 +71,15 @@ impl Executor {
         self.arena.release(Slot::Device(resource));
     }
 
-    /// Compiles a recording's kernels, runs it and waits: the words of its results, without the nonces' entries.
+    /// Compiles a recording's kernels, runs it and waits: the words of its results, with the nonces' entries, each of which was written. Kernels
+    /// are not asked for known answers; [`Round0::warm_up`](crate::Round0::warm_up) does that for those of this crate.
     ///
     /// # Errors
-    /// [`Error::DeviceLimit`]; [`Error::Device`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; [`Error::Deadline`].
+    /// [`Error::Unsupported`] for a recording that does not fit together; [`Error::DeviceLimit`] for kernels and buffers that the device has no
+    /// room for; [`Error::Device`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::WrongAnswer`] for what the device reports or did;
+    /// [`Error::Deadline`]; [`Error::Environment`] where `LOGUP_WGPU_DUMP` names no folder.
     pub fn run(&mut self, recording: &Recording) -> Result<Vec<u32>> {
+        recording.check()?;
         let kernels = Self::kernels(&self.gpu, recording)?;
         let submission = self.submit(recording, &kernels, false)?;
         let report = self.wait(submission);

@@ -50,7 +50,7 @@ impl FieldOps {
     ///
     /// # Errors
     /// [`Error::Length`] if `a` and `b` differ in length; [`Error::DeviceLimit`] for more elements than a binding or a grid holds, or more
-    /// rounds than a thread's loops may make; [`Error::Device`], [`Error::DeviceLost`].
+    /// rounds than a thread's loops may make; and as [`Gpu::run_once`].
     pub fn apply(&self, op: FieldOp, rounds: u32, a: &[EF], b: &[EF]) -> Result<Vec<EF>> {
         if a.len() != b.len() {
             return Err(Error::Length { subject: Subject::Kernel(FIELD_OPS.name), what: "b", got: b.len(), expected: a.len() });

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{Gpu, pipelines::Key, readback};
-use crate::{error::Result, kernel::Kernel};
+use crate::{
+    error::{Error, Result, Subject},
+    kernel::Kernel,
+};
 
 /// What a buffer that a kernel reads holds.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +27,19 @@ pub struct Once {
 }
 
 impl Gpu {
-    /// Runs a kernel without trace windows: `inputs` are its arguments but for the last, which is the output, of `out_bytes`. It runs `times`
-    /// times, on the same buffers.
+    /// Runs a kernel without trace windows: `inputs` are its arguments but for the last, which is the output, of `out_bytes` (a multiple of four).
+    /// It runs `times` times, at least once, on the same buffers. Kernels are not asked for known answers here.
     ///
     /// # Errors
+    /// [`Error::Length`](crate::Error::Length) for another number of inputs than the kernel has arguments before its last;
     /// [`Error::DeviceLimit`](crate::Error::DeviceLimit) for a kernel that the device has no room for; [`Error::Device`](crate::Error::Device),
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost) for what the device reports;
-    /// [`Error::Deadline`](crate::Error::Deadline).
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost),
+    /// [`Error::WrongAnswer`](crate::Error::WrongAnswer) for what the device reports or did; [`Error::Deadline`](crate::Error::Deadline).
     pub fn run_once(&self, kernel: &'static Kernel, inputs: &[Input<'_>], out_bytes: u64, workgroups: u32, times: u32) -> Result<Once> {
+        let expected = kernel.arguments.len().saturating_sub(1);
+        if inputs.len() != expected {
+            return Err(Error::Length { subject: Subject::Kernel(kernel.name), what: "inputs", got: inputs.len(), expected });
+        }
         let compiled = self.kernel(&Key::fixed(kernel, 0))?;
         let (device, queue, name) = (self.device(), self.queue(), kernel.name);
         self.checked(name, || {
@@ -57,7 +65,7 @@ impl Gpu {
             let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout, entries: &entries });
             let timestamps = self.timestamps(2);
             let mut once = Once { words: vec![], fastest: Duration::MAX };
-            for _ in 0..times {
+            for _ in 0..times.max(1) {
                 let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(name) });
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: Some(name),

@@ -28,7 +28,7 @@ pub(crate) struct Key {
     pub kernel: &'static Kernel,
     /// Trace windows.
     pub slots: u32,
-    /// The generated part of a coset pass.
+    /// The generated part of a kernel.
     pub program: Option<ProgramText>,
     /// Pipeline constants, beside the size of a trace window.
     pub constants: Vec<(&'static str, u32)>,

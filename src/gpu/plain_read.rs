@@ -14,7 +14,7 @@ impl Gpu {
     /// has timestamps, else wall time.
     ///
     /// # Errors
-    /// [`Error::DeviceLimit`] on a device without room for a reading of 256 KiB; [`Error::Device`], [`Error::DeviceLost`].
+    /// [`Error::DeviceLimit`] on a device without room for a reading of 256 KiB; and as [`Gpu::run_once`].
     pub fn plain_read_rate(&self) -> Result<f64> {
         let limit = self.limits().binding_bytes.min(self.limits().buffer_bytes);
         let software = self.info().device_type == wgpu::DeviceType::Cpu;

@@ -43,8 +43,8 @@ impl Trace {
     /// `values.len()` = `width * height`, `height` a power of two; a matrix without columns has height 1.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::Height`], [`Error::DeviceLimit`] if no buffer holds a row-major matrix or a column, [`Error::Device`],
-    /// [`Error::DeviceLost`].
+    /// [`Error::Length`], [`Error::Height`], [`Error::DeviceLimit`] if no buffer holds a row-major matrix or a column; [`Error::OutOfMemory`],
+    /// [`Error::Device`], [`Error::DeviceLost`], [`Error::WrongAnswer`] for what the device reports or did.
     pub fn upload(gpu: &Gpu, matrices: &[Matrix<'_>]) -> Result<Vec<Self>> {
         let heights = heights(matrices)?;
         let (places, buffer_words) = place(matrices, &heights, gpu.limits().buffer_bytes / 4)?;

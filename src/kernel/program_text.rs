@@ -14,7 +14,8 @@ pub struct ProgramText {
 }
 
 impl ProgramText {
-    pub(crate) fn new(text: String) -> Self {
+    /// This text.
+    pub fn new(text: String) -> Self {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         Self { hash: hasher.finish(), text: text.into() }

@@ -127,9 +127,6 @@ kernels! {
     }
 }
 
-/// Stages of a call, in the order in which they are recorded.
-pub const CALL_STAGES: [&str; 3] = [stage::COLUMN_SUMS, stage::COSET_PASSES, stage::REDUCTION];
-
 /// Every shader of this crate that a device can be asked to compile, but for generated programs.
 pub fn variants() -> impl Iterator<Item = Variant> {
     ALL.iter().flat_map(|kernel| kernel.variants())

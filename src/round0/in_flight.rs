@@ -1,6 +1,9 @@
 //! A call on its way: submitted and waited for, or recorded for other executors.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Round0, Round0Output, Round0Polys,
@@ -24,7 +27,7 @@ pub struct InFlight<'a> {
     engine: &'a Round0,
     /// The call's buffers, until nothing of it runs any more.
     executor: Option<Executor>,
-    call: PreparedCall<'a>,
+    call: Arc<PreparedCall<'a>>,
     /// Finished steps with their result words.
     done: Vec<(Results, Vec<u32>)>,
     running: Option<(Results, Submission)>,
@@ -47,7 +50,6 @@ impl<'a> InFlight<'a> {
         };
         let entered = span.enter();
         let call = PreparedCall::new(challenges, instances, &engine.gpu)?;
-        let steps = engine.steps(&call);
         let stats = Round0Stats {
             airs: instances.len(),
             adapter: engine.gpu.adapter(),
@@ -58,7 +60,7 @@ impl<'a> InFlight<'a> {
         let mut in_flight = InFlight {
             engine,
             executor: Some(engine.executor()),
-            call,
+            call: Arc::new(call),
             done: Vec::new(),
             running: None,
             stats,
@@ -67,10 +69,11 @@ impl<'a> InFlight<'a> {
             cpu: Duration::ZERO,
             span,
         };
-        for step in steps {
+        let call = Arc::clone(&in_flight.call);
+        engine.each_step(&call, |step| {
             in_flight.finish_running()?;
-            in_flight.run(step)?;
-        }
+            in_flight.run(step)
+        })?;
         in_flight.cpu = start.elapsed().saturating_sub(in_flight.wait);
         Ok(in_flight)
     }
@@ -78,7 +81,7 @@ impl<'a> InFlight<'a> {
     /// Waits for the device and interpolates.
     ///
     /// # Errors
-    /// [`Error::Device`], [`Error::DeviceLost`], [`Error::Deadline`].
+    /// [`Error::Device`], [`Error::DeviceLost`], [`Error::Deadline`]; [`Error::WrongAnswer`] where the device was found to compute wrongly meanwhile.
     pub fn wait(mut self) -> Result<Round0Output> {
         let resumed = Instant::now();
         let wait_before = self.wait;
@@ -157,7 +160,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// One event for each kernel; the wait counts for the reduction, which is what the others were batched towards.
+/// One event for each kernel that was recorded; the wait counts for the reduction, which is what the others were batched towards.
 fn trace_kernels(engine: &Round0, recording: &Recording) {
     for &kernel in kernels::ALL {
         let kernels = recording.num_dispatches(kernel);
@@ -204,9 +207,13 @@ impl<'a> RecordedCall<'a> {
     pub(super) fn new(engine: &'a Round0, challenges: &Challenges<'a>, instances: &'a [Instance<'a>]) -> Result<Self> {
         let call = PreparedCall::new(challenges, instances, &engine.gpu)?;
         let (limits, budget) = (engine.gpu.limits(), engine.gpu.budget());
-        let steps = engine.steps(&call).into_iter();
-        let recorded = steps.map(|step| record::record(&call, step, &limits, budget, engine.next_nonce()));
-        let (recordings, results) = recorded.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (mut recordings, mut results) = (vec![], vec![]);
+        engine.each_step(&call, |step| {
+            let (recording, of_step) = record::record(&call, step, &limits, budget, engine.next_nonce())?;
+            recordings.push(recording);
+            results.push(of_step);
+            Ok(())
+        })?;
         Ok(Self { recordings, engine, call, results })
     }
 

@@ -146,10 +146,10 @@ impl Round0 {
     /// See [`Challenges`] and [`Instance`] for the inputs and [`Round0Polys`] for the result.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::TooFew`], [`Error::Height`] and [`Error::OtherDevice`] for instances that do not fit their plan,
-    /// before the device is touched; [`Error::DeviceLimit`] for work beyond the device's limits; [`Error::OutOfMemory`],
-    /// [`Error::Device`], [`Error::DeviceLost`] for what the device reports; [`Error::Deadline`] if it takes longer than the caller gives it; [`Error::WrongAnswer`] if a kernel, at its first use, does not give its known
-    /// answer.
+    /// [`Error::Length`], [`Error::TooFew`] and [`Error::OtherDevice`] for instances that do not fit their plan, before the device is touched;
+    /// [`Error::DeviceLimit`] for work beyond the device's limits; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`] for what
+    /// the device reports; [`Error::Deadline`] if it takes longer than the caller gives it; [`Error::WrongAnswer`] if a kernel, at its first
+    /// use, does not give its known answer; [`Error::Environment`] where `LOGUP_WGPU_DUMP` names no folder.
     pub fn evaluate(&self, challenges: &Challenges<'_>, instances: &[Instance<'_>]) -> Result<Round0Output> {
         self.submit(challenges, instances)?.wait()
     }
@@ -195,11 +195,11 @@ impl Round0 {
         RecordedCall::new(self, challenges, instances)
     }
 
-    /// What is waited for in a call, step by step.
-    fn steps(&self, call: &PreparedCall<'_>) -> Vec<Step> {
+    /// Does something with what is waited for in a call, step by step.
+    fn each_step(&self, call: &PreparedCall<'_>, mut work: impl FnMut(Step) -> Result<()>) -> Result<()> {
         match self.options.schedule {
-            Schedule::Batched => Step::batched(call).into_iter().collect(),
-            Schedule::PerCoset => per_coset::steps(call),
+            Schedule::Batched => Step::batched(call).map_or(Ok(()), work),
+            Schedule::PerCoset => per_coset::cosets(call).into_iter().try_for_each(|coset| work(coset.step(call))),
         }
     }
 

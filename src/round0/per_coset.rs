@@ -11,34 +11,44 @@ use crate::{field::EF, kernels::Sides};
 
 const NUMERATOR_THEN_DENOMINATOR: [Sides; 2] = [Sides::new(true, false), Sides::new(false, true)];
 
-/// The steps of a call: one for each AIR and coset.
-pub(super) fn steps(call: &PreparedCall<'_>) -> Vec<Step> {
+/// One AIR on one coset.
+#[derive(Debug)]
+pub(super) struct Coset {
+    work: Vec<Work>,
+    /// Whether the AIR's `eq` is still on the device, from its first coset.
+    eq_is_resident: bool,
+}
+
+/// The AIRs and cosets of a call, in order. The affine part goes with the first coset: both are the identity coset's.
+pub(super) fn cosets(call: &PreparedCall<'_>) -> Vec<Coset> {
     let all = Work::all(&call.instances);
     let of_instance = all.chunk_by(|a, b| a.instance == b.instance);
-    of_instance.flat_map(|work| steps_of_instance(&call.instances, work)).collect()
+    let cosets = of_instance.flat_map(|work| {
+        let groups = work.chunk_by(|one, next| one.block == Block::Affine && next.block == Block::Coset(0));
+        groups.enumerate().map(|(i, group)| Coset { work: group.to_vec(), eq_is_resident: i > 0 })
+    });
+    cosets.collect()
 }
 
-fn steps_of_instance(instances: &[Prepared<'_>], work: &[Work]) -> Vec<Step> {
-    // The affine part goes with the first coset: both are the identity coset's.
-    let groups = work.chunk_by(|one, next| one.block == Block::Affine && next.block == Block::Coset(0));
-    let step = |(i, group): (usize, &[Work])| Step {
-        work: group.to_vec(),
-        eq: expanded_eq(instances, work[0].instance, i > 0),
-        reductions: &NUMERATOR_THEN_DENOMINATOR,
-        fresh_scratch: true,
-    };
-    groups.enumerate().map(step).collect()
-}
-
-/// All evaluations of an instance's `eq`; those of a later coset are still on the device.
-fn expanded_eq(instances: &[Prepared<'_>], instance: usize, resident: bool) -> EqTables {
-    let mut tables = EqTables { of: vec![EqOf::default(); instances.len()], ..EqTables::default() };
-    let prepared = &instances[instance];
-    let high = tables.add(&[EF::ONE]);
-    let low = tables.add(&prepared.eq.to_evals());
-    tables.of[instance] = EqOf { low, high, log_low: prepared.num_x.ilog2() };
-    if resident {
-        tables.content.clear();
+impl Coset {
+    /// What is waited for.
+    pub fn step(self, call: &PreparedCall<'_>) -> Step {
+        let eq = self.eq(&call.instances);
+        Step { work: self.work, eq, reductions: &NUMERATOR_THEN_DENOMINATOR, fresh_scratch: true }
     }
-    tables
+
+    /// All evaluations of the AIR's `eq`.
+    fn eq(&self, instances: &[Prepared<'_>]) -> EqTables {
+        let instance = self.work[0].instance;
+        let prepared = &instances[instance];
+        let mut tables = EqTables { of: vec![EqOf::default(); instances.len()], ..EqTables::default() };
+        if self.eq_is_resident {
+            tables.num_elements = 1 + u64::from(prepared.num_x);
+        } else {
+            tables.add(&[EF::ONE]);
+            tables.add(&prepared.eq.to_evals());
+        }
+        tables.of[instance] = EqOf { high: 0, low: 1, log_low: prepared.num_x.ilog2() };
+        tables
+    }
 }

@@ -44,7 +44,8 @@ impl Round0 {
     ///
     /// # Errors
     /// [`Error::Device`] if the driver refuses a kernel, [`Error::DeviceLimit`] if the device has no room for one;
-    /// [`Error::WrongAnswer`]; [`Error::DeviceLost`].
+    /// [`Error::WrongAnswer`]; [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Deadline`]; [`Error::Environment`] where `LOGUP_WGPU_DUMP`
+    /// names no folder.
     pub fn warm_up(&self, plans: &[&Round0Plan], layout: Layout) -> Result<WarmUp> {
         self.gpu.usable()?;
         let start = Instant::now();

@@ -199,7 +199,7 @@ fn results_of_recordings_are_checked() {
 fn skip_domains_past_4096_points() {
     let air = good_case().air;
     let error = Round0Plan::new(air, 13, Strategy::Direct).unwrap_err();
-    assert_eq!(error.to_string(), "\"the AIR\": l_skip = 13 is outside 0..=12");
+    assert_eq!(error.to_string(), "AIR \"the AIR\": l_skip = 13 is outside 0..=12");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::{
     random_air::{Size, random_case},
     rng,
 };
-use logup_wgpu::{Error, FieldForm, Instance, Round0, Strategy};
+use logup_wgpu::{Error, FieldForm, Instance, Round0, Strategy, compute::Executor};
 
 fn cases() -> Vec<Case> {
     let size = Size { max_degree: 2, num_ops: 12, num_interactions: 3, max_message_len: 3 };
@@ -67,6 +67,26 @@ fn a_forgotten_call_leaves_the_engine_usable() {
         }
         let after = round0.evaluate(&uploaded.challenges(), &instances).unwrap().stats;
         assert_eq!((after.allocations, after.gpu.is_some()), (steady, expected.stats.gpu.is_some()));
+    }
+}
+
+/// What is recorded runs in any executor: this crate's own, by itself, gives the same polynomials.
+#[test]
+fn recordings_run_in_an_executor() {
+    let cases = cases();
+    for schedule in SCHEDULES {
+        let uploaded = Uploaded::together(gpu(FieldForm::U64), &cases, Strategy::Split);
+        let (instances, round0) = (uploaded.instances(), Round0::with_schedule(gpu(FieldForm::U64), schedule));
+        let expected = round0.evaluate(&uploaded.challenges(), &instances).unwrap().polys;
+        let mut executor = Executor::new(gpu(FieldForm::U64));
+        for _ in 0..2 {
+            let call = round0.record(&uploaded.challenges(), &instances).unwrap();
+            let results = call.recordings.iter().map(|recording| executor.run(recording).unwrap()).collect();
+            assert_eq!(call.polys(results).unwrap(), expected, "{schedule:?}");
+        }
+        let mut recording = round0.record(&uploaded.challenges(), &instances).unwrap().recordings.swap_remove(0);
+        recording.buffers.truncate(1);
+        assert!(matches!(executor.run(&recording), Err(Error::Unsupported { .. })));
     }
 }
 

@@ -12,7 +12,7 @@
 // | eq      | EF: low at eq_low + x mod 2^log_low, high at eq_high + x >> log_low     | Montgomery |
 // | scratch | [num_chunks][p | q][2^l_skip] EF at word partial_base; temporaries      | Montgomery |
 // |         | [num_temps][num_threads] u32 at word temps_base                         |            |
-// | trace_* | words of the matrices, see trace.wgsl                           | Montgomery |
+// | trace_* | words of the matrices, see trace.wgsl                                    | Montgomery |
 //#import shared/ext4
 //#import shared/lanes
 //#import shared/tile

@@ -32,20 +32,20 @@ fn trace_vec4(i: u32) -> vec4<u32> {
 override LOG_WINDOW: u32 = 29u;
 
 fn trace_word(i: u32) -> u32 {
-    let quad = (i & ((1u << LOG_WINDOW) - 1u)) >> 2u;
+    let element = (i & ((1u << LOG_WINDOW) - 1u)) >> 2u;
     switch i >> LOG_WINDOW {
         //#each
-        {case}: { return trace_{i}[quad][i & 3u]; }
+        {case}: { return trace_{i}[element][i & 3u]; }
         //#end
     }
 }
 
 // Words i to i + 3, i a multiple of 4.
 fn trace_vec4(i: u32) -> vec4<u32> {
-    let quad = (i & ((1u << LOG_WINDOW) - 1u)) >> 2u;
+    let element = (i & ((1u << LOG_WINDOW) - 1u)) >> 2u;
     switch i >> LOG_WINDOW {
         //#each
-        {case}: { return trace_{i}[quad]; }
+        {case}: { return trace_{i}[element]; }
         //#end
     }
 }

@@ -63,13 +63,14 @@ impl Recorder<'_> {
             for (planned, inputs) in instance.plan.programs.iter().zip(&instance.programs) {
                 let tables = self.program_tables(planned, inputs);
                 let geometry = planned.geometry(l_skip, instance.num_x);
+                let head = head(planned, instance);
                 let mut jobs = Vec::with_capacity(of_instance.len());
                 for &(_, work_idx, coset) in of_instance {
                     let lagrange_base = match coset {
                         0 => 0,
                         _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
                     };
-                    let at = group_of(&mut groups, planned, instance, coset as u32);
+                    let at = group_of(&mut groups, &head, coset as u32);
                     let temp_words = geometry.num_tiles() * planned.temp_words_per_tile();
                     if !groups[at].jobs.is_empty() && !self.scratch.has_room_for(groups[at].temp_words + temp_words) {
                         // The next launch uses the temporaries again.
@@ -210,18 +211,23 @@ impl Recorder<'_> {
     }
 }
 
+/// What a program's launches share, whatever their cosets.
+fn head(planned: &PlannedProgram, instance: &Prepared<'_>) -> Head {
+    let program = planned.generated.as_ref().map(|generated| generated.source.clone());
+    let constants = if program.is_some() { vec![(VEC4_LOADS, u32::from(allows_vec4(planned, instance)))] } else { vec![] };
+    Head { kernel: planned.kernel(), program, constants, cosets: 0..0 }
+}
+
 /// The group that a program's job for a coset belongs to, made if there is none: of its generated kernel all cosets share one, of the
 /// interpreter each coset has one.
-fn group_of(groups: &mut Groups, planned: &PlannedProgram, instance: &Prepared<'_>, coset: u32) -> usize {
-    let program = planned.generated.as_ref().map(|generated| &generated.source);
-    let constants = if program.is_some() { vec![(VEC4_LOADS, u32::from(allows_vec4(planned, instance)))] } else { vec![] };
-    let found = groups.iter().position(|group| match (&group.head.program, program) {
-        (Some(one), Some(other)) => group.head.constants == constants && one == other,
+fn group_of(groups: &mut Groups, head: &Head, coset: u32) -> usize {
+    let found = groups.iter().position(|group| match (&group.head.program, &head.program) {
+        (Some(one), Some(other)) => group.head.constants == head.constants && one == other,
         (None, None) => group.head.cosets.start == coset,
         _ => false,
     });
     let at = found.unwrap_or_else(|| {
-        groups.push(Group::new(Head { kernel: planned.kernel(), program: program.cloned(), constants, cosets: coset..coset + 1 }));
+        groups.push(Group::new(Head { cosets: coset..coset + 1, ..head.clone() }));
         groups.len() - 1
     });
     let cosets = &mut groups[at].head.cosets;

@@ -53,7 +53,9 @@ impl Layout<'_> {
 
         let mut inputs = Inputs { limits, words: vec![], shared: vec![] };
         let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
-        let words = inputs.section(&words.finish());
+        let words = words.finish();
+        inputs.words.reserve_exact(words.len() + limits.binding_alignment as usize);
+        let words = inputs.section(&words);
         let all_words = Binding { resource: INPUTS, bytes: words };
         for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs.words.len() as u64)] {
             let limit = limits.binding_bytes;

@@ -21,6 +21,16 @@ pub(super) enum Jobs {
     Reduce(Vec<ReduceJob>),
 }
 
+impl Jobs {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Columns(jobs) => jobs.len(),
+            Self::Cosets(jobs) => jobs.len(),
+            Self::Reduce(jobs) => jobs.len(),
+        }
+    }
+}
+
 /// A row of a job table.
 pub(super) trait Job: Copy {
     /// The same in a launch whose tiles are the group's from `first_tile` on.
@@ -69,10 +79,10 @@ impl Head {
 #[derive(Debug)]
 pub(super) struct Launch {
     pub head: Head,
-    pub tiles: Rc<[Tile]>,
+    pub tiles: Rc<Vec<Tile>>,
     pub jobs: Jobs,
     /// Of a reduction.
-    pub runs: Rc<[ReduceRun]>,
+    pub runs: Rc<Vec<ReduceRun>>,
     pub slots: Slots,
 }
 
@@ -145,7 +155,7 @@ impl<'a> Launches<'a> {
     ///
     /// # Errors
     /// [`Error::DeviceLimit`].
-    pub fn close<J: Job>(&mut self, group: Group<J>) -> Result<()> {
+    pub fn close<J: Job>(&mut self, mut group: Group<J>) -> Result<()> {
         if group.jobs.is_empty() {
             return Ok(());
         }
@@ -153,13 +163,15 @@ impl<'a> Launches<'a> {
         let slots = group.slots.bound().len() as u32;
         self.limits.check_kernel(Variant { kernel: group.head.kernel, form: FieldForm::U64, slots })?;
         let seconds = group.tiles.iter().map(|tile| group.tile_seconds[tile.job as usize]);
-        for tiles in self.submissions.cut(self.all.len(), seconds) {
+        let parts = self.submissions.cut(self.all.len(), seconds);
+        let is_whole = parts.len() == 1;
+        for tiles in parts {
             let jobs = group.jobs.iter().map(|job| job.cut_at(tiles.start as u32)).collect();
             self.all.push(Launch {
                 head: group.head.clone(),
-                tiles: group.tiles[tiles].into(),
+                tiles: Rc::new(if is_whole { std::mem::take(&mut group.tiles) } else { group.tiles[tiles].to_vec() }),
                 jobs: J::table(jobs),
-                runs: Rc::new([]),
+                runs: Rc::default(),
                 slots: group.slots.clone(),
             });
         }

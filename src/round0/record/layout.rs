@@ -51,10 +51,13 @@ impl Layout<'_> {
         let ends = launches.ends;
         let result_bytes = 16 * (result_elements + ends.len() as u64);
 
-        let mut inputs = Inputs { limits, words: vec![], shared: vec![] };
-        let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
+        // About as many words as there will be, so that the buffer does not grow by copies.
         let words = words.finish();
-        inputs.words.reserve_exact(words.len() + limits.binding_alignment as usize);
+        let of_launch =
+            |launch: &Launch| 4 * launch.tiles.len() + 24 * launch.jobs.len() + 8 * launch.runs.len() + limits.binding_alignment as usize;
+        let num_words = launches.all.iter().map(of_launch).sum::<usize>() + words.len() + limits.binding_alignment as usize;
+        let mut inputs = Inputs { limits, words: Vec::with_capacity(num_words), shared: vec![] };
+        let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
         let words = inputs.section(&words);
         let all_words = Binding { resource: INPUTS, bytes: words };
         for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs.words.len() as u64)] {
@@ -144,7 +147,7 @@ impl Inputs<'_> {
         }
     }
 
-    fn shared<T: Pod>(&mut self, table: &Rc<[T]>) -> Range<u64> {
+    fn shared<T: Pod>(&mut self, table: &Rc<Vec<T>>) -> Range<u64> {
         let at = table.as_ptr().cast();
         if let Some((_, bytes)) = self.shared.iter().find(|(known, _)| *known == at) {
             return bytes.clone();
@@ -204,7 +207,7 @@ mod tests {
         let job = group.push(ColumnJob::default(), 0.0);
         group.tiles = vec![Tile { job, ..Tile::default() }; 3];
         launches.close(group).unwrap();
-        let (tiles, runs): (Rc<[Tile]>, Rc<[ReduceRun]>) = (Rc::new([Tile::default(); 2]), Rc::new([ReduceRun::default()]));
+        let (tiles, runs) = (Rc::new(vec![Tile::default(); 2]), Rc::new(vec![ReduceRun::default()]));
         for sides in [Sides::new(true, false), Sides::new(false, true)] {
             launches.all.push(Launch {
                 head: Head::fixed(&DUAL_REDUCE, 0..1),

@@ -42,7 +42,7 @@ impl Recorder<'_> {
         let words = EXT_WORDS as u64 * self.scratch.num_partials();
         let seconds = self.launches.submissions.seconds(|budget| budget.sums(words));
         self.launches.submissions.cut(self.launches.all.len(), std::iter::once(seconds));
-        let (cosets, tiles, runs): (_, Rc<[Tile]>, Rc<[ReduceRun]>) = (cosets(work), tiles.into(), runs.into());
+        let (cosets, tiles, runs) = (cosets(work), Rc::new(tiles), Rc::new(runs));
         for sides in reductions {
             let jobs = jobs.iter().map(|job| ReduceJob { sides: sides.bits(), ..*job }).collect();
             self.launches.all.push(launch(Rc::clone(&tiles), jobs, Rc::clone(&runs), cosets.clone()));
@@ -55,7 +55,7 @@ impl Recorder<'_> {
     fn end_submissions(&mut self, cosets: Range<u32>, nonce: u32) {
         let begins = self.launches.submissions.take_begins();
         let job = ReduceJob { num_z: 1, nonce, ..ReduceJob::default() };
-        let (tile, run): (Rc<[Tile]>, Rc<[ReduceRun]>) = (Rc::new([Tile::default()]), Rc::new([ReduceRun::default()]));
+        let (tile, run) = (Rc::new(vec![Tile::default()]), Rc::new(vec![ReduceRun::default()]));
         for (i, begin) in begins.into_iter().enumerate() {
             let end = launch(Rc::clone(&tile), vec![job], Rc::clone(&run), cosets.clone());
             self.launches.all.insert(begin + i, end);
@@ -65,7 +65,7 @@ impl Recorder<'_> {
     }
 }
 
-fn launch(tiles: Rc<[Tile]>, jobs: Vec<ReduceJob>, runs: Rc<[ReduceRun]>, cosets: Range<u32>) -> Launch {
+fn launch(tiles: Rc<Vec<Tile>>, jobs: Vec<ReduceJob>, runs: Rc<Vec<ReduceRun>>, cosets: Range<u32>) -> Launch {
     Launch { head: Head::fixed(&DUAL_REDUCE, cosets), tiles, jobs: Jobs::Reduce(jobs), runs, slots: Slots::default() }
 }
 

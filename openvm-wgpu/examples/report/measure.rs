@@ -325,7 +325,8 @@ fn geomean(values: &[f64]) -> f64 {
 /// An AIR's name; of a VM wrapper, its core's.
 pub fn short_name(air: &Value) -> &str {
     let name = air["name"].as_str().unwrap_or_default();
-    name.strip_prefix("VmAirWrapper<").and_then(|inner| inner.split(", ").nth(1)).unwrap_or(name)
+    let core = name.strip_prefix("VmAirWrapper<").and_then(|inner| Some(inner.strip_suffix('>')?.split_once(", ")?.1));
+    core.unwrap_or(name)
 }
 
 /// The report as a table.

@@ -105,12 +105,12 @@ fn draw_airs(record: &Value, path: &Path) -> Drawn {
         }
     }
     let labels = &mut chart.configure_series_labels();
-    labels.position(SeriesLabelPosition::LowerRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
+    labels.position(SeriesLabelPosition::MiddleMiddle).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
     root.present()?;
     Ok(())
 }
 
-/// Wall ms against rows: what was measured as solid points, ours on a line; estimates and scaled stock times hollow and dashed.
+/// Wall ms against rows: what was measured as solid points, ours on a line; estimates are hollow and dotted, scaled stock times crosses.
 fn draw_growth(record: &Value, path: &Path) -> Drawn {
     let airs = record["growth"].as_array().map(Vec::as_slice).unwrap_or_default();
     let series = |air: &Value, key: &str, of: &dyn Fn(&Value) -> bool| -> Vec<(f64, f64)> {
@@ -136,7 +136,7 @@ fn draw_growth(record: &Value, path: &Path) -> Drawn {
         .x_labels(right as usize - 3)
         .x_label_formatter(&|x| format!("2^{x:.0}"))
         .x_desc("rows")
-        .y_desc("wall ms: this crate circles and lines, stock prover (CPU) triangles; measured solid, estimated hollow")
+        .y_desc("wall ms. This crate: circles, estimates hollow. Stock prover (CPU): triangles, scaled from fewer rows crosses")
         .draw()?;
     for (i, air) in airs.iter().enumerate() {
         let color = Palette99::pick(i).to_rgba();
@@ -149,7 +149,7 @@ fn draw_growth(record: &Value, path: &Path) -> Drawn {
         chart.draw_series(DashedLineSeries::new(series(air, "estimate_wall_ms", &any), 2, 6, color.stroke_width(1)))?;
         chart.draw_series(series(air, "estimate_wall_ms", &any).into_iter().map(|at| Circle::new(at, 3, color.stroke_width(1))))?;
         chart.draw_series(series(air, "stock_cpu_ms", &measured).into_iter().map(|at| TriangleMarker::new(at, 4, color.filled())))?;
-        chart.draw_series(series(air, "stock_cpu_ms", &scaled).into_iter().map(|at| TriangleMarker::new(at, 4, color.stroke_width(1))))?;
+        chart.draw_series(series(air, "stock_cpu_ms", &scaled).into_iter().map(|at| Cross::new(at, 3, color.stroke_width(1))))?;
     }
     let labels = &mut chart.configure_series_labels();
     labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;

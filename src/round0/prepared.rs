@@ -203,13 +203,12 @@ impl<'a> PreparedCall<'a> {
             instances.par_iter().zip(&checked).map(|(instance, checked)| Prepared::new(instance, checked, &beta_pows)).collect();
         let mut buffers: Vec<Arc<wgpu::Buffer>> = vec![];
         for (prepared, checked) in prepared.iter_mut().zip(&checked) {
-            let index_of = |buffer: &Arc<wgpu::Buffer>| {
+            let mut index_of = |buffer: &Arc<wgpu::Buffer>| {
                 buffers.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
                     buffers.push(Arc::clone(buffer));
                     buffers.len() - 1
                 })
             };
-            let mut index_of = index_of;
             prepared.traces = checked.traces.iter().map(|trace| trace.place().map(&mut index_of)).collect();
         }
         Ok(Self { instances: prepared, buffers })

@@ -17,7 +17,7 @@ use crate::{
 /// After the process's default device was lost, the next engine opens another.
 #[test]
 fn the_default_device_is_opened_anew() {
-    let Some(driver) = Faulty::driver("lost::in_the_wait::the_default_device_is_opened_anew") else { return };
+    let Some(driver) = Faulty::driver("lost::the_default_device_is_opened_anew") else { return };
     let params = test_system_params_small(2, 8, 3);
     let fixture = PairFixture(vec![PairAir::plain(4, 16)]);
     let engine = WgpuEngine::<CpuTranscript>::try_new(params.clone()).unwrap();

@@ -158,7 +158,7 @@ mod tests {
             check_height("air", height).unwrap();
         }
         for height in [0, 3, 1 << 32, 1 << 40, usize::MAX] {
-            assert!(matches!(check_height("air", height), Err(Error::Height { got: requested, .. }) if requested == height));
+            assert!(matches!(check_height("air", height), Err(Error::Height { got, .. }) if got == height));
         }
     }
 }

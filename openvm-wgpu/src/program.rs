@@ -126,8 +126,8 @@ impl Program {
                 SymbolicExpressionNode::Constant(constant) => value(Value::Constant(constant)),
                 SymbolicExpressionNode::Variable(variable) if matches!(variable.entry, Entry::Public) => {
                     if variable.index >= num_public_values {
-                        let (requested, limit) = (variable.index, num_public_values);
-                        return Err(Error::Index { subject: air.into(), what: "public value", got: requested, len: limit });
+                        let (got, len) = (variable.index, num_public_values);
+                        return Err(Error::Index { subject: air.into(), what: "public value", got, len });
                     }
                     value(Value::Public(variable.index))
                 }

@@ -90,7 +90,7 @@ impl RowShape {
     /// [`Error::Index`], [`Error::Unsupported`].
     pub fn cell(&self, air: &str, node: &SymbolicExpressionNode<F>) -> Result<Option<Cell>> {
         let column = |part: usize, offset: usize, column: usize| {
-            let index = |what, requested, limit| Error::Index { subject: air.into(), what, got: requested, len: limit };
+            let index = |what, got, len| Error::Index { subject: air.into(), what, got, len };
             let width = *self.widths.get(part).ok_or_else(|| index("trace part", part, self.widths.len()))?;
             if column >= width {
                 return Err(index("column", column, width));
@@ -132,8 +132,8 @@ impl<'a> Rows<'a> {
         context: &'a AirProvingContext<CpuBackend<SC>>,
     ) -> Result<Self> {
         let air = || key.air_name.clone();
-        let exactly = |what, requested, limit| {
-            if requested == limit { Ok(()) } else { Err(Error::Length { subject: air().into(), what, got: requested, expected: limit }) }
+        let exactly = |what, got, expected| {
+            if got == expected { Ok(()) } else { Err(Error::Length { subject: air().into(), what, got, expected }) }
         };
         let preprocessed = key.preprocessed_data.iter().map(|data| &data.trace);
         let cached = context.cached_mains.iter().map(|data| &data.trace);

@@ -196,12 +196,8 @@ impl AirBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        let index = |what, requested, limit| {
-            if requested < limit {
-                Ok(())
-            } else {
-                Err(Error::Index { subject: self.name.clone().into(), what, got: requested, len: limit })
-            }
+        let index = |what, got, len| {
+            if got < len { Ok(()) } else { Err(Error::Index { subject: self.name.clone().into(), what, got, len }) }
         };
         // An own node is always an earlier one: it was made before what it is an operand of. Where builders' numbers have come round after
         // 2^32 of them, a foreign node can look like an own one, and its place be anywhere.
@@ -293,7 +289,7 @@ mod tests {
             let node = build(&mut air);
             air.interaction(0, [node], node);
             match air.build().unwrap_err() {
-                Error::Index { what, got: requested, len: limit, .. } => (what, requested, limit),
+                Error::Index { what, got, len, .. } => (what, got, len),
                 other => panic!("{other}"),
             }
         };
@@ -335,7 +331,7 @@ mod tests {
         assert_eq!(squared(7).unwrap().constraint_degree(), 128);
         for (times, degree) in [(8, 256), (63, 1 << 63), (64, usize::MAX), (70, usize::MAX)] {
             let error = squared(times).unwrap_err();
-            assert!(matches!(error, Error::Degree { got: requested, limit: 255, .. } if requested == degree), "{error}");
+            assert!(matches!(error, Error::Degree { got, limit: 255, .. } if got == degree), "{error}");
         }
         let stated = |degree| {
             let mut air = AirBuilder::new("stated");

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Gpu, GpuOptions, options::chosen_by};
+use super::{Gpu, GpuOptions, context::driver, options::chosen_by};
 use crate::error::{Error, Result};
 
 /// The process's instance for these backends. It is never dropped, so that drivers stay loaded: NVIDIA's (580.159, with libglvnd) was seen to
@@ -43,7 +43,7 @@ pub struct AdapterEntry {
 
 impl AdapterEntry {
     fn new(index: usize, info: wgpu::AdapterInfo) -> Self {
-        let driver = [info.driver.trim(), info.driver_info.trim()].join(" ").trim().to_owned();
+        let driver = driver(&info);
         let pci_id = (!info.device_pci_bus_id.is_empty()).then_some(info.device_pci_bus_id);
         Self { index, name: info.name, backend: info.backend, driver, device_type: info.device_type, pci_id }
     }

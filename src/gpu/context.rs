@@ -52,8 +52,8 @@ impl Gpu {
     pub async fn request(options: GpuOptions) -> Result<Self> {
         let adapter = adapters::choose(&options).await?;
         let mut wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::TIMESTAMP_QUERY;
-        if matches!(adapter.get_info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu) {
-            // One memory for host and device: traces are written where they are read.
+        if has_one_memory(&adapter.get_info()) {
+            // Traces are written where they are read.
             wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
         }
         let (device, queue) = adapter
@@ -99,11 +99,11 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| {
             let _ = on_lost.set(format!("{reason:?}: {message}")); // the first reason stands
         });
-        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let software = is_software(&info);
         tracing::info!(
             adapter = info.name,
             backend = %info.backend,
-            driver = format!("{} {}", info.driver, info.driver_info).trim(),
+            driver = driver(&info),
             software,
             field_form = ?field_form,
             timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY),
@@ -147,9 +147,8 @@ impl Gpu {
     /// The adapter's name, backend and driver, and whether it is software, as stats and tables print it.
     pub fn adapter(&self) -> String {
         let info = self.info();
-        let software = if info.device_type == wgpu::DeviceType::Cpu { ", software" } else { "" };
-        let driver = [info.driver.trim(), info.driver_info.trim()].join(" ");
-        format!("{} ({}, {}{software})", info.name, info.backend, driver.trim())
+        let software = if is_software(info) { ", software" } else { "" };
+        format!("{} ({}, {}{software})", info.name, info.backend, driver(info))
     }
 
     /// The device's limits, as plans check them.
@@ -195,8 +194,7 @@ impl Gpu {
 
     /// Whether a trace's buffer can be written by the host and read by kernels at full speed: one memory for both.
     pub(crate) fn writes_in_place(&self) -> bool {
-        let unified = matches!(self.info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu);
-        unified && self.has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
+        has_one_memory(self.info()) && self.has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -280,4 +278,19 @@ impl Gpu {
             Some(error) => Err(self.lost_or(Error::Device { what: what.into(), source: error.into() })),
         }
     }
+}
+
+/// Driver and version, as far as the backend tells.
+pub(super) fn driver(info: &wgpu::AdapterInfo) -> String {
+    [info.driver.trim(), info.driver_info.trim()].join(" ").trim().to_owned()
+}
+
+/// Whether kernels run on the CPU.
+pub(super) fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    info.device_type == wgpu::DeviceType::Cpu
+}
+
+/// Whether host and device share their memory.
+fn has_one_memory(info: &wgpu::AdapterInfo) -> bool {
+    matches!(info.device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu)
 }

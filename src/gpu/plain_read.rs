@@ -1,6 +1,6 @@
 //! How fast the device reads memory: the floor of every kernel here.
 
-use super::{Gpu, once::Input};
+use super::{Gpu, context::is_software, once::Input};
 use crate::{
     error::{Error, Result, Subject},
     kernels::{PLAIN_READ, READ_PER_WORKGROUP},
@@ -17,8 +17,7 @@ impl Gpu {
     /// [`Error::DeviceLimit`] on a device without room for a reading of 256 KiB; and as [`Gpu::run_once`].
     pub fn plain_read_rate(&self) -> Result<f64> {
         let limit = self.limits().binding_bytes.min(self.limits().buffer_bytes);
-        let software = self.info().device_type == wgpu::DeviceType::Cpu;
-        let wanted: u64 = if software { 64 << 20 } else { 1 << 30 };
+        let wanted: u64 = if is_software(self.info()) { 64 << 20 } else { 1 << 30 };
         let num_workgroups = (wanted.min(limit) / BYTES_PER_WORKGROUP).min(self.limits().workgroups_per_dimension.into());
         if num_workgroups == 0 {
             let (subject, kernel, what) = (Subject::Kernel(PLAIN_READ.name), PLAIN_READ.name, "bytes of one binding");

@@ -1,7 +1,7 @@
 //! What a compute kernel is: its text, what it binds and what it needs of a device, all in one value.
 //!
-//! Each crate that has kernels keeps one table of them, `&[&Kernel]`; this crate's is [`kernels::ALL`](crate::kernels::ALL). Pipelines, the executor
-//! and the tests' lints and other executors take kernels of any table.
+//! Each crate that has kernels keeps one table of them, `&[&Kernel]`; this crate's is [`kernels::ALL`](crate::kernels::ALL). Whatever compiles,
+//! runs or lints kernels takes those of any table.
 
 mod assemble;
 mod program_text;

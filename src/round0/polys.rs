@@ -67,9 +67,8 @@ pub(crate) fn coset_shift(coset: usize) -> F {
 /// `L[j] = (y^N - 1) / (N (y - 1))` with `y = g^c omega^j`: the value at `y` of the polynomial of degree below `N` that is 1 at 1 and 0
 /// on the rest of `D`.
 pub(crate) fn lagrange(l_skip: usize, coset: usize) -> Vec<F> {
-    let mut coeffs = F::zero_vec(1 << l_skip);
-    coeffs.fill(F::from_usize(1 << l_skip).inverse());
-    coset_dft(coeffs, coset_shift(coset))
+    let size = 1 << l_skip;
+    coset_dft(vec![F::from_usize(size).inverse(); size], coset_shift(coset))
 }
 
 /// The coefficients modulo `Z^N - coset^N`.

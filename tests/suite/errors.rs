@@ -183,9 +183,7 @@ fn results_of_recordings_are_checked() {
     let num_words = recording.result_words();
     assert!(matches!(call.polys(vec![]), Err(Error::Length { got: 0, expected: 1, .. })));
     let short = call.polys(vec![vec![0; num_words - 1]]);
-    assert!(
-        matches!(short, Err(Error::Length { got: requested, expected: limit, .. }) if (requested, limit) == (num_words - 1, num_words))
-    );
+    assert!(matches!(short, Err(Error::Length { got, expected, .. }) if (got, expected) == (num_words - 1, num_words)));
     // No nonce; the nonce, and results that were not written; both there.
     let mut words = vec![u32::MAX; num_words];
     assert!(matches!(call.polys(vec![words.clone()]), Err(Error::DeviceLost { .. })));

@@ -7,12 +7,12 @@ use logup_wgpu::{FieldForm, Gpu, GpuOptions, Round0, Schedule, Strategy};
 
 use crate::support::{self, Case, Uploaded};
 
-/// What an unconfigured device would be.
+/// The device that `GpuOptions::default()` opens.
 pub fn gpu() -> &'static Gpu {
     support::gpu(default_form())
 }
 
-/// What an unconfigured device would use.
+/// The field form that it has.
 fn default_form() -> FieldForm {
     static FORM: std::sync::LazyLock<FieldForm> = std::sync::LazyLock::new(|| {
         let gpu = Gpu::new(GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));

@@ -325,7 +325,7 @@ fn check_plan(plan: &Round0Plan, height: usize) {
     for rates in [Rates::H200, Rates { read: 0.0, products: f64::NAN, ..Rates::LAVAPIPE_2_CORES }] {
         match plan.estimate(height, &rates) {
             Ok(estimate) => assert!(sound && estimate.device >= rates.call && estimate.stock >= rates.stock_call),
-            Err(error) => assert!(!sound && matches!(error, Error::Height { got: requested, .. } if requested == height), "{error}"),
+            Err(error) => assert!(!sound && matches!(error, Error::Height { got, .. } if got == height), "{error}"),
         }
     }
     assert_eq!(plan.scratch_bytes(height).is_ok(), sound);

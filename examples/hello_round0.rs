@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let (l_skip, rows) = (2, 16);
     let cells: Vec<F> = (0..3 * rows).map(|i| F::from_u32(i * i + 1)).collect();
     let matrix = Matrix::row_major(&cells, 3);
-    let challenges = Challenges { xi: &[EF::from_u32(11), EF::from_u32(13)], beta: EF::from_u32(1_000_003) };
+    let challenges = Challenges { xi: &[EF::from_u32(11), EF::from_u32(13)], beta: EF::from_u32(1_000_003), lambda: EF::ONE };
     let weights = [EF::from_u32(17), EF::from_u32(19)];
 
     let gpu = Gpu::new(GpuOptions::default())?;
@@ -61,6 +61,7 @@ fn main() -> Result<()> {
         public_values: &[],
         eq: &eq,
         beta: challenges.beta,
+        lambda: challenges.lambda,
         weights: &weights,
     };
     let equal = *polys == reference::round0(&inputs);

@@ -84,7 +84,7 @@ fn run(args: &Args) -> Result<()> {
     for ((name, ..), plan) in WAYS.iter().zip(&plans) {
         say(format!("{name}: {plan}"));
     }
-    let challenges = Challenges { xi: &case.xi, beta: case.beta };
+    let challenges = Challenges { xi: &case.xi, beta: case.beta, lambda: case.lambda };
     // The ways take turns, so that what else the machine does falls on all of them.
     for call in 0..=calls {
         for i in 0..WAYS.len() {

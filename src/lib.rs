@@ -1,8 +1,8 @@
-//! Round 0 of OpenVM's LogUp sumcheck on the GPU, through [wgpu], exact to the bit.
+//! Round 0 of OpenVM's constraint sumcheck on the GPU, through [wgpu], exact to the bit: LogUp and the plain constraints.
 //!
 //! OpenVM's SWIRL prover turns an AIR's bus interactions into a sum of fractions (LogUp) and proves that sum by a sumcheck whose round 0
 //! is a *univariate skip*: instead of one bit, it binds a whole subgroup `D` of `2^l_skip` points at once. This crate computes that
-//! round's two polynomials from the traces, the interactions and the challenges:
+//! round's polynomials from the traces, the interactions, the constraints and the challenges:
 //!
 //! ```text
 //! s_p(Z) = sum_x eq(x) * sum_i w_i * m_i(Z, x)
@@ -14,8 +14,14 @@
 //! cube `H_n`, and of degree below `2^l_skip` in `Z`. The next row of row `r` is `(r + 1) mod height`. If `height < 2^l_skip`, there is
 //! one `x`, and rows repeat.
 //!
-//! The result equals, coefficient by coefficient, what `sumcheck_uni_round0_poly` with `EvalHelper::acc_interactions` of
-//! `openvm-stark-backend` 2.0.1 gives.
+//! An AIR's plain constraints `c_i`, expressions that are zero on every row, have their polynomial in the same round and the same call:
+//!
+//! ```text
+//! s_zc(Z) = sum_x eq(x) * sum_i lambda^i * c_i(Z, x)
+//! ```
+//!
+//! The result equals, coefficient by coefficient, what `sumcheck_uni_round0_poly` with `EvalHelper::acc_interactions`, and for the constraints
+//! `EvalHelper::acc_constraints`, of `openvm-stark-backend` 2.0.1 gives.
 //!
 //! # Example
 //! ```
@@ -35,7 +41,7 @@
 //! let trace = Trace::new(&gpu, Matrix::row_major(&cells, 2))?;
 //!
 //! // 8 / 4 = 2 points x, so one challenge xi.
-//! let challenges = Challenges { xi: &[EF::from_u32(5)], beta: EF::from_u32(1_000) };
+//! let challenges = Challenges { xi: &[EF::from_u32(5)], beta: EF::from_u32(1_000), lambda: EF::ONE };
 //! let instance = Instance::new(&plan).main([&trace]).weights(&[EF::ONE]);
 //! let output = Round0::new(&gpu).evaluate(&challenges, &[instance])?;
 //! assert_eq!(output.polys[0].numerator.len(), 2 * 4); // degree 2 times 4 points
@@ -85,7 +91,10 @@ pub use self::{
     limits::DeviceLimits,
     matrix::{Layout, Matrix},
     plan::{Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
-    round0::{Challenges, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp},
+    round0::{
+        Challenges, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp,
+        numerator_scale,
+    },
     stats::{Round0Stats, StageTime},
 };
 
@@ -95,6 +104,7 @@ pub mod compute {
         gpu::{Executor, Input, Once},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::SHARED,
+        plan::assign_slots,
         recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
     };
 }

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result, Subject},
     kernel::Variant,
+    kernels::BUFFERS_BESIDE_WINDOWS,
 };
 
 /// What a plan needs to know of a device. All of it comes from `wgpu::Limits`.
@@ -71,9 +72,9 @@ impl DeviceLimits {
         ((self.binding_bytes / 4).max(1)).ilog2().min(29)
     }
 
-    /// How many trace windows a kernel can bind beside its five other buffers: 1, 2, 4 or 8.
+    /// How many trace windows a kernel can bind beside its other buffers: 1, 2, 4 or 8.
     pub fn max_slots(&self) -> u32 {
-        let left = self.storage_buffers.saturating_sub(5).max(1);
+        let left = self.storage_buffers.saturating_sub(BUFFERS_BESIDE_WINDOWS).max(1);
         1 << left.ilog2().min(3)
     }
 

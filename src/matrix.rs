@@ -82,12 +82,23 @@ pub(crate) fn height(subject: Subject, len: usize, width: usize) -> Result<usize
     Ok(len / width)
 }
 
+/// The rows that an upload stores of a column: a column of one or two is repeated, so that 16-byte loads can read each column-major matrix, and
+/// short traces need no kernels of their own.
+pub(crate) fn stored_rows(layout: Layout, height: usize) -> usize {
+    match layout {
+        Layout::ColMajor => height.max(4),
+        Layout::RowMajor => height,
+    }
+}
+
 /// Where a matrix's cells lie, buffers being of whatever kind names them.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement<B> {
     pub width: usize,
     pub height: usize,
     pub layout: Layout,
+    /// Words from a column to the next in column-major order; see [`stored_rows`].
+    pub column_words: usize,
     /// In the order of their columns, which together are all. A row-major matrix has one at most.
     pub pieces: Vec<Piece<B>>,
 }
@@ -108,7 +119,8 @@ impl<B> Placement<B> {
             first_word: piece.first_word,
             columns: piece.columns.clone(),
         });
-        Placement { width: self.width, height: self.height, layout: self.layout, pieces: pieces.collect() }
+        let Self { width, height, layout, column_words, .. } = *self;
+        Placement { width, height, layout, column_words, pieces: pieces.collect() }
     }
 
     /// Which piece holds a column.
@@ -120,22 +132,22 @@ impl<B> Placement<B> {
     /// with a cell of the piece are used.
     pub fn origin(&self, piece_idx: usize) -> u64 {
         let piece = &self.pieces[piece_idx];
-        piece.first_word.wrapping_sub(piece.columns.start as u64 * self.height as u64)
+        piece.first_word.wrapping_sub(piece.columns.start as u64 * self.column_words as u64)
     }
 
     /// Words between a cell and the one below it, and the one right of it.
     pub fn strides(&self) -> (u32, u32) {
         match self.layout {
-            Layout::ColMajor => (1, self.height as u32),
+            Layout::ColMajor => (1, self.column_words as u32),
             Layout::RowMajor => (self.width as u32, 1),
         }
     }
 
     /// The words of a piece's buffer between the first and the last cell of some rows and columns; in row-major order, of whole rows.
     pub fn words(&self, piece_idx: usize, columns: Range<usize>, rows: Range<u64>) -> Range<u64> {
-        let height = self.height as u64;
+        let column_words = self.column_words as u64;
         let words = match self.layout {
-            Layout::ColMajor => columns.start as u64 * height + rows.start..(columns.end as u64 - 1) * height + rows.end,
+            Layout::ColMajor => columns.start as u64 * column_words + rows.start..(columns.end as u64 - 1) * column_words + rows.end,
             Layout::RowMajor => rows.start * self.width as u64..rows.end * self.width as u64,
         };
         let origin = self.origin(piece_idx);
@@ -144,7 +156,8 @@ impl<B> Placement<B> {
 
     /// Whether columns can be read by 16-byte loads.
     pub fn is_aligned(&self) -> bool {
-        self.layout == Layout::ColMajor && self.pieces.iter().all(|piece| piece.first_word.is_multiple_of(4))
+        let starts_at_four = || self.pieces.iter().all(|piece| piece.first_word.is_multiple_of(4));
+        self.layout == Layout::ColMajor && self.column_words.is_multiple_of(4) && starts_at_four()
     }
 }
 

@@ -85,6 +85,20 @@ fn wide_case(l_skip: usize, height: usize, layout: Layout) -> Case {
     Case { layout, ..Case::random(air.build().unwrap(), l_skip, height, (None, &[13]), 0, &mut rng(13)) }
 }
 
+/// Products of sums of many columns, here and in the next row: forms, more than are staged at a time.
+fn forms_case(l_skip: usize, height: usize, layout: Layout) -> Case {
+    let mut air = AirBuilder::new(format!("forms, {layout:?}"));
+    let main = air.main_part(22);
+    let cells: Vec<NodeId> = (0..22).map(|i| if i % 4 == 3 { air.next(main, i) } else { air.column(main, i) }).collect();
+    let mut fields = vec![];
+    for two in cells.chunks_exact(2) {
+        let sum = air.add(two[0], two[1]);
+        fields.push(air.mul(sum, sum));
+    }
+    air.interaction(0, fields.iter().copied(), fields[0]);
+    Case { layout, ..Case::random(air.build().unwrap(), l_skip, height, (None, &[22]), 0, &mut rng(22)) }
+}
+
 /// Programs that read no column.
 fn selectors_case() -> Case {
     let mut air = AirBuilder::new("selectors");
@@ -98,7 +112,7 @@ fn selectors_case() -> Case {
 /// Every variant of every kernel runs: 1, 2, 4 and 8 trace windows and none, with 16-byte loads and without.
 #[test]
 fn every_variant_runs() {
-    let mut cases = vec![selectors_case()];
+    let mut cases = vec![selectors_case(), forms_case(1, 8, Layout::RowMajor), forms_case(9, 1 << 10, Layout::ColMajor)];
     for num_parts in [1, 2, 4, 8] {
         cases.extend([Layout::ColMajor, Layout::RowMajor].map(|layout| parts_case(num_parts, 4, 4, layout)));
     }
@@ -236,6 +250,8 @@ fn mutants_are_caught() {
         Mutant::without_barrier(&kernels::COSET_PASS, 0),
         Mutant::without_barrier(&kernels::COSET_PASS, 1),
         Mutant::without_barrier(&kernels::COSET_PASS, 2),
+        Mutant::without_barrier(&kernels::COSET_PASS, 3),
+        Mutant::without_barrier(&kernels::COSET_PASS, 4),
         Mutant::without_barrier(&kernels::COSET_INTERPRET, 0),
         Mutant::without_barrier(&kernels::COSET_INTERPRET, 1),
         Mutant::without_barrier(&kernels::COSET_INTERPRET, 2),
@@ -272,6 +288,7 @@ fn mutants_are_caught() {
         parts_case(3, 2, 1024, Layout::ColMajor),
         parts_case(3, 2, 256, Layout::RowMajor),
         parts_case(3, 4, 4, Layout::ColMajor),
+        forms_case(4, 1 << 9, Layout::ColMajor),
     ];
     let expected = references(&cases);
     let is_caught = |form, edit: &(dyn Fn(&'static Kernel, String) -> String + Sync)| {

@@ -41,7 +41,7 @@ pub(crate) fn needed_nodes(air: &str, nodes: &[SymbolicExpressionNode<F>], roots
     Ok(needed)
 }
 
-/// The interactions of an AIR, from its verifying key.
+/// The interactions and constraints of an AIR, from its verifying key.
 ///
 /// # Errors
 /// As [`from_dag`].
@@ -50,11 +50,11 @@ pub fn from_verifying_key<D>(name: impl Into<String>, key: &StarkVerifyingKey<F,
     from_dag(name, &key.symbolic_constraints, &params.width, params.num_public_values, key.max_constraint_degree.into())
 }
 
-/// The interactions of an AIR, from what its verifying key holds: `symbolic_constraints`, `params.width`, `params.num_public_values`,
+/// The interactions and constraints of an AIR, from what its verifying key holds: `symbolic_constraints`, `params.width`, `params.num_public_values`,
 /// `max_constraint_degree`.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a rotation beyond the next row or a challenge in an interaction, and for nodes that are not there or not in
+/// [`Error::Unsupported`] for a rotation beyond the next row or a challenge in an expression, and for nodes that are not there or not in
 /// topological order; [`Error::Index`] for a column that `width` does not have; [`Error::Degree`].
 pub fn from_dag(
     name: impl Into<String>,
@@ -74,10 +74,9 @@ pub fn from_dag(
     air.public_values(num_public_values);
     air.constraint_degree(max_constraint_degree);
 
-    // Only what the interactions reach: most of the DAG belongs to the constraints.
-    let nodes = &dag.constraints.nodes;
+    let (nodes, constraints) = (&dag.constraints.nodes, &dag.constraints.constraint_idx);
     let named = dag.interactions.iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
-    let needed = needed_nodes(&name, nodes, named.copied())?;
+    let needed = needed_nodes(&name, nodes, named.chain(constraints).copied())?;
 
     let mut ids: Vec<Option<NodeId>> = vec![None; nodes.len()];
     for (i, node) in nodes.iter().enumerate() {
@@ -93,7 +92,7 @@ pub fn from_dag(
                 (Entry::Main { part_index, offset: 0 }, index) => air.column(Part::Main(part_index), index),
                 (Entry::Main { part_index, offset: 1 }, index) => air.next(Part::Main(part_index), index),
                 (entry, _) => {
-                    return Err(Error::Unsupported { subject: name.into(), what: format!("an interaction over {entry:?}") });
+                    return Err(Error::Unsupported { subject: name.into(), what: format!("an expression over {entry:?}") });
                 }
             },
             SymbolicExpressionNode::IsFirstRow => air.is_first_row(),
@@ -106,9 +105,10 @@ pub fn from_dag(
             SymbolicExpressionNode::Neg { idx, .. } => air.neg(id(idx)),
         });
     }
+    let id = |idx: &usize| ids[*idx].expect("every node that is named was needed");
     for interaction in &dag.interactions {
-        let id = |idx: &usize| ids[*idx].expect("every node that an interaction names was needed");
         air.interaction(interaction.bus_index, interaction.message.iter().map(id), id(&interaction.count));
     }
+    constraints.iter().for_each(|constraint| air.constraint(id(constraint)));
     air.build()
 }

@@ -1,4 +1,4 @@
-//! The prover's device: OpenVM's CPU device, with LogUp round 0 on a [`Gpu`].
+//! The prover's device: OpenVM's CPU device, with round 0 on a [`Gpu`].
 
 use std::sync::{Arc, Mutex};
 
@@ -16,16 +16,16 @@ use openvm_stark_backend::{
 use p3_matrix::dense::RowMajorMatrix;
 use tracing::{debug, info_span, warn};
 
-use crate::{Digest, SC, WgpuProverError, key_plan::KeyPlan, lock, logup_round0::LogupRound0Stats, rap};
+use crate::{Digest, SC, WgpuProverError, device_round0::DeviceRound0Stats, key_plan::KeyPlan, lock, rap};
 
 type Backend = CpuBackend<SC>;
 type PcsData = <Backend as ProverBackend>::PcsData;
 
-/// A prover device for OpenVM's row-major CPU backend: LogUp round 0 of all AIRs is one call on a [`Gpu`], the rest of the constraint
+/// A prover device for OpenVM's row-major CPU backend: round 0 of all AIRs is one call on a [`Gpu`], the rest of the constraint
 /// stage runs here on the CPU, commitments and openings are the stock CPU device's.
 ///
 /// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
-/// pool: no lock is held while a proof computes or waits. Each has the columns that its interactions read on the device.
+/// pool: no lock is held while a proof computes or waits. Each has the columns that its expressions read on the device.
 #[derive(Clone)]
 pub struct WgpuDevice {
     cpu: CpuDevice<SC>,
@@ -36,7 +36,7 @@ struct Shared {
     engine: Round0,
     /// The latest keys' plans, those used last first.
     plans: Mutex<Vec<Arc<Planned>>>,
-    last_stats: Mutex<Option<LogupRound0Stats>>,
+    last_stats: Mutex<Option<DeviceRound0Stats>>,
 }
 
 /// A key's plan, and what making it ready did.
@@ -82,8 +82,8 @@ impl WgpuDevice {
         self.shared.engine.gpu()
     }
 
-    /// What LogUp round 0 of the latest proof did; `None` before the first.
-    pub fn last_round0_stats(&self) -> Option<LogupRound0Stats> {
+    /// What round 0 of the latest proof did; `None` before the first.
+    pub fn last_round0_stats(&self) -> Option<DeviceRound0Stats> {
         lock(&self.shared.last_stats).clone()
     }
 
@@ -115,7 +115,7 @@ impl WgpuDevice {
     }
 
     fn new_plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Planned, WgpuProverError> {
-        let _span = info_span!("plan_logup_round0").entered();
+        let _span = info_span!("plan_round0").entered();
         let key_plan = KeyPlan::new(key)?;
         let round0_plans = key_plan.round0_plans();
         let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();

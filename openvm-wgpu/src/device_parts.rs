@@ -1,6 +1,4 @@
-//! Which part of an AIR's trace the device needs: the columns that its interactions read.
-//!
-//! They are few where traces are wide. Of OpenVM 2.0.2's Keccak-f AIR, interactions read 202 of 2,634 columns.
+//! Which part of an AIR's trace the device needs: the columns that its interactions and constraints read.
 
 use logup_wgpu::{F, Matrix};
 use openvm_stark_backend::{
@@ -20,7 +18,7 @@ pub(crate) struct DevicePart {
     columns: Vec<usize>,
 }
 
-/// An AIR's interactions over the columns that they read and no others.
+/// An AIR's columns that its expressions read, and no others.
 #[derive(Debug)]
 pub(crate) struct DeviceParts {
     pub parts: Vec<DevicePart>,

@@ -17,8 +17,8 @@ pub enum WgpuProverError {
     /// An AIR or its trace does not fit; the source names it.
     #[error(transparent)]
     Air(#[from] Error),
-    /// The device did not compute LogUp round 0.
-    #[error("LogUp round 0 of {}: {source}", airs.join(", "))]
+    /// The device did not compute round 0.
+    #[error("round 0 of {}: {source}", airs.join(", "))]
     Round0 {
         /// The AIRs of the call, in its order.
         airs: Vec<String>,

@@ -1,6 +1,6 @@
 //! LogUp's fractions of every row, which GKR sums up.
 
-use logup_wgpu::{EF, F};
+use logup_wgpu::{Air, EF, F};
 use openvm_stark_backend::prover::{fractional_sumcheck_gkr::Frac, stacked_pcs::StackedLayout};
 use p3_field::{Field, PackedFieldExtension, PackedValue, PrimeCharacteristicRing};
 use rayon::prelude::*;
@@ -16,6 +16,7 @@ const ROWS_PER_TASK: usize = 256;
 
 /// What the fractions of one AIR are made of.
 pub(crate) struct GkrTrace<'a> {
+    pub air: &'a Air,
     pub logup: &'a Logup,
     pub rows: &'a Rows<'a>,
     pub public_values: &'a [F],
@@ -55,7 +56,7 @@ impl GkrTrace<'_> {
         let repeats = slices.first().map_or(1, |slice| slice.len() / height);
         let writer = Writer {
             trace: self,
-            values: self.logup.program.bind(self.public_values),
+            values: self.logup.program.bind(&self.air.degree_zero_values(self.public_values)),
             scale: F::from_usize(repeats).inverse(),
             constants: self.logup.interactions.iter().map(|interaction| EP::from(alpha + interaction.bus_term(beta_pows))).collect(),
             beta_pows: beta_pows.iter().map(|&power| EP::from(power)).collect(),

@@ -1,6 +1,6 @@
 //! What a proving key's AIRs need, decided once per key.
 
-use logup_wgpu::{EF, F, Result, Round0Plan, Strategy};
+use logup_wgpu::{Air, EF, Error, F, Node, NodeId, Result, Round0Plan, Strategy};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     air_builders::symbolic::SymbolicConstraintsDag,
@@ -10,7 +10,7 @@ use openvm_stark_backend::{
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
-use crate::{Digest, SC, air, device_parts::DeviceParts, program::Program, rows::RowShape, zerocheck_round0::Zerocheck};
+use crate::{Digest, SC, air, device_parts::DeviceParts, program::Program, rows::RowShape};
 
 /// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
@@ -57,29 +57,28 @@ impl AirContent {
 /// One AIR's plan.
 #[derive(Debug)]
 pub(crate) struct AirPlan {
-    pub name: String,
     pub shape: RowShape,
-    /// Of constraints and interactions together.
-    pub constraint_degree: usize,
-    pub zerocheck: Zerocheck,
+    /// The AIR as its key has it: what the programs are over.
+    pub air: Air,
+    /// `None` for an AIR without interactions and without constraints.
+    pub round0: Option<DevicePlan>,
     /// `None` without interactions.
-    pub logup: Option<LogupPlan>,
+    pub logup: Option<Logup>,
     /// For the rounds after round 0, where all is in `EF`: the roots are the constraints, then `logup`'s roots.
     pub batch: Program,
     /// Where the cells of `batch` are in a wide row.
     pub batch_columns: Vec<u32>,
 }
 
-/// An AIR's interactions: for round 0 on the device, and for single rows on the CPU.
+/// An AIR's round 0 on the device.
 #[derive(Debug)]
-pub(crate) struct LogupPlan {
-    pub round0: Round0Plan,
-    /// What `round0` is a plan over.
-    pub device: DeviceParts,
-    pub rows: Logup,
+pub(crate) struct DevicePlan {
+    pub plan: Round0Plan,
+    /// What it is a plan over.
+    pub columns: DeviceParts,
 }
 
-/// Interactions over the roots of a program.
+/// Interactions over the roots of a program, for single rows on the CPU.
 #[derive(Debug)]
 pub(crate) struct Logup {
     pub program: Program,
@@ -118,7 +117,7 @@ impl KeyPlan {
 
     /// The plans for round 0.
     pub fn round0_plans(&self) -> Vec<&Round0Plan> {
-        self.airs.iter().filter_map(|air| air.logup.as_ref()).map(|logup| &logup.round0).collect()
+        self.airs.iter().filter_map(|air| air.round0.as_ref()).map(|round0| &round0.plan).collect()
     }
 }
 
@@ -126,36 +125,41 @@ impl AirPlan {
     fn new(key: &DeviceStarkProvingKey<CpuBackend<SC>>, l_skip: usize) -> Result<Self> {
         let name = &key.air_name;
         let vk: &StarkVerifyingKey<F, Digest> = &key.vk;
-        let dag = &vk.symbolic_constraints;
+        let air = air::from_verifying_key(name, vk)?;
         let shape = RowShape::new(&vk.params);
-        let num_public_values = vk.params.num_public_values;
-        let program = |roots: &[usize]| Program::new(name, &dag.constraints, roots, &shape, num_public_values);
+        if !shape.needs_next && air.nodes().iter().any(|node| matches!(node, Node::Column(column) if column.next)) {
+            return Err(Error::Unsupported {
+                subject: name.as_str().into(),
+                what: "the next row in an expression, which the key says there is not".into(),
+            });
+        }
 
         // Each node once, though several interactions may send it.
-        let nodes = dag.interactions.iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
-        let mut logup_roots: Vec<usize> = nodes.copied().collect();
+        let nodes = air.interactions().iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
+        let mut logup_roots: Vec<NodeId> = nodes.copied().collect();
         logup_roots.sort_unstable();
         logup_roots.dedup();
-        let root = |node: &usize| logup_roots.binary_search(node).expect("collected above");
-        let interactions = dag.interactions.iter().map(|interaction| InteractionRoots {
+        let root = |node: &NodeId| logup_roots.binary_search(node).expect("collected above");
+        let interactions = air.interactions().iter().map(|interaction| InteractionRoots {
             count: root(&interaction.count),
             message: interaction.message.iter().map(root).collect(),
             bus_index: interaction.bus_index,
         });
-        let logup = if dag.interactions.is_empty() {
+        let logup = match &logup_roots[..] {
+            [] => None,
+            roots => Some(Logup { program: Program::new(&air, roots), interactions: interactions.collect() }),
+        };
+        let batch = Program::new(&air, &[air.constraints(), &logup_roots].concat());
+        let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
+        let constraint_degree = vk.max_constraint_degree.into();
+        let round0 = if batch.roots.is_empty() {
             None
         } else {
-            let program = program(&logup_roots)?;
-            let device = DeviceParts::new(&shape, &program.cells);
-            let (device_dag, width) = device.renumber(&shape, dag);
-            let air = air::from_dag(name, &device_dag, &width, num_public_values, vk.max_constraint_degree.into())?;
-            let round0 = Round0Plan::new(air, l_skip, Strategy::Split)?;
-            Some(LogupPlan { round0, device, rows: Logup { program, interactions: interactions.collect() } })
+            let columns = DeviceParts::new(&shape, &batch.cells);
+            let (device_dag, width) = columns.renumber(&shape, &vk.symbolic_constraints);
+            let air = air::from_dag(name, &device_dag, &width, air.num_public_values(), constraint_degree)?;
+            Some(DevicePlan { plan: Round0Plan::new(air, l_skip, Strategy::Split)?, columns })
         };
-        let constraints = &dag.constraints.constraint_idx;
-        let zerocheck = Zerocheck::new(program(constraints)?);
-        let batch = program(&[&constraints[..], &logup_roots].concat())?;
-        let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
-        Ok(Self { name: name.clone(), constraint_degree: vk.max_constraint_degree.into(), zerocheck, logup, batch, batch_columns, shape })
+        Ok(Self { round0, logup, batch, batch_columns, shape, air })
     }
 }

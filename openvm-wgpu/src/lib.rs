@@ -1,4 +1,4 @@
-//! A prover engine for OpenVM 2.0 that runs LogUp's round 0 on the GPU, through [`logup_wgpu`]. Its proofs are the stock CPU engine's, byte
+//! A prover engine for OpenVM 2.0 that runs round 0 of the constraint stage on the GPU, through [`logup_wgpu`]. Its proofs are the stock CPU engine's, byte
 //! for byte.
 //!
 //! [`WgpuEngine`] takes the place of `BabyBearPoseidon2CpuEngine`: it has the same configuration, takes the same traces and keeps the same
@@ -8,8 +8,7 @@
 //! |---|---|
 //! | trace commitment, openings | the stock CPU device |
 //! | GKR | the stock `fractional_sumcheck`; this crate computes its input layer on the CPU |
-//! | round 0, LogUp | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for all AIRs |
-//! | round 0, constraints | the CPU, in this crate: packed fields, one lane for each `x` |
+//! | round 0 | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for LogUp and the constraints of all AIRs |
 //! | later rounds | the CPU, in this crate: packed extension fields, one lane for each `y` |
 //!
 //! # Example
@@ -45,21 +44,19 @@
 pub mod air;
 mod device;
 mod device_parts;
+mod device_round0;
 mod error;
 mod fold_ple;
 mod gkr_input;
 mod key_plan;
 mod lanes;
-mod logup_round0;
 mod mle_rounds;
 mod poly;
 mod program;
 mod rap;
 mod rows;
-mod skip_domain;
 #[cfg(feature = "vm")]
 pub mod vm;
-mod zerocheck_round0;
 
 use std::{
     marker::PhantomData,
@@ -76,7 +73,7 @@ use openvm_stark_backend::{
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, CpuTranscript};
 use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
 
-pub use self::{device::WgpuDevice, error::WgpuProverError, logup_round0::LogupRound0Stats};
+pub use self::{device::WgpuDevice, device_round0::DeviceRound0Stats, error::WgpuProverError};
 
 type SC = BabyBearPoseidon2Config;
 type Digest = <SC as StarkProtocolConfig>::Digest;

@@ -2,7 +2,7 @@
 
 use std::iter::zip;
 
-use logup_wgpu::{EF, F};
+use logup_wgpu::{EF, F, numerator_scale};
 use openvm_stark_backend::{
     FiatShamirTranscript,
     poly_common::{eval_eq_mle, eval_eq_sharp_uni, eval_eq_uni},
@@ -95,14 +95,17 @@ impl Stage<'_> {
     fn weights(&self, t: usize, challenges: &LogupChallenges, mu_pows: &[EF]) -> TraceWeights {
         let trace = &self.traces[t];
         let zerocheck_mu = mu_pows[2 * self.traces.len() + t];
-        let num_constraints = trace.plan.zerocheck.program.roots.len();
-        let constraints = challenges.lambda_pows[..num_constraints].iter().map(|&power| zerocheck_mu * power).collect();
-        let mut weights =
-            TraceWeights { values: trace.plan.batch.bind(trace.public_values), constraints, logup: vec![], constant: EF::ZERO };
+        let constraints = challenges.lambda_pows[..trace.plan.air.constraints().len()].iter().map(|&power| zerocheck_mu * power).collect();
+        let mut weights = TraceWeights {
+            values: trace.plan.batch.bind(&trace.plan.air.degree_zero_values(trace.public_values)),
+            constraints,
+            logup: vec![],
+            constant: EF::ZERO,
+        };
         let Some(logup) = &trace.plan.logup else { return weights };
-        let (numerator_mu, denominator_mu) = (mu_pows[2 * t] * trace.numerator_scale(), mu_pows[2 * t + 1]);
-        weights.logup = vec![EF::ZERO; logup.rows.program.roots.len()];
-        for (interaction, &eq_3b) in zip(&logup.rows.interactions, &challenges.eq_3bs[t]) {
+        let (numerator_mu, denominator_mu) = (mu_pows[2 * t] * numerator_scale(trace.rows.height, self.l_skip), mu_pows[2 * t + 1]);
+        weights.logup = vec![EF::ZERO; logup.program.roots.len()];
+        for (interaction, &eq_3b) in zip(&logup.interactions, &challenges.eq_3bs[t]) {
             weights.logup[interaction.count] += numerator_mu * eq_3b;
             let denominator = denominator_mu * eq_3b;
             for (&field, &power) in zip(&interaction.message, &challenges.beta_pows) {

@@ -1,16 +1,11 @@
-//! A stock AIR's expressions as straight-line code, run on packed rows.
+//! An AIR's expressions as straight-line code, run on packed rows.
 
-use logup_wgpu::{Error, F, Result};
-use openvm_stark_backend::air_builders::symbolic::{SymbolicExpressionDag, SymbolicExpressionNode, symbolic_variable::Entry};
+use logup_wgpu::{Air, Column, F, Node, NodeId, Part, compute::assign_slots};
 use p3_field::{Algebra, PackedValue, PrimeCharacteristicRing};
 
-use crate::{
-    air::needed_nodes,
-    lanes::P,
-    rows::{Cell, RowShape},
-};
+use crate::{lanes::P, rows::Cell};
 
-/// What some nodes of a DAG need, in an order in which it can be computed: each node once, temporaries reusing slots.
+/// What some nodes of an AIR need, in an order in which it can be computed: each node once, temporaries reusing slots.
 ///
 /// Slots are `[cells | temporaries and results]`. Nodes of degree 0 (constants, public values and what is made of them) are *values*:
 /// the same in every row, so computed once per proof by [`Program::bind`].
@@ -21,19 +16,8 @@ pub(crate) struct Program {
     /// The slot of each root, in the order of the roots given to [`Program::new`].
     pub roots: Vec<u32>,
     pub num_slots: usize,
-    values: Vec<Value>,
+    values: Vec<NodeId>,
     steps: Vec<Step>,
-}
-
-/// A node of degree 0 over earlier ones.
-#[derive(Clone, Copy, Debug)]
-enum Value {
-    Constant(F),
-    Public(usize),
-    Add(u32, u32),
-    Sub(u32, u32),
-    Mul(u32, u32),
-    Neg(u32),
 }
 
 /// `slots[target] = op`. Operands are slots, but for those named `value`.
@@ -70,13 +54,13 @@ impl Op {
         }
     }
 
-    fn operands(self) -> impl Iterator<Item = u32> {
-        let (a, b) = match self {
-            Op::Add(a, b) | Op::Sub(a, b) | Op::Mul(a, b) => (Some(a), Some(b)),
-            Op::Neg(a) | Op::AddValue(a, _) | Op::SubValue(a, _) | Op::MulValue(a, _) => (Some(a), None),
-            Op::Value(_) => (None, None),
-        };
-        a.into_iter().chain(b)
+    /// The slots that it reads.
+    fn operands(self) -> [Option<u32>; 2] {
+        match self {
+            Op::Add(a, b) | Op::Sub(a, b) | Op::Mul(a, b) => [Some(a), Some(b)],
+            Op::Neg(a) | Op::AddValue(a, _) | Op::SubValue(a, _) | Op::MulValue(a, _) => [Some(a), None],
+            Op::Value(_) => [None; 2],
+        }
     }
 }
 
@@ -88,82 +72,79 @@ enum Place {
     Slot(u32),
 }
 
-impl Program {
-    /// The program that computes `roots`, nodes of `dag`.
-    ///
-    /// # Errors
-    /// [`Error::Index`] for a column or public value that the AIR does not have, [`Error::Unsupported`] for a challenge or a rotation
-    /// beyond the next row.
-    pub fn new(air: &str, dag: &SymbolicExpressionDag<F>, roots: &[usize], shape: &RowShape, num_public_values: usize) -> Result<Self> {
-        let nodes = &dag.nodes;
-        let needed = needed_nodes(air, nodes, roots.iter().copied())?;
-        let in_order = || nodes.iter().enumerate().filter(|&(i, _)| needed[i]);
-
-        let mut cells = Vec::new();
-        for (_, node) in in_order() {
-            if let Some(cell) = shape.cell(air, node)? {
-                cells.push(cell);
+impl Cell {
+    /// The cell that a node reads, if it is one that reads a cell.
+    pub fn of(air: &Air, node: &Node) -> Option<Self> {
+        Some(match *node {
+            Node::IsFirstRow => Self::IsFirst,
+            Node::IsTransition => Self::IsTransition,
+            Node::IsLastRow => Self::IsLast,
+            Node::Column(Column { part, index: column, next }) => {
+                let part = match part {
+                    Part::Preprocessed => 0,
+                    Part::Main(i) => i + usize::from(air.preprocessed_width().is_some()),
+                };
+                Self::Column { part, next, column }
             }
-        }
+            _ => return None,
+        })
+    }
+}
+
+impl Program {
+    /// The program that computes `roots`, nodes of `air`.
+    pub fn new(air: &Air, roots: &[NodeId]) -> Self {
+        let needed = needed_nodes(air, roots);
+        let in_order = || air.node_ids().zip(air.nodes()).filter(|(id, _)| needed[id.index()]);
+        let mut cells: Vec<Cell> = in_order().filter_map(|(_, node)| Cell::of(air, node)).collect();
         cells.sort_unstable();
         cells.dedup();
         let num_cells = cells.len() as u32;
 
         let mut values = Vec::new();
         let mut ops: Vec<Op> = Vec::new();
-        let mut places: Vec<Option<Place>> = vec![None; nodes.len()];
-        for (i, node) in in_order() {
-            let place = |idx: usize| places[idx].expect("needed nodes' operands come before them");
-            let mut value = |value| {
-                values.push(value);
-                Place::Value(values.len() as u32 - 1)
-            };
+        let mut places: Vec<Option<Place>> = vec![None; air.nodes().len()];
+        for (id, node) in in_order() {
+            let place = |operand: NodeId| places[operand.index()].expect("operands come before their nodes");
             let mut step = |op| {
                 ops.push(op);
-                Place::Slot(num_cells + ops.len() as u32 - 1)
+                num_cells + ops.len() as u32 - 1
             };
-            places[i] = Some(match *node {
-                SymbolicExpressionNode::Constant(constant) => value(Value::Constant(constant)),
-                SymbolicExpressionNode::Variable(variable) if matches!(variable.entry, Entry::Public) => {
-                    if variable.index >= num_public_values {
-                        let (got, len) = (variable.index, num_public_values);
-                        return Err(Error::Index { subject: air.into(), what: "public value", got, len });
-                    }
-                    value(Value::Public(variable.index))
-                }
-                SymbolicExpressionNode::Variable(_)
-                | SymbolicExpressionNode::IsFirstRow
-                | SymbolicExpressionNode::IsLastRow
-                | SymbolicExpressionNode::IsTransition => {
-                    let cell = shape.cell(air, node)?.expect("variables and selectors are cells");
-                    Place::Slot(cells.binary_search(&cell).expect("collected above") as u32)
-                }
-                SymbolicExpressionNode::Add { left_idx, right_idx, .. } => match (place(left_idx), place(right_idx)) {
-                    (Place::Value(a), Place::Value(b)) => value(Value::Add(a, b)),
-                    (Place::Slot(a), Place::Value(b)) | (Place::Value(b), Place::Slot(a)) => step(Op::AddValue(a, b)),
-                    (Place::Slot(a), Place::Slot(b)) => step(Op::Add(a, b)),
-                },
-                SymbolicExpressionNode::Sub { left_idx, right_idx, .. } => match (place(left_idx), place(right_idx)) {
-                    (Place::Value(a), Place::Value(b)) => value(Value::Sub(a, b)),
-                    (Place::Slot(a), Place::Value(b)) => step(Op::SubValue(a, b)),
-                    (Place::Value(a), Place::Slot(b)) => match step(Op::SubValue(b, a)) {
-                        Place::Slot(difference) => step(Op::Neg(difference)),
-                        place @ Place::Value(_) => place,
+            places[id.index()] = Some(if air.degree(id) == 0 {
+                values.push(id);
+                Place::Value(values.len() as u32 - 1)
+            } else if let Some(cell) = Cell::of(air, node) {
+                Place::Slot(cells.binary_search(&cell).expect("collected above") as u32)
+            } else {
+                Place::Slot(match *node {
+                    Node::Add(a, b) => match (place(a), place(b)) {
+                        (Place::Slot(a), Place::Slot(b)) => step(Op::Add(a, b)),
+                        (Place::Slot(a), Place::Value(b)) | (Place::Value(b), Place::Slot(a)) => step(Op::AddValue(a, b)),
+                        (Place::Value(_), Place::Value(_)) => unreachable!("degree 0"),
                     },
-                    (Place::Slot(a), Place::Slot(b)) => step(Op::Sub(a, b)),
-                },
-                SymbolicExpressionNode::Mul { left_idx, right_idx, .. } => match (place(left_idx), place(right_idx)) {
-                    (Place::Value(a), Place::Value(b)) => value(Value::Mul(a, b)),
-                    (Place::Slot(a), Place::Value(b)) | (Place::Value(b), Place::Slot(a)) => step(Op::MulValue(a, b)),
-                    (Place::Slot(a), Place::Slot(b)) => step(Op::Mul(a, b)),
-                },
-                SymbolicExpressionNode::Neg { idx, .. } => match place(idx) {
-                    Place::Value(a) => value(Value::Neg(a)),
-                    Place::Slot(a) => step(Op::Neg(a)),
-                },
+                    Node::Sub(a, b) => match (place(a), place(b)) {
+                        (Place::Slot(a), Place::Slot(b)) => step(Op::Sub(a, b)),
+                        (Place::Slot(a), Place::Value(b)) => step(Op::SubValue(a, b)),
+                        (Place::Value(a), Place::Slot(b)) => {
+                            let difference = step(Op::SubValue(b, a));
+                            step(Op::Neg(difference))
+                        }
+                        (Place::Value(_), Place::Value(_)) => unreachable!("degree 0"),
+                    },
+                    Node::Mul(a, b) => match (place(a), place(b)) {
+                        (Place::Slot(a), Place::Slot(b)) => step(Op::Mul(a, b)),
+                        (Place::Slot(a), Place::Value(b)) | (Place::Value(b), Place::Slot(a)) => step(Op::MulValue(a, b)),
+                        (Place::Value(_), Place::Value(_)) => unreachable!("degree 0"),
+                    },
+                    Node::Neg(a) => match place(a) {
+                        Place::Slot(a) => step(Op::Neg(a)),
+                        Place::Value(_) => unreachable!("degree 0"),
+                    },
+                    _ => unreachable!("a cell or of degree 0"),
+                })
             });
         }
-        let mut root = |&root: &usize| match places[root].expect("roots are needed") {
+        let mut root = |root: &NodeId| match places[root.index()].expect("roots are needed") {
             Place::Slot(slot) => slot,
             Place::Value(value) => {
                 ops.push(Op::Value(value));
@@ -171,25 +152,26 @@ impl Program {
             }
         };
         let roots: Vec<u32> = roots.iter().map(&mut root).collect();
-        let (steps, roots, num_slots) = assign_slots(num_cells, &ops, &roots);
-        Ok(Self { cells, roots, num_slots, values, steps })
+
+        // Cells keep their slots, and so do roots; results of steps share those behind the cells.
+        let step_of = |slot: u32| slot.checked_sub(num_cells);
+        let kept: Vec<u32> = roots.iter().filter_map(|&root| step_of(root)).collect();
+        let operands: Vec<[Option<u32>; 2]> = ops.iter().map(|op| op.operands().map(|operand| operand.and_then(step_of))).collect();
+        let (targets, num_targets) = assign_slots(&operands, |_| true, &kept);
+        let slot_of = |slot: u32| step_of(slot).map_or(slot, |step| num_cells + targets[step as usize]);
+        let steps = ops.iter().zip(&targets).map(|(op, &target)| Step { op: op.rename(slot_of), target: num_cells + target });
+        Self {
+            roots: roots.iter().map(|&root| slot_of(root)).collect(),
+            num_slots: num_cells as usize + num_targets,
+            steps: steps.collect(),
+            values,
+            cells,
+        }
     }
 
-    /// The values for these public values, in every lane.
-    pub fn bind(&self, public_values: &[F]) -> Vec<P> {
-        let mut bound: Vec<F> = Vec::with_capacity(self.values.len());
-        for value in &self.values {
-            let at = |i: u32| bound[i as usize];
-            bound.push(match *value {
-                Value::Constant(constant) => constant,
-                Value::Public(i) => public_values[i],
-                Value::Add(a, b) => at(a) + at(b),
-                Value::Sub(a, b) => at(a) - at(b),
-                Value::Mul(a, b) => at(a) * at(b),
-                Value::Neg(a) => -at(a),
-            });
-        }
-        bound.into_iter().map(|value| P::from_fn(|_| value)).collect()
+    /// The values for these values of the AIR's degree-0 nodes, in every lane.
+    pub fn bind(&self, degree_zero_values: &[F]) -> Vec<P> {
+        self.values.iter().map(|value| P::from_fn(|_| degree_zero_values[value.index()])).collect()
     }
 
     /// Computes all other slots from the cells, which the caller has put into the first slots. Cells stay as they are.
@@ -220,35 +202,19 @@ impl Program {
     }
 }
 
-/// The steps with a slot for each result: one that is free by then, or a new one. Cells and roots keep theirs.
-fn assign_slots(num_cells: u32, ops: &[Op], roots: &[u32]) -> (Vec<Step>, Vec<u32>, usize) {
-    const KEPT: usize = usize::MAX;
-    let mut last_use = vec![0; num_cells as usize + ops.len()];
-    for (i, op) in ops.iter().enumerate() {
-        for operand in op.operands() {
-            last_use[operand as usize] = i;
+/// Which nodes the roots are made of, themselves included.
+fn needed_nodes(air: &Air, roots: &[NodeId]) -> Vec<bool> {
+    let mut needed = vec![false; air.nodes().len()];
+    roots.iter().for_each(|root| needed[root.index()] = true);
+    for (i, node) in air.nodes().iter().enumerate().rev() {
+        if !needed[i] {
+            continue;
+        }
+        match *node {
+            Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => [a, b].iter().for_each(|operand| needed[operand.index()] = true),
+            Node::Neg(a) => needed[a.index()] = true,
+            _ => {}
         }
     }
-    last_use[..num_cells as usize].fill(KEPT);
-    for &root in roots {
-        last_use[root as usize] = KEPT;
-    }
-
-    let mut slots: Vec<u32> = (0..num_cells).collect();
-    let mut num_slots = num_cells;
-    let mut free = Vec::new();
-    let mut steps = Vec::with_capacity(ops.len());
-    for (i, op) in ops.iter().enumerate() {
-        let mut freed: Vec<u32> = op.operands().filter(|&operand| last_use[operand as usize] == i).collect();
-        freed.dedup();
-        free.extend(freed.into_iter().map(|operand| slots[operand as usize]));
-        let target = free.pop().unwrap_or_else(|| {
-            num_slots += 1;
-            num_slots - 1
-        });
-        steps.push(Step { op: op.rename(|operand| slots[operand as usize]), target });
-        slots.push(target);
-    }
-    let roots = roots.iter().map(|&root| slots[root as usize]).collect();
-    (steps, roots, num_slots as usize)
+    needed
 }

@@ -12,7 +12,7 @@
 
 use std::{collections::HashMap, iter::zip};
 
-use logup_wgpu::{Challenges, EF, F, Round0};
+use logup_wgpu::{Challenges, EF, F, Round0, Round0Polys};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     FiatShamirTranscript, calculate_n_logup,
@@ -26,20 +26,17 @@ use openvm_stark_backend::{
         sumcheck::sumcheck_round0_deg,
     },
 };
-use p3_field::{Field, PrimeCharacteristicRing};
-use rayon::prelude::*;
+use p3_field::PrimeCharacteristicRing;
 use tracing::{debug, info_span};
 
 use crate::{
     SC, WgpuProverError,
+    device_round0::{self, DeviceRound0Stats, Round0Input},
     fold_ple::FoldedTrace,
     gkr_input::{self, GkrTrace},
     key_plan::{AirPlan, KeyPlan},
-    logup_round0::{self, LogupInput, LogupPolys, LogupRound0Stats},
     poly::{add_product, combine, eq_at_bits, sum_over_domain},
     rows::Rows,
-    skip_domain::SkipDomain,
-    zerocheck_round0,
 };
 
 /// The stage's proof and the point at which the traces are to be opened.
@@ -55,7 +52,7 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
     context: &ProvingContext<CpuBackend<SC>>,
     engine: &Round0,
-) -> Result<(RapProof, LogupRound0Stats), WgpuProverError> {
+) -> Result<(RapProof, DeviceRound0Stats), WgpuProverError> {
     let _cpu_span = info_span!("prove_zerocheck_and_logup").entered();
     let stage = Stage::new(plan, key, context)?;
 
@@ -93,8 +90,6 @@ pub(crate) struct StageTrace<'a> {
     pub public_values: &'a [F],
     /// Its (lifted) height is `2^(l_skip + n)`.
     pub n: usize,
-    /// How often a lifted trace's rows repeat.
-    repeats: usize,
 }
 
 /// What GKR leaves: challenges, and each interaction's place.
@@ -104,6 +99,7 @@ pub(crate) struct LogupChallenges {
     pub xi: Vec<EF>,
     /// Per trace, each interaction's weight.
     pub eq_3bs: Vec<Vec<EF>>,
+    lambda: EF,
     pub lambda_pows: Vec<EF>,
     /// `eq` on all cubes that are left of a trace of `2^n` points; see `eq_level`.
     eq_trees: HashMap<usize, Vec<EF>>,
@@ -124,7 +120,7 @@ pub(crate) struct Round0Outcome {
     pub poly: UnivariatePoly<EF>,
     pub mu_pows: Vec<EF>,
     pub r: EF,
-    stats: LogupRound0Stats,
+    stats: DeviceRound0Stats,
 }
 
 impl<'a> Stage<'a> {
@@ -138,16 +134,10 @@ impl<'a> Stage<'a> {
             let plan: &AirPlan = &plan.airs[*air];
             let rows = Rows::new(&plan.shape, &key.per_air[*air], context)?;
             let log_height = rows.height.ilog2() as usize;
-            Ok(StageTrace {
-                plan,
-                public_values: &context.public_values,
-                n: log_height.saturating_sub(l_skip),
-                repeats: 1 << l_skip.saturating_sub(log_height),
-                rows,
-            })
+            Ok(StageTrace { plan, public_values: &context.public_values, n: log_height.saturating_sub(l_skip), rows })
         };
         let traces: Vec<StageTrace<'a>> = context.per_trace.iter().map(trace).collect::<Result<_, WgpuProverError>>()?;
-        let interactions = traces.iter().filter_map(|trace| trace.plan.logup.as_ref()).flat_map(|logup| &logup.rows.interactions);
+        let interactions = traces.iter().filter_map(|trace| trace.plan.logup.as_ref()).flat_map(|logup| &logup.interactions);
         let num_constraints = key.per_air.iter().map(|air| air.vk.symbolic_constraints.constraints.constraint_idx.len());
         Ok(Self {
             l_skip,
@@ -166,7 +156,7 @@ impl<'a> Stage<'a> {
         pow_bits: usize,
     ) -> Result<(GkrProof<SC>, LogupChallenges), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints.logup_gkr", phase = "prover").entered();
-        let num_interactions = |trace: &StageTrace<'_>| trace.plan.logup.as_ref().map_or(0, |logup| logup.rows.interactions.len());
+        let num_interactions = |trace: &StageTrace<'_>| trace.plan.logup.as_ref().map_or(0, |logup| logup.interactions.len());
         let log_lifted = |trace: &StageTrace<'_>| trace.n + self.l_skip;
         let total = self.traces.iter().map(|trace| (num_interactions(trace) as u64) << log_lifted(trace)).sum();
         let n_logup = calculate_n_logup(self.l_skip, total);
@@ -209,7 +199,7 @@ impl<'a> Stage<'a> {
             sumcheck_polys: sum_proof.sumcheck_polys,
         };
         let lambda_pows = lambda.powers().take(self.max_num_constraints).collect();
-        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda_pows, eq_trees }))
+        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda, lambda_pows, eq_trees }))
     }
 
     fn fractions(
@@ -224,14 +214,14 @@ impl<'a> Stage<'a> {
             .traces
             .iter()
             .map(|trace| {
-                let logup = &trace.plan.logup.as_ref()?.rows;
-                Some(GkrTrace { logup, rows: &trace.rows, public_values: trace.public_values })
+                let logup = trace.plan.logup.as_ref()?;
+                Some(GkrTrace { air: &trace.plan.air, logup, rows: &trace.rows, public_values: trace.public_values })
             })
             .collect();
         gkr_input::fractions(&traces, layout, log_len, alpha, beta_pows)
     }
 
-    /// Round 0: LogUp's polynomials on the device, the constraints' here; batched, sent, and bound to `r`.
+    /// Round 0: the polynomials of LogUp and of the constraints from the device; batched, sent, and bound to `r`.
     fn round0<TS: FiatShamirTranscript<SC>>(
         &self,
         transcript: &mut TS,
@@ -240,14 +230,14 @@ impl<'a> Stage<'a> {
     ) -> Result<Round0Outcome, WgpuProverError> {
         let span = info_span!("prover.rap_constraints.round0", phase = "prover").entered();
         let polys_span = info_span!("prover.rap_constraints.ple_round0", phase = "prover").entered();
-        let (logup, stats) = self.logup_polys(challenges, engine)?;
-        let zerocheck = self.zerocheck_polys(challenges);
+        let (polys, stats) = self.round0_polys(challenges, engine)?;
         drop(polys_span);
 
         let xi = &challenges.xi;
         let num_coefficients = sumcheck_round0_deg(self.l_skip, self.constraint_degree) + 1;
         let eq_sharp = eq_sharp_uni_poly(&xi[..self.l_skip]).into_coeffs();
-        let claims: Vec<[EF; 2]> = logup.iter().map(|polys| polys.each_ref().map(|poly| sum_over_domain(&eq_sharp, poly))).collect();
+        let logup = || polys.iter().map(|polys| [&polys.numerator[..], &polys.denominator]);
+        let claims: Vec<[EF; 2]> = logup().map(|polys| polys.map(|poly| sum_over_domain(&eq_sharp, poly))).collect();
         for &claim in claims.as_flattened() {
             transcript.observe_ext(claim);
         }
@@ -256,8 +246,8 @@ impl<'a> Stage<'a> {
         let mu_pows: Vec<EF> = mu.powers().take(3 * self.traces.len()).collect();
         let (logup_mus, zerocheck_mus) = mu_pows.split_at(2 * self.traces.len());
 
-        let logup = combine(logup_mus, logup.iter().flatten().map(Vec::as_slice), num_coefficients);
-        let zerocheck = combine(zerocheck_mus, zerocheck.iter().map(UnivariatePoly::coeffs), num_coefficients);
+        let logup = combine(logup_mus, logup().flatten(), num_coefficients);
+        let zerocheck = combine(zerocheck_mus, polys.iter().map(|polys| &polys.zerocheck[..]), num_coefficients);
         let eq = eq_uni_poly::<F, EF>(self.l_skip, xi[0]).into_coeffs();
         let mut poly = vec![EF::ZERO; sumcheck_round0_deg(self.l_skip, self.constraint_degree + 1) + 1];
         add_product(&mut poly, &eq_sharp, &logup);
@@ -271,40 +261,28 @@ impl<'a> Stage<'a> {
         Ok(Round0Outcome { claims, poly: UnivariatePoly::new(poly), mu_pows, r, stats })
     }
 
-    /// LogUp's `s'_0` per trace; nothing for a trace without interactions.
-    fn logup_polys(&self, challenges: &LogupChallenges, engine: &Round0) -> Result<(Vec<LogupPolys>, LogupRound0Stats), WgpuProverError> {
+    /// `s'_0` of LogUp and of the constraints per trace; nothing for what an AIR does not have.
+    fn round0_polys(
+        &self,
+        challenges: &LogupChallenges,
+        engine: &Round0,
+    ) -> Result<(Vec<Round0Polys>, DeviceRound0Stats), WgpuProverError> {
         let mut inputs = Vec::new();
-        let mut polys: Vec<LogupPolys> = vec![LogupPolys::default(); self.traces.len()];
         let mut owners = Vec::new();
         for (t, trace) in self.traces.iter().enumerate() {
-            let Some(plan) = &trace.plan.logup else { continue };
+            let Some(plan) = &trace.plan.round0 else { continue };
             owners.push(t);
-            inputs.push(LogupInput {
-                name: &trace.plan.name,
-                plan,
-                rows: &trace.rows,
-                public_values: trace.public_values,
-                eq_3bs: &challenges.eq_3bs[t],
-            });
+            let public_values = trace.public_values;
+            inputs.push(Round0Input { plan, rows: &trace.rows, public_values, eq_3bs: &challenges.eq_3bs[t] });
         }
-        let (computed, stats) =
-            logup_round0::round0(engine, &inputs, &Challenges { xi: &challenges.xi[self.l_skip..], beta: challenges.beta })?;
+        let &LogupChallenges { beta, lambda, .. } = challenges;
+        let (computed, stats) = device_round0::round0(engine, &inputs, &Challenges { xi: &challenges.xi[self.l_skip..], beta, lambda })?;
+        let mut polys = vec![Round0Polys::default(); self.traces.len()];
         for (t, mut computed) in zip(owners, computed) {
             computed.scale_lifted(self.traces[t].rows.height);
-            polys[t] = [computed.numerator, computed.denominator];
+            polys[t] = computed;
         }
         Ok((polys, stats))
-    }
-
-    /// The constraints' `s'_0` per trace.
-    fn zerocheck_polys(&self, challenges: &LogupChallenges) -> Vec<UnivariatePoly<EF>> {
-        let _span = info_span!("prover.rap_constraints.round0.zerocheck", phase = "prover").entered();
-        let domain = SkipDomain::new(self.l_skip, self.constraint_degree.saturating_sub(1));
-        let poly = |trace: &StageTrace<'_>| {
-            let eq = challenges.eq_level(trace.n, trace.n);
-            zerocheck_round0::round0(trace.plan, &domain, &trace.rows, trace.public_values, eq, &challenges.lambda_pows)
-        };
-        self.traces.par_iter().map(poly).collect()
     }
 
     /// Each column's value at `r`, sent and put into the proof's order: common main, then preprocessed, then cached mains.
@@ -336,12 +314,5 @@ impl<'a> Stage<'a> {
             openings[1..].iter().for_each(|part| observe(trace, part));
         }
         all
-    }
-}
-
-impl StageTrace<'_> {
-    /// A lifted trace's numerators count once, not once per repetition.
-    pub fn numerator_scale(&self) -> F {
-        F::from_usize(self.repeats).inverse()
     }
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use logup_wgpu::{Error, F, Result};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
-    air_builders::symbolic::{SymbolicExpressionNode, symbolic_variable::Entry},
     keygen::types::StarkVerifyingParams,
     prover::{AirProvingContext, DeviceStarkProvingKey},
 };
@@ -82,36 +81,6 @@ impl RowShape {
 
     fn rows_per_part(&self) -> usize {
         1 + usize::from(self.needs_next)
-    }
-
-    /// The cell that a node reads, if it is one that reads a cell.
-    ///
-    /// # Errors
-    /// [`Error::Index`], [`Error::Unsupported`].
-    pub fn cell(&self, air: &str, node: &SymbolicExpressionNode<F>) -> Result<Option<Cell>> {
-        let column = |part: usize, offset: usize, column: usize| {
-            let index = |what, got, len| Error::Index { subject: air.into(), what, got, len };
-            let width = *self.widths.get(part).ok_or_else(|| index("trace part", part, self.widths.len()))?;
-            if column >= width {
-                return Err(index("column", column, width));
-            }
-            if offset > usize::from(self.needs_next) {
-                return Err(Error::Unsupported { subject: air.into(), what: format!("a column {offset} rows ahead") });
-            }
-            Ok(Some(Cell::Column { part, next: offset == 1, column }))
-        };
-        match node {
-            SymbolicExpressionNode::IsFirstRow => Ok(Some(Cell::IsFirst)),
-            SymbolicExpressionNode::IsTransition => Ok(Some(Cell::IsTransition)),
-            SymbolicExpressionNode::IsLastRow => Ok(Some(Cell::IsLast)),
-            SymbolicExpressionNode::Variable(variable) => match variable.entry {
-                Entry::Preprocessed { offset } if self.has_preprocessed => column(0, offset, variable.index),
-                Entry::Main { part_index, offset } => column(usize::from(self.has_preprocessed) + part_index, offset, variable.index),
-                Entry::Public => Ok(None),
-                entry => Err(Error::Unsupported { subject: air.into(), what: format!("an expression over {entry:?}") }),
-            },
-            _ => Ok(None),
-        }
     }
 }
 

@@ -57,14 +57,13 @@ fn stages_of_the_stock_engine_and_our_own() {
     for (name, times) in expected {
         assert_eq!(first.get(name), Some(&times), "{name}");
     }
-    let stages =
-        ["", ".logup_gkr", ".logup_gkr.input_evals", ".round0", ".ple_round0", ".round0.logup", ".round0.zerocheck", ".mle_rounds"];
+    let stages = ["", ".logup_gkr", ".logup_gkr.input_evals", ".round0", ".ple_round0", ".round0.device", ".mle_rounds"];
     for stage in stages.map(|stage| format!("prover.rap_constraints{stage}")) {
         assert_eq!(first.get(&*stage), Some(&1), "{stage}");
     }
 
     // Plans are made once per proving key, however many proofs.
-    let planned = |spans: &HashMap<&str, usize>| spans.get("plan_logup_round0").copied();
+    let planned = |spans: &HashMap<&str, usize>| spans.get("plan_round0").copied();
     assert_eq!((planned(&first), planned(&later)), (Some(1), None));
     let other = FibFixture::new(0, 1, 8);
     let (other_pk, _) = other.keygen(&ours);

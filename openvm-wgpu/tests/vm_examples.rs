@@ -18,6 +18,8 @@ fn report_is_exact_and_complete() {
     assert_eq!(airs.len(), 26);
     for air in airs {
         assert_eq!(air["exact"], true, "{air}");
+        let zerocheck = &air["zerocheck"];
+        assert!(zerocheck.is_null() || zerocheck["exact"] == true && zerocheck["gpu_ms"].as_f64().unwrap() > 0.0, "{air}");
         for key in ["log_height", "gpu_ms", "stock_cpu_ms", "speedup_stock", "fraction_of_read"] {
             assert!(air[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {air}");
         }
@@ -26,6 +28,11 @@ fn report_is_exact_and_complete() {
     assert_eq!([&segment["waits"], &segment["allocations"]], [1, 0]);
     assert!(segment["kernels"].as_u64().unwrap() < 26, "AIRs share dispatches: {segment}");
     assert_eq!(json["many_small"]["waits"], 1);
+    assert_eq!(airs.iter().filter(|air| air["zerocheck"].is_object()).count(), 25, "all but the program's have constraints");
+    for key in ["geomean_speedup_stock_zerocheck", "min_speedup_stock_zerocheck"] {
+        assert!(json[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert_eq!(json["segment_118_both_halves"]["waits"], 1);
     let files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
     for extension in ["json", "svg"] {
         let file = files.iter().find(|path| path.extension().is_some_and(|found| found == extension)).unwrap();
@@ -43,10 +50,11 @@ fn openvm_keccak_is_verified_and_identical() {
     assert!(json["airs"].as_u64().unwrap() >= 20 && json["cells"].as_u64().unwrap() > 1 << 20, "{printed}");
     for engine in ["stock", "wgpu"] {
         let ms = |key: &str| json[engine][key].as_f64().unwrap_or_else(|| panic!("{engine} {key}: {printed}"));
-        let (logup, round0, rap, prove) = (ms("logup_round0_ms"), ms("round0_ms"), ms("rap_ms"), ms("prove_ms"));
-        assert!(0.0 <= logup && logup < round0 && round0 < rap && rap < prove, "{engine}: {printed}"); // the stock one is a difference of times
+        let (round0, rap, prove) = (ms("round0_ms"), ms("rap_ms"), ms("prove_ms"));
+        assert!(0.0 < round0 && round0 < rap && rap < prove, "{engine}: {printed}");
         assert!(ms("mle_rounds_ms") > 0.0, "{engine}: {printed}");
     }
     assert_eq!([&json["wgpu"]["waits"], &json["wgpu"]["allocations"]], [1, 0], "{printed}");
-    assert!(json["wgpu"]["kernels"].as_u64().unwrap() < json["airs"].as_u64().unwrap(), "AIRs share dispatches: {printed}");
+    // AIRs share dispatches, and many kernels one text: Keccak-f alone runs some 450 programs on two cosets each.
+    assert!(json["wgpu"]["kernels"].as_u64().unwrap() < 4 * json["airs"].as_u64().unwrap(), "{printed}");
 }

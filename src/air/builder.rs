@@ -1,4 +1,4 @@
-//! Building an AIR's interactions, and their check.
+//! Building an AIR's interactions and constraints, and their check.
 
 use std::{
     collections::HashMap,
@@ -39,10 +39,11 @@ pub struct AirBuilder {
     nodes: Vec<Node>,
     known: HashMap<Node, NodeId>,
     interactions: Vec<Interaction>,
+    constraints: Vec<NodeId>,
 }
 
 impl AirBuilder {
-    /// An AIR without traces, public values or interactions.
+    /// An AIR without traces, public values, interactions or constraints.
     pub fn new(name: impl Into<String>) -> Self {
         static BUILDERS: AtomicU32 = AtomicU32::new(0);
         Self {
@@ -55,6 +56,7 @@ impl AirBuilder {
             nodes: vec![],
             known: HashMap::new(),
             interactions: vec![],
+            constraints: vec![],
         }
     }
 
@@ -75,8 +77,8 @@ impl AirBuilder {
         self.num_public_values = num;
     }
 
-    /// States the degree of the AIR's constraints, where it is above that of its interactions. It sets the number of cosets of
-    /// [`Strategy::Direct`](crate::Strategy::Direct) and the number of coefficients of the result, as in the stock prover.
+    /// States the degree of the AIR's constraints, where it is above that of the interactions and constraints that are given. It sets the number
+    /// of cosets of [`Strategy::Direct`](crate::Strategy::Direct) and the number of coefficients of the result, as in the stock prover.
     pub fn constraint_degree(&mut self, degree: usize) {
         self.constraint_degree = degree;
     }
@@ -159,11 +161,16 @@ impl AirBuilder {
         self.interactions.push(Interaction { bus_index, message: message.into_iter().collect(), count });
     }
 
+    /// Adds a constraint: this node must be zero on every row. Its weight is the power of `lambda` of its position.
+    pub fn constraint(&mut self, node: NodeId) {
+        self.constraints.push(node);
+    }
+
     /// The finished AIR.
     ///
     /// # Errors
     /// [`Error::Index`] for a part, column or public value that was not declared; [`Error::Node`] for a node of another builder;
-    /// [`Error::Degree`] for a message, a count or constraints of a degree above [`MAX_DEGREE`].
+    /// [`Error::Degree`] for a message, a count or a constraint of a degree above [`MAX_DEGREE`].
     pub fn build(self) -> Result<Air> {
         self.check()?;
         let mut degrees: Vec<usize> = Vec::with_capacity(self.nodes.len());
@@ -176,9 +183,8 @@ impl AirBuilder {
                 Node::Neg(a) => degrees[a.index()],
             });
         }
-        let roots = self.interactions.iter().flat_map(|i| i.message.iter().chain([&i.count]));
-        let interaction_degree = roots.map(|node| degrees[node.index()]).max().unwrap_or(0);
-        let constraint_degree = self.constraint_degree.max(interaction_degree).max(usize::from(!self.interactions.is_empty()));
+        let roots = self.roots().map(|node| degrees[node.index()]);
+        let constraint_degree = self.constraint_degree.max(roots.max().unwrap_or(0)).max(usize::from(!self.interactions.is_empty()));
         if constraint_degree > MAX_DEGREE {
             return Err(Error::Degree { subject: self.name.into(), got: constraint_degree, limit: MAX_DEGREE });
         }
@@ -192,6 +198,7 @@ impl AirBuilder {
             nodes: self.nodes,
             degrees,
             interactions: self.interactions,
+            constraints: self.constraints,
         })
     }
 
@@ -223,12 +230,13 @@ impl AirBuilder {
                 Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
             }
         }
-        for interaction in &self.interactions {
-            for &node in interaction.message.iter().chain([&interaction.count]) {
-                own(node, self.nodes.len())?;
-            }
-        }
-        Ok(())
+        self.roots().try_for_each(|node| own(node, self.nodes.len()))
+    }
+
+    /// What interactions and constraints name.
+    fn roots(&self) -> impl Iterator<Item = NodeId> {
+        let of_interactions = self.interactions.iter().flat_map(|i| i.message.iter().chain([&i.count]));
+        of_interactions.chain(&self.constraints).copied()
     }
 
     fn value(&self, node: NodeId) -> Option<F> {

@@ -1,10 +1,14 @@
-//! An AIR's interactions as data: a deduplicated expression DAG.
+//! An AIR's interactions and constraints as data: a deduplicated expression DAG.
+//!
+//! A constraint is an expression that must be zero on every row.
 //!
 //! An interaction `i` sends or receives the `message` `f_i0, f_i1, ..` on the bus `b_i` with multiplicity `count` `m_i`. Messages and
 //! counts are nodes of one DAG over trace cells of a row and of the next one, public values, constants and the row selectors. Build it
 //! with [`AirBuilder`]; `openvm_wgpu::air` makes it from OpenVM's own DAG.
 
 mod builder;
+
+use p3_field::PrimeCharacteristicRing;
 
 pub use self::builder::AirBuilder;
 use crate::field::F;
@@ -20,7 +24,8 @@ pub struct NodeId {
 }
 
 impl NodeId {
-    pub(crate) fn index(self) -> usize {
+    /// Its place in [`Air::nodes`].
+    pub fn index(self) -> usize {
         self.place as usize
     }
 }
@@ -81,7 +86,7 @@ pub struct Interaction {
     pub count: NodeId,
 }
 
-/// An AIR's interactions, checked and deduplicated.
+/// An AIR's interactions and constraints, checked and deduplicated.
 #[derive(Clone, Debug)]
 pub struct Air {
     pub(crate) name: String,
@@ -93,6 +98,7 @@ pub struct Air {
     pub(crate) nodes: Vec<Node>,
     pub(crate) degrees: Vec<usize>,
     pub(crate) interactions: Vec<Interaction>,
+    pub(crate) constraints: Vec<NodeId>,
 }
 
 impl Air {
@@ -106,9 +112,44 @@ impl Air {
         &self.nodes
     }
 
+    /// Its nodes' names, in the same order.
+    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.nodes.len()).map(|place| self.node_id(place))
+    }
+
+    /// The preprocessed trace's columns, where there is one.
+    pub fn preprocessed_width(&self) -> Option<usize> {
+        self.preprocessed_width
+    }
+
+    /// The columns of each main trace part.
+    pub fn main_widths(&self) -> &[usize] {
+        &self.main_widths
+    }
+
+    /// How many public values there are.
+    pub fn num_public_values(&self) -> usize {
+        self.num_public_values
+    }
+
     /// The interactions in the order of their weights `eq_3bs`.
     pub fn interactions(&self) -> &[Interaction] {
         &self.interactions
+    }
+
+    /// The constraints in the order of their weights, the powers of `lambda`: nodes that must be zero on every row.
+    pub fn constraints(&self) -> &[NodeId] {
+        &self.constraints
+    }
+
+    /// The same AIR with its interactions alone: LogUp's half of round 0. Its constraint degree stays.
+    pub fn without_constraints(self) -> Self {
+        Self { constraints: vec![], ..self }
+    }
+
+    /// The same AIR with its constraints alone: the zerocheck's half of round 0. Its constraint degree stays.
+    pub fn without_interactions(self) -> Self {
+        Self { interactions: vec![], ..self }
     }
 
     /// The largest degree of the AIR's constraints and interactions: the number of cosets that the textbook way evaluates on.
@@ -123,6 +164,27 @@ impl Air {
     pub fn degree(&self, node: NodeId) -> usize {
         assert_eq!(node.builder, self.builder, "AIR {:?}: node {} belongs to another builder", self.name, node.place);
         self.degrees[node.index()]
+    }
+
+    /// The values of the degree-0 nodes, which are the same on every row, in the order of [`Self::nodes`]; zero for the others.
+    ///
+    /// # Panics
+    /// If there are fewer public values than [`Self::num_public_values`].
+    pub fn degree_zero_values(&self, public_values: &[F]) -> Vec<F> {
+        let mut values = vec![F::ZERO; self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate().filter(|&(i, _)| self.degrees[i] == 0) {
+            let at = |node: NodeId| values[node.index()];
+            values[i] = match *node {
+                Node::PublicValue(index) => public_values[index],
+                Node::Constant(value) => value,
+                Node::Add(a, b) => at(a) + at(b),
+                Node::Sub(a, b) => at(a) - at(b),
+                Node::Mul(a, b) => at(a) * at(b),
+                Node::Neg(a) => -at(a),
+                Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => unreachable!("degree 1"),
+            };
+        }
+        values
     }
 
     /// The node at a place in topological order.

@@ -1,12 +1,12 @@
 //! Traces on the device.
 
-use std::{ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use super::Gpu;
 use crate::{
     error::{Error, Result, Subject},
     field::{self, F, P},
-    matrix::{Layout, Matrix, Piece, Placement, check_shape, height},
+    matrix::{Layout, Matrix, Piece, Placement, check_shape, height, stored_rows},
 };
 
 /// A matrix on the device. Clones share its memory.
@@ -35,7 +35,8 @@ pub struct BufferMatrix {
 const ALIGN_WORDS: u64 = 64;
 
 impl Trace {
-    /// Uploads matrices as they are: no conversion, no transposition; on devices that share the host's memory one copy, into the place where
+    /// Uploads matrices as they are: no conversion, no transposition (of a column-major matrix with one or two rows, each column is stored twice
+    /// or four times); on devices that share the host's memory one copy, into the place where
     /// kernels read. They share a device buffer as far as one holds them; a column-major matrix that no buffer holds is cut between columns.
     /// AIRs whose traces share a buffer share dispatches, so upload together what is evaluated together.
     ///
@@ -63,7 +64,7 @@ impl Trace {
                     Layout::RowMajor if i % num_buffers == buffer => 0..matrix.width,
                     Layout::RowMajor => continue,
                 };
-                let num_words = (columns.len() * height) as u64;
+                let num_words = (columns.len() * stored_rows(matrix.layout, height)) as u64;
                 if num_words > 0 {
                     places.push(Place { matrix: i, columns, buffer, first_word: *used });
                     *used += num_words.next_multiple_of(ALIGN_WORDS);
@@ -84,7 +85,11 @@ impl Trace {
             let content = places.iter().filter(|place| place.buffer == i).map(|place| {
                 let height = heights[place.matrix];
                 let cells = place.columns.start * height..place.columns.end * height;
-                (place.first_word, field::words(&matrices[place.matrix].values[cells]))
+                let Matrix { values, layout, .. } = matrices[place.matrix];
+                let values = &values[cells];
+                let times = stored_rows(layout, height) / height;
+                let stored = if times == 1 { Cow::Borrowed(values) } else { repeated(values, height, times).into() };
+                (place.first_word, stored)
             });
             filled_buffer(gpu, num_words, content).map(Arc::new)
         });
@@ -95,7 +100,8 @@ impl Trace {
             pieces[place.matrix].push(Piece { buffer, first_word: place.first_word, columns: place.columns.clone() });
         }
         let traces = matrices.iter().zip(heights).zip(pieces).map(|((matrix, &height), pieces)| {
-            let place = Placement { width: matrix.width, height, layout: matrix.layout, pieces };
+            let column_words = stored_rows(matrix.layout, height);
+            let place = Placement { width: matrix.width, height, layout: matrix.layout, column_words, pieces };
             Self { gpu: gpu.clone(), place: Arc::new(place) }
         });
         Ok(traces.collect())
@@ -141,7 +147,7 @@ impl Trace {
             return Err(Error::Unsupported { subject: Subject::Buffer, what: "the buffer has no STORAGE usage".into() });
         }
         let pieces = vec![Piece { buffer, first_word, columns: 0..width }];
-        Ok(Self { gpu: gpu.clone(), place: Arc::new(Placement { width, height, layout, pieces }) })
+        Ok(Self { gpu: gpu.clone(), place: Arc::new(Placement { width, height, layout, column_words: height, pieces }) })
     }
 
     /// Columns.
@@ -194,7 +200,9 @@ fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Resul
     let mut places = Vec::new();
     let mut used = vec![0u64];
     for (i, (matrix, &height)) in matrices.iter().zip(heights).enumerate() {
-        if *used.last().expect("one at least") + matrix.values.len() as u64 > buffer_words {
+        let rows = stored_rows(matrix.layout, height);
+        let matrix_words = (matrix.width * rows) as u64;
+        if *used.last().expect("one at least") + matrix_words > buffer_words {
             used.push(0);
         }
         let mut begin = 0;
@@ -202,28 +210,22 @@ fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Resul
             let first_word = *used.last().expect("one at least");
             let free = buffer_words.saturating_sub(first_word);
             let that_fit = match matrix.layout {
-                Layout::ColMajor => (free / height as u64).min((matrix.width - begin) as u64) as usize,
-                Layout::RowMajor if matrix.values.len() as u64 <= free => matrix.width,
+                Layout::ColMajor => (free / rows as u64).min((matrix.width - begin) as u64) as usize,
+                Layout::RowMajor if matrix_words <= free => matrix.width,
                 Layout::RowMajor => 0,
             };
             if that_fit == 0 {
                 if first_word == 0 {
-                    let words = if matrix.layout == Layout::ColMajor { height } else { matrix.values.len() };
+                    let words = if matrix.layout == Layout::ColMajor { rows as u64 } else { matrix_words };
                     let (subject, what) = (Subject::Matrix(i), "bytes of one buffer");
-                    return Err(Error::DeviceLimit {
-                        subject,
-                        kernel: "upload",
-                        what,
-                        requested: 4 * words as u64,
-                        limit: 4 * buffer_words,
-                    });
+                    return Err(Error::DeviceLimit { subject, kernel: "upload", what, requested: 4 * words, limit: 4 * buffer_words });
                 }
                 used.push(0);
                 continue;
             }
             let columns = begin..begin + that_fit;
             begin = columns.end;
-            let num_words = (columns.len() * height) as u64;
+            let num_words = (columns.len() * rows) as u64;
             places.push(Place { matrix: i, columns, buffer: used.len() - 1, first_word });
             *used.last_mut().expect("one at least") += num_words.next_multiple_of(ALIGN_WORDS);
         }
@@ -233,9 +235,9 @@ fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Resul
     Ok((places, words))
 }
 
-/// A buffer with these words at these places. A mappable buffer is filled in place; another through a staging buffer of its size, and a
+/// A buffer with these cells at these places, in words. A mappable buffer is filled in place; another through a staging buffer of its size, and a
 /// copy on the device.
-fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u64, &'a [u32])>) -> Result<wgpu::Buffer> {
+fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u64, Cow<'a, [F]>)>) -> Result<wgpu::Buffer> {
     let mappable = if gpu.writes_in_place() { wgpu::BufferUsages::MAP_WRITE } else { wgpu::BufferUsages::empty() };
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | mappable;
     let size = 4 * num_words;
@@ -244,8 +246,8 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
         let buffer = gpu.device().create_buffer(&descriptor);
         let mut mapped = (buffer.slice(..).get_mapped_range_mut())
             .map_err(|error| gpu.lost_or(Error::Device { what: "a trace buffer's memory".into(), source: error.into() }))?;
-        for (first_word, words) in content {
-            let bytes: &[u8] = bytemuck::cast_slice(words);
+        for (first_word, cells) in content {
+            let bytes: &[u8] = bytemuck::cast_slice(field::words(&cells));
             let begin = 4 * first_word as usize;
             mapped.slice(begin..begin + bytes.len()).copy_from_slice(bytes);
         }
@@ -253,6 +255,11 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
         buffer.unmap();
         Ok(buffer)
     })?
+}
+
+/// Columns of `height` cells, each so many times on end.
+fn repeated(cells: &[F], height: usize, times: usize) -> Vec<F> {
+    cells.chunks_exact(height).flat_map(|column| column.repeat(times)).collect()
 }
 
 /// The matrices' heights.

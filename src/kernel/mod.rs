@@ -104,7 +104,7 @@ pub struct Kernel {
     pub windows: &'static [u32],
     /// Pipeline constants beside `LOG_WINDOW`.
     pub constants: &'static [&'static str],
-    /// For a kernel around a generated program: a program that does nothing, with which the tests validate the kernel.
+    /// For a kernel around a generated program: a small program, with which the tests validate the kernel.
     pub stub: Option<&'static str>,
 }
 
@@ -181,7 +181,7 @@ impl Variant {
         }
     }
 
-    /// The complete WGSL text, with the program that does nothing in a kernel that is made for one.
+    /// The complete WGSL text, with the small program in a kernel that is made for one.
     pub fn source(self) -> String {
         self.source_with(self.kernel.stub.unwrap_or_default())
     }

@@ -1,6 +1,6 @@
 //! What Rust writes and WGSL reads: structs and constants. The tests compare each with naga's reflection of the kernels.
 
-use super::{COSET_INTERPRET, DUAL_REDUCE, PLAIN_READ};
+use super::{COSET_INTERPRET, COSET_PASS, DUAL_REDUCE, PLAIN_READ};
 use crate::kernel::{Kernel, shader_structs};
 
 shader_structs! {
@@ -89,6 +89,9 @@ impl Sides {
 /// Says of an operand that it is an index into the values and not a temporary.
 pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
 
+/// Forms that a workgroup of `coset_pass` takes to a coset at a time.
+pub(crate) const STAGED_FORMS: u32 = 8;
+
 /// Elements of 16 bytes that a workgroup of `plain_read` reads.
 pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
 
@@ -96,6 +99,7 @@ pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
 pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&COSET_INTERPRET, OPS),
     (&COSET_INTERPRET, &[("OPERAND_VALUE", OPERAND_VALUE)]),
+    (&COSET_PASS, &[("STAGED_FORMS", STAGED_FORMS)]),
     (&DUAL_REDUCE, RUN_KINDS),
     (&PLAIN_READ, &[("READ_PER_WORKGROUP", READ_PER_WORKGROUP)]),
 ];

@@ -4,7 +4,7 @@ mod abi;
 
 pub use self::abi::{CONSTANTS, LAYOUTS};
 pub(crate) use self::abi::{
-    ColumnJob, CosetJob, FieldOpsParams, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun, RunKind, Sides, Tile,
+    ColumnJob, CosetJob, FieldOpsParams, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun, RunKind, STAGED_FORMS, Sides, Tile,
 };
 use crate::kernel::{Argument, Kernel, Library, Variant};
 
@@ -78,6 +78,12 @@ const EQ: Argument = Argument::read("eq");
 const COLUMN_ARGUMENTS: &[Argument] = &[TILES, JOBS, WORDS, EQ, Argument::read_write("partials")];
 const COSET_ARGUMENTS: &[Argument] = &[TILES, JOBS, WORDS, EQ, Argument::read_write("scratch")];
 
+/// Storage buffers that a kernel which reads traces binds beside their windows.
+pub(crate) const BUFFERS_BESIDE_WINDOWS: u32 = {
+    assert!(COLUMN_ARGUMENTS.len() == COSET_ARGUMENTS.len());
+    COSET_ARGUMENTS.len() as u32
+};
+
 kernels! {
     /// Sums of columns by 16-byte loads. 64 threads were measured against 128 and 256 on an H200 (2026-11-22): narrow AIRs 10 to 20 % faster.
     COLUMN_SUMS = "column_sums" {
@@ -98,7 +104,7 @@ kernels! {
     COSET_PASS = "coset_pass" {
         stage: stage::COSET_PASSES,
         workgroup_size: 128,
-        workgroup_bytes: 2048,
+        workgroup_bytes: 10240,
         arguments: COSET_ARGUMENTS,
         windows: &[0, 1, 2, 4, 8],
         constants: &["VEC4_LOADS"],

@@ -1,19 +1,19 @@
 //! The affine part: which columns it reads, and how the weights of a call flow back to them.
 //!
 //! An expression that is linear in the columns commutes with interpolation in `Z`, so its sum over `x` follows from column sums. A
-//! message field or count need not be expanded into a normal form for that: its weight flows back through additions, subtractions,
+//! message field, count or constraint need not be expanded into a normal form for that: its weight flows back through additions, subtractions,
 //! negations and products with degree-0 coefficients until it reaches columns, selectors, constants, or a product of two operands of
 //! degree one or more. Such a product is a root of the non-affine part, and what reached it is its weight there.
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::program::Root;
+use super::{pair::Pair, program::Root};
 use crate::{
     air::{Air, Column, Node, NodeId},
     field::{EF, F},
 };
 
-/// A weight in the numerator and one in the denominator.
+/// A weight in each polynomial of a pair.
 pub(crate) type Weight = [EF; 2];
 
 const NO_WEIGHT: Weight = [EF::ZERO; 2];
@@ -37,14 +37,54 @@ pub(crate) struct AffineMatrix {
     pub num_next: usize,
 }
 
-/// Where weight can arrive, whatever the challenges.
+/// The columns whose sums some pair needs. All pairs share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AffineSplit {
     pub matrices: Vec<AffineMatrix>,
-    /// Products of two operands of degree one or more, in topological order.
-    pub roots: Vec<Root>,
     /// Nodes that weight passes through.
     pub num_affine_nodes: usize,
+}
+
+/// Where a pair's weight can arrive, whatever the challenges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reached {
+    /// Products of two operands of degree one or more, in topological order.
+    pub roots: Vec<Root>,
+    /// For each matrix of the split, whether weight arrives at one of its columns.
+    pub matrices: Vec<bool>,
+    /// All nodes that weight arrives at.
+    pub nodes: WeightedNodes,
+}
+
+impl Reached {
+    /// Where weight stays where it is given.
+    pub fn named(air: &Air, pair: Pair) -> Self {
+        let named = pair.named(air).into_iter().enumerate().rev().filter(|(_, by)| *by != [false; 2]);
+        Self { nodes: WeightedNodes::new(air, named.map(|(i, _)| i as u32).collect()), ..Self::default() }
+    }
+}
+
+/// The nodes that can have weight, which may be few of an AIR's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WeightedNodes {
+    /// Their indices, in reverse topological order.
+    order: Vec<u32>,
+    /// For each node, its place in that order; [`Self::NOWHERE`] for the others.
+    places: Vec<u32>,
+}
+
+impl WeightedNodes {
+    const NOWHERE: u32 = u32::MAX;
+
+    fn new(air: &Air, order: Vec<u32>) -> Self {
+        let mut places = vec![Self::NOWHERE; air.nodes.len()];
+        order.iter().enumerate().for_each(|(place, &node)| places[node as usize] = place as u32);
+        Self { order, places }
+    }
+
+    fn place(&self, node: NodeId) -> Option<usize> {
+        self.places.get(node.index()).filter(|&&place| place != Self::NOWHERE).map(|&place| place as usize)
+    }
 }
 
 /// The weights of one call, where they arrive.
@@ -54,77 +94,118 @@ pub(crate) struct Weights {
     pub constant: Weight,
     pub is_first: Weight,
     pub is_last: Weight,
-    /// Of every node; only columns and roots are read.
+    /// Of the nodes that can have some, in their order; only columns and roots are read.
     pub nodes: Vec<Weight>,
 }
 
 impl AffineSplit {
-    pub fn new(air: &Air) -> Self {
-        // [numerator, denominator]
-        let mut reached = vec![[false; 2]; air.nodes.len()];
-        for interaction in &air.interactions {
-            reached[interaction.count.index()][0] = true;
-            for field in &interaction.message {
-                reached[field.index()][1] = true;
-            }
-        }
-        let mut split = Self::default();
+    /// The split of all pairs together, and what each of them reaches.
+    pub fn new(air: &Air, pairs: &[Pair]) -> (Self, Vec<Reached>) {
+        let mut is_affine = vec![false; air.nodes.len()];
         let mut columns: Vec<(Column, NodeId)> = Vec::new();
-        for (i, node) in air.nodes.iter().enumerate().rev() {
-            let by = reached[i];
-            if by == [false; 2] {
-                continue;
-            }
-            let mut reach = |node: NodeId| {
-                let node = &mut reached[node.index()];
-                *node = [node[0] | by[0], node[1] | by[1]];
-            };
-            match *node {
-                Node::Column(column) => columns.push((column, air.node_id(i))),
-                Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0 => {
-                    split.roots.push((air.node_id(i), by));
-                    continue;
+        let mut column_sets = Vec::with_capacity(pairs.len());
+        let mut reached_by_pairs: Vec<Reached> = Vec::with_capacity(pairs.len());
+        for &pair in pairs {
+            let (mut roots, mut of_pair, mut order) = (Vec::new(), Vec::new(), Vec::new());
+            flow(air, pair.named(air), |i, by| {
+                order.push(i as u32);
+                match air.nodes[i] {
+                    Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0 => roots.push((air.node_id(i), by)),
+                    node => {
+                        is_affine[i] = true;
+                        if let Node::Column(column) = node {
+                            of_pair.push((column, air.node_id(i)));
+                        }
+                    }
                 }
-                Node::Mul(a, b) => reach(if air.degree(a) == 0 { b } else { a }),
-                Node::Add(a, b) | Node::Sub(a, b) => {
-                    reach(a);
-                    reach(b);
-                }
-                Node::Neg(a) => reach(a),
-                Node::PublicValue(_) | Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
-            }
-            split.num_affine_nodes += 1;
+            });
+            roots.reverse();
+            columns.extend(&of_pair);
+            column_sets.push(of_pair);
+            reached_by_pairs.push(Reached { roots, matrices: vec![], nodes: WeightedNodes::new(air, order) });
         }
-        split.roots.reverse();
         columns.sort_unstable();
+        columns.dedup();
+        let mut split = Self { matrices: vec![], num_affine_nodes: is_affine.into_iter().filter(|&affine| affine).count() };
         // Sorted as `Air::parts` are.
         for of_part in columns.chunk_by(|(a, _), (b, _)| a.part == b.part) {
-            let mut matrix = AffineMatrix { part_idx: air.part_idx(of_part[0].0.part), columns: Vec::new(), num_next: 0 };
-            for &(column, node) in of_part {
-                if matrix.columns.last().is_none_or(|last| last.index != column.index) {
-                    matrix.columns.push(AffineColumn { index: column.index, current: None, next: None });
-                }
-                let last = matrix.columns.last_mut().expect("just pushed");
-                *(if column.next { &mut last.next } else { &mut last.current }) = Some(node);
+            let part = of_part[0].0.part;
+            split.matrices.push(AffineMatrix::new(air.part_idx(part), of_part));
+            for (reached, columns) in reached_by_pairs.iter_mut().zip(&column_sets) {
+                reached.matrices.push(columns.iter().any(|(column, _)| column.part == part));
             }
-            matrix.columns.sort_by_key(|column| column.next.is_none());
-            matrix.num_next = matrix.columns.iter().filter(|column| column.next.is_some()).count();
-            split.matrices.push(matrix);
         }
-        split
+        (split, reached_by_pairs)
+    }
+}
+
+impl AffineMatrix {
+    /// Of the columns of one part, sorted.
+    fn new(part_idx: usize, of_part: &[(Column, NodeId)]) -> Self {
+        let mut columns: Vec<AffineColumn> = Vec::new();
+        for &(column, node) in of_part {
+            if columns.last().is_none_or(|last| last.index != column.index) {
+                columns.push(AffineColumn { index: column.index, current: None, next: None });
+            }
+            let last = columns.last_mut().expect("just pushed");
+            *(if column.next { &mut last.next } else { &mut last.current }) = Some(node);
+        }
+        columns.sort_by_key(|column| column.next.is_none());
+        let num_next = columns.iter().filter(|column| column.next.is_some()).count();
+        Self { part_idx, columns, num_next }
+    }
+}
+
+/// Lets weight flow back from the nodes that have some; `arrive` is told of every node that it comes to, in reverse topological order.
+fn flow(air: &Air, mut reached: Vec<[bool; 2]>, mut arrive: impl FnMut(usize, [bool; 2])) {
+    for (i, node) in air.nodes.iter().enumerate().rev() {
+        let by = reached[i];
+        if by == [false; 2] {
+            continue;
+        }
+        arrive(i, by);
+        let mut reach = |node: NodeId| {
+            let node = &mut reached[node.index()];
+            *node = [node[0] | by[0], node[1] | by[1]];
+        };
+        match *node {
+            Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0 => {}
+            Node::Mul(a, b) => reach(if air.degree(a) == 0 { b } else { a }),
+            Node::Add(a, b) | Node::Sub(a, b) => {
+                reach(a);
+                reach(b);
+            }
+            Node::Neg(a) => reach(a),
+            Node::Column(_) | Node::PublicValue(_) | Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
+        }
     }
 }
 
 impl Weights {
+    fn none(nodes: &WeightedNodes) -> Self {
+        Self { constant: NO_WEIGHT, is_first: NO_WEIGHT, is_last: NO_WEIGHT, nodes: vec![NO_WEIGHT; nodes.order.len()] }
+    }
+
+    /// The weights as the constraints give them, on their own nodes: `lambda^i` on constraint `i`, in the polynomial of its degree.
+    pub fn of_constraints(air: &Air, nodes: &WeightedNodes, degrees: [Option<usize>; 2], lambda_pows: &[EF]) -> Self {
+        let mut weights = Self::none(nodes);
+        for (&constraint, &lambda_pow) in air.constraints.iter().zip(lambda_pows) {
+            if let Some(side) = degrees.iter().position(|&degree| degree == Some(air.degree(constraint))) {
+                weights.at(nodes, constraint)[side] += lambda_pow;
+            }
+        }
+        weights
+    }
+
     /// The weights as the interactions give them, on their own nodes:
     /// `eq_3bs[i]` on count `i` in the numerator, `eq_3bs[i] * beta^j` on field `j` and `eq_3bs[i] * beta^len * (b_i + 1)` on the
     /// constant in the denominator.
-    pub fn of_interactions(air: &Air, beta_pows: &[EF], eq_3bs: &[EF]) -> Self {
-        let mut weights = Self { constant: NO_WEIGHT, is_first: NO_WEIGHT, is_last: NO_WEIGHT, nodes: vec![NO_WEIGHT; air.nodes.len()] };
+    pub fn of_interactions(air: &Air, nodes: &WeightedNodes, beta_pows: &[EF], eq_3bs: &[EF]) -> Self {
+        let mut weights = Self::none(nodes);
         for (interaction, &eq_3b) in air.interactions.iter().zip(eq_3bs) {
-            weights.nodes[interaction.count.index()][0] += eq_3b;
-            for (field, &beta_pow) in interaction.message.iter().zip(beta_pows) {
-                weights.nodes[field.index()][1] += eq_3b * beta_pow;
+            weights.at(nodes, interaction.count)[0] += eq_3b;
+            for (&field, &beta_pow) in interaction.message.iter().zip(beta_pows) {
+                weights.at(nodes, field)[1] += eq_3b * beta_pow;
             }
             let bus = F::from_u32(u32::from(interaction.bus_index) + 1);
             weights.constant[1] += eq_3b * beta_pows[interaction.message.len()] * bus;
@@ -133,16 +214,16 @@ impl Weights {
     }
 
     /// Lets the weights flow back to columns, selectors, the constant and the roots. `values` are those of the degree-0 nodes.
-    /// One step for each node and weight, whatever the number of columns or rows.
-    pub fn flow_back(&mut self, air: &Air, values: &[F]) {
-        for (i, node) in air.nodes.iter().enumerate().rev() {
-            let weight = self.nodes[i];
+    /// One step for each node that can have weight, whatever the number of columns or rows.
+    pub fn flow_back(&mut self, air: &Air, nodes: &WeightedNodes, values: &[F]) {
+        for (place, &i) in nodes.order.iter().enumerate() {
+            let weight = self.nodes[place];
             if weight == NO_WEIGHT {
                 continue;
             }
-            let mut give = |node: NodeId, weight: Weight| add(&mut self.nodes[node.index()], weight);
-            match *node {
-                _ if air.degrees[i] == 0 => add(&mut self.constant, scale(weight, values[i])),
+            let mut give = |node: NodeId, weight: Weight| add(self.at(nodes, node), weight);
+            match air.nodes[i as usize] {
+                _ if air.degrees[i as usize] == 0 => add(&mut self.constant, scale(weight, values[i as usize])),
                 Node::Column(_) | Node::PublicValue(_) | Node::Constant(_) => {}
                 Node::IsFirstRow => add(&mut self.is_first, weight),
                 Node::IsLastRow => add(&mut self.is_last, weight),
@@ -166,29 +247,14 @@ impl Weights {
         }
     }
 
-    pub fn of(&self, node: Option<NodeId>) -> Weight {
-        node.map_or(NO_WEIGHT, |node| self.nodes[node.index()])
+    /// The weight of a node that can have some.
+    fn at(&mut self, nodes: &WeightedNodes, node: NodeId) -> &mut Weight {
+        &mut self.nodes[nodes.place(node).expect("weight flows where the plan says")]
     }
-}
 
-/// The values of the degree-0 nodes; zero for the others.
-pub(crate) fn degree_zero_values(air: &Air, public_values: &[F]) -> Vec<F> {
-    let mut values = vec![F::ZERO; air.nodes.len()];
-    for (i, node) in air.nodes.iter().enumerate() {
-        if air.degrees[i] > 0 {
-            continue;
-        }
-        values[i] = match *node {
-            Node::PublicValue(index) => public_values[index],
-            Node::Constant(value) => value,
-            Node::Add(a, b) => values[a.index()] + values[b.index()],
-            Node::Sub(a, b) => values[a.index()] - values[b.index()],
-            Node::Mul(a, b) => values[a.index()] * values[b.index()],
-            Node::Neg(a) => -values[a.index()],
-            Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => F::ZERO,
-        };
+    pub fn of(&self, nodes: &WeightedNodes, node: Option<NodeId>) -> Weight {
+        node.and_then(|node| nodes.place(node)).map_or(NO_WEIGHT, |place| self.nodes[place])
     }
-    values
 }
 
 fn add(to: &mut Weight, weight: Weight) {
@@ -223,21 +289,22 @@ mod tests {
         air.interaction(4, [sum, public], first);
         let air = air.build().unwrap();
 
-        let split = AffineSplit::new(&air);
-        assert_eq!(split.roots, [(product, [false, true])]);
+        let (split, reached) = AffineSplit::new(&air, &Pair::all(&air));
+        assert_eq!(reached[0].roots, [(product, [false, true])]);
+        assert_eq!(reached[0].matrices, [true]);
         assert_eq!(split.matrices.len(), 1);
         let columns: Vec<_> = split.matrices[0].columns.iter().map(|c| (c.index, c.current, c.next)).collect();
         assert_eq!(columns, [(1, None, Some(b)), (0, Some(a), None)]);
         assert_eq!(split.matrices[0].num_next, 1);
 
         let (beta, eq_3b, public_value) = (EF::from_u32(1000), EF::from_u32(7), F::from_u32(3));
-        let values = degree_zero_values(&air, &[public_value]);
-        let mut weights = Weights::of_interactions(&air, &[EF::ONE, beta, beta * beta], &[eq_3b]);
-        weights.flow_back(&air, &values);
-        assert_eq!(weights.of(Some(a)), [EF::ZERO, -eq_3b * public_value]);
-        assert_eq!(weights.of(Some(b)), [EF::ZERO, eq_3b]);
-        assert_eq!(weights.of(Some(product)), [EF::ZERO, -eq_3b]);
-        assert_eq!(weights.of(None), NO_WEIGHT);
+        let values = air.degree_zero_values(&[public_value]);
+        let mut weights = Weights::of_interactions(&air, &reached[0].nodes, &[EF::ONE, beta, beta * beta], &[eq_3b]);
+        weights.flow_back(&air, &reached[0].nodes, &values);
+        assert_eq!(weights.of(&reached[0].nodes, Some(a)), [EF::ZERO, -eq_3b * public_value]);
+        assert_eq!(weights.of(&reached[0].nodes, Some(b)), [EF::ZERO, eq_3b]);
+        assert_eq!(weights.of(&reached[0].nodes, Some(product)), [EF::ZERO, -eq_3b]);
+        assert_eq!(weights.of(&reached[0].nodes, None), NO_WEIGHT);
         assert_eq!(weights.is_first, [eq_3b, EF::ZERO]);
         assert_eq!(weights.is_last, [EF::ZERO, eq_3b]);
         let bus = beta * beta * EF::from_u32(5);

@@ -59,7 +59,7 @@ impl Budget {
     pub fn coset_pass(&self, planned: &PlannedProgram, l_skip: usize, is_identity: bool, points: u64) -> f64 {
         let instructions = if planned.generated.is_some() { 0 } else { planned.program.instructions.len() as u64 };
         let products = planned.products(l_skip, is_identity) + INTERPRETED_PRODUCTS * instructions;
-        points as f64 * (4.0 * planned.program.columns.len() as f64 / self.speed.read + products as f64 / self.speed.products)
+        points as f64 * (4.0 * planned.program.cells().count() as f64 / self.speed.read + products as f64 / self.speed.products)
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::program::Program;
 use crate::{
-    air::{Column, NodeId},
+    air::NodeId,
     kernel::ProgramText,
-    kernels::{OPERAND_VALUE, Op},
+    kernels::{OPERAND_VALUE, Op, STAGED_FORMS},
 };
 
 /// The function's text, and the weights in the order in which it adds them.
@@ -26,16 +26,15 @@ struct Pending {
 }
 
 impl Generated {
-    /// Columns first, at two points at once: their cells on `D` itself, else their dot products with the Lagrange tables, the first eight
-    /// points of `D`'s lower half straight, those past them in one loop for all columns. Then every instruction becomes a `let` under a name
+    /// Leaves first, at two points at once. Then every instruction becomes a `let` under a name
     /// of its own. Roots are added to numerator or denominator four at a time, as soon as four are there, and only to the part that a weight
     /// can reach.
     pub fn new(program: &Program, l_skip: usize) -> Self {
         let mut names: Vec<String> = vec![String::new(); program.num_temps];
         let [has_p, has_q] = [0, 1].map(|part| program.reached.iter().any(|reached| reached[part]));
         let mut source = format!("const L_SKIP: u32 = {l_skip}u;\nconst HAS_P: bool = {has_p};\nconst HAS_Q: bool = {has_q};\n\n");
-        source.push_str("fn program(job: CosetJob, at: Point, plus: Octet, minus: Octet) -> Weighted {\n");
-        columns(&mut source, program, l_skip);
+        source.push_str("fn program(job: CosetJob, at: Point2, plus: Octet, minus: Octet) -> Weighted {\n");
+        leaves(&mut source, program, l_skip);
         source.push_str("    var sum: Weighted;\n");
         let mut weights = Vec::new();
         let mut pending = [Pending::default(), Pending::default()];
@@ -77,34 +76,51 @@ impl Generated {
     }
 }
 
-/// The values of all columns at the thread's two points: `c0`, `c1`, ..
-fn columns(source: &mut String, program: &Program, l_skip: usize) {
-    if program.columns.is_empty() {
-        return;
-    }
-    for i in 0..program.columns.len() {
-        writeln!(source, "    let d{i} = descriptor(job, {i}u);\n    var c{i} = vec2<u32>(0u);").expect(WRITES);
-    }
-    source.push_str("    if job.identity == 1u {\n");
-    for (i, (_, column)) in program.columns.iter().enumerate() {
-        writeln!(source, "        c{i} = cell2(job, d{i}, at, {}u);", u32::from(column.next)).expect(WRITES);
-    }
-    source.push_str("    } else {\n        let first = row(at, 0u);\n");
-    let to_coset = |column: &Column| if column.next { "next_to_coset" } else { "column_to_coset" };
-    for (i, (_, column)) in program.columns.iter().enumerate() {
-        writeln!(source, "        c{i} = {}(job, plus, minus, d{i}, first);", to_coset(column)).expect(WRITES);
-    }
-    if l_skip > 4 {
-        source.push_str(
-            "        for (var z = 8u; z < HALF; z += 8u) {\n            let plus = plus_octet(job, at.z, z);\n            \
-             let minus = minus_octet(job, at.z, z);\n",
-        );
-        for (i, (_, column)) in program.columns.iter().enumerate() {
-            writeln!(source, "            c{i} = f_add2(c{i}, {}(job, plus, minus, d{i}, first + z));", to_coset(column)).expect(WRITES);
+/// The values of all leaves at the thread's two points: `c0`, `c1`, .. On `D` itself they are there, else they are dot products with the Lagrange
+/// tables, the first eight points of `D`'s lower half straight, those past them in one loop for all cells.
+fn leaves(source: &mut String, program: &Program, l_skip: usize) {
+    let (num_cells, num_leaves) = (program.num_cells(), program.leaves.len());
+    let mut line = |indent: usize, text: &str| writeln!(source, "{:1$}{text}", "", 4 * indent).expect(WRITES);
+    (0..num_cells).for_each(|i| line(1, &format!("let d{i} = descriptor(job, {i}u);")));
+    (0..num_leaves).for_each(|i| line(1, &format!("var c{i} = vec2<u32>(0u);")));
+    let cells = || program.leaves[..num_cells].iter().map(|leaf| leaf.terms[0].column.next).enumerate();
+    let to_coset = |next: bool| if next { "next_to_coset" } else { "column_to_coset" };
+    if num_cells > 0 {
+        line(1, "if job.identity == 1u {");
+        cells().for_each(|(i, next)| line(2, &format!("c{i} = cell2(job, d{i}, at, {}u);", u32::from(next))));
+        line(1, "} else {");
+        cells().for_each(|(i, next)| line(2, &format!("c{i} = {}(job, plus, minus, d{i}, at, 0u);", to_coset(next))));
+        if l_skip > 4 {
+            line(2, "for (var z = 8u; z < HALF; z += 8u) {");
+            line(3, "let plus = plus_octet(job, at.z, z);");
+            line(3, "let minus = minus_octet(job, at.z, z);");
+            cells().for_each(|(i, next)| line(3, &format!("c{i} = f_add2(c{i}, {}(job, plus, minus, d{i}, at, z));", to_coset(next))));
+            line(2, "}");
         }
-        source.push_str("        }\n");
+        line(1, "}");
     }
-    source.push_str("    }\n");
+    for first in (num_cells..num_leaves).step_by(STAGED_FORMS as usize) {
+        let batch = || (first..num_leaves).take(STAGED_FORMS as usize).enumerate();
+        let count = batch().count();
+        line(1, "for (var block = 0u; block < HALF; block += BLOCK) {");
+        line(2, &format!("stage(job, at, block, {first}u, {count}u);"));
+        line(2, "if job.identity == 1u {");
+        line(3, "if block == (at.z & ~(BLOCK - 1u)) {");
+        batch().for_each(|(slot, i)| line(4, &format!("c{i} = form_on_domain(at, {slot}u);")));
+        line(3, "}");
+        line(2, "} else {");
+        if l_skip <= 4 {
+            batch().for_each(|(slot, i)| line(3, &format!("c{i} = form_to_coset(plus, minus, at, {slot}u, 0u);")));
+        } else {
+            line(3, "for (var z = 0u; z < BLOCK; z += 8u) {");
+            line(4, "let plus = plus_octet(job, at.z, block + z);");
+            line(4, "let minus = minus_octet(job, at.z, block + z);");
+            batch().for_each(|(slot, i)| line(4, &format!("c{i} = f_add2(c{i}, form_to_coset(plus, minus, at, {slot}u, z));")));
+            line(3, "}");
+        }
+        line(2, "}");
+        line(1, "}");
+    }
 }
 
 /// Why writing cannot fail.
@@ -128,11 +144,25 @@ fn flush(source: &mut String, weights: &mut Vec<Option<(NodeId, usize)>>, part: 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::kernels::COSET_PASS;
+    use p3_field::PrimeCharacteristicRing;
 
+    use super::*;
+    use crate::{
+        air::{AirBuilder, Column},
+        field::F,
+        kernels::COSET_PASS,
+        plan::forms::Form,
+    };
+
+    /// It takes leaves to the coset, so that it uses what other programs use, and adds nothing up.
     #[test]
-    fn the_stub_is_a_program_of_nothing() {
-        assert_eq!(Some(&*Generated::new(&Program::default(), 4).source), COSET_PASS.stub);
+    fn the_stub_is_a_program() {
+        let mut air = AirBuilder::new("stub");
+        let part = air.main_part(1);
+        air.column(part, 0);
+        let cell = Form::cell(&air.build().unwrap(), Column { part, index: 0, next: false });
+        let form = Form { terms: vec![], constant: F::ZERO };
+        let program = Program { leaves: vec![cell.into(), form.into()], ..Program::default() };
+        assert_eq!(Some(&*Generated::new(&program, 4).source), COSET_PASS.stub);
     }
 }

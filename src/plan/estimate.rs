@@ -1,8 +1,8 @@
 //! What a call costs, estimated before it is made: where the device starts to win over the CPU prover.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use super::{PlannedProgram, Round0Plan};
+use super::{PlannedPair, PlannedProgram, Round0Plan};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::{error::Result, kernels::Op, matrix::check_height};
@@ -80,10 +80,12 @@ impl Round0Plan {
     pub fn estimate(&self, height: usize, rates: &Rates) -> Result<Estimate> {
         check_height(self.air.name(), height)?;
         let rows = height.max(1 << self.l_skip) as u64;
-        let read_bytes =
-            if self.air.interactions.is_empty() { 0 } else { (4 * self.num_columns_used() as u64).saturating_mul(height as u64) };
-        let per_row =
-            self.programs.iter().map(|planned| planned.products_of_all(self.l_skip, self.num_cosets())).fold(0, u64::saturating_add);
+        let read_bytes = if self.pairs.is_empty() { 0 } else { (4 * self.num_columns_used() as u64).saturating_mul(height as u64) };
+        let of_pair = |pair: &PlannedPair| {
+            let of_program = |planned: &PlannedProgram| planned.products_of_all(self.l_skip, pair.program_cosets(planned, false));
+            pair.programs.iter().map(of_program).fold(0, u64::saturating_add)
+        };
+        let per_row = self.pairs.iter().map(of_pair).fold(0, u64::saturating_add);
         let products = rows.saturating_mul(per_row);
         let width: f64 = self.air.parts().map(|(_, width)| width as f64).sum();
         let stock_cells = height as f64 * width * self.air.constraint_degree as f64;
@@ -107,11 +109,11 @@ impl PlannedProgram {
         let reached = program.reached.iter().flatten().filter(|&&reached| reached).count() as u64;
         let point = 2 * muls + 4 * reached + 16 * u64::from(self.sides().count());
         let column = if self.generated.is_some() { (1u64 << l_skip).div_ceil(2).max(8) } else { 1 << l_skip };
-        if is_identity { point } else { point + column * program.columns.len() as u64 }
+        if is_identity { point } else { point + column * program.leaves.len() as u64 }
     }
 
-    fn products_of_all(&self, l_skip: usize, num_cosets: usize) -> u64 {
-        self.products(l_skip, true) + (num_cosets as u64).saturating_sub(1) * self.products(l_skip, false)
+    fn products_of_all(&self, l_skip: usize, cosets: Range<usize>) -> u64 {
+        cosets.map(|coset| self.products(l_skip, coset == 0)).fold(0, u64::saturating_add)
     }
 }
 

@@ -15,8 +15,10 @@ const LOG_SCALAR_ROWS: u32 = 5;
 const LOG_VEC4_ROWS: u32 = 5;
 /// Tiles of one job beyond which more chunks only cost partial sums.
 const MAX_TILES: u64 = 2048;
-/// The same of one generated coset job.
+/// The same of one generated coset job, and of all those of a pair of polynomials, of which each has some.
 const MAX_PROGRAM_TILES: u64 = 1024;
+const MAX_PAIR_TILES: u64 = 8192;
+const MIN_PROGRAM_TILES: u64 = 16;
 /// Tiles of one interpreted coset job: bounds its temporaries. Guess.
 const MAX_INTERPRETED_TILES: u64 = 1024;
 /// log2 of the rows per thread of an interpreted coset pass. Guess.
@@ -85,9 +87,10 @@ impl CosetGeometry {
         Self::new(COSET_INTERPRET.workgroup_size, num_z, num_x, row_steps, LOG_INTERPRETED_ROWS, max_tiles)
     }
 
-    /// For a kernel of its own: two points per thread.
-    pub fn generated(num_z: u32, num_x: u32, row_steps: u64) -> Self {
-        Self::new(COSET_PASS.workgroup_size, (num_z / 2).max(1), num_x, row_steps, LOG_GENERATED_ROWS, MAX_PROGRAM_TILES)
+    /// For a kernel of its own, one of so many: two points per thread.
+    pub fn generated(num_z: u32, num_x: u32, row_steps: u64, siblings: usize) -> Self {
+        let max_tiles = (MAX_PAIR_TILES / siblings.max(1) as u64).clamp(MIN_PROGRAM_TILES, MAX_PROGRAM_TILES);
+        Self::new(COSET_PASS.workgroup_size, (num_z / 2).max(1), num_x, row_steps, LOG_GENERATED_ROWS, max_tiles)
     }
 
     /// For `num_z` threads at each `x`, in workgroups of `threads`.

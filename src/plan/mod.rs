@@ -1,31 +1,38 @@
-//! What one AIR's round 0 needs, decided once: the affine split, the coset program, the number of cosets.
+//! What one AIR's round 0 needs, decided once: the affine split, the coset programs, the numbers of cosets.
 //!
 //! Plain arithmetic over an [`Air`]; no device. A plan is made at proving-key time and used for every proof. What depends on a trace's
 //! height (launch geometry, scratch) follows from the plan by the functions in [`geometry`] at the call, in microseconds.
 
 pub(crate) mod affine;
 pub(crate) mod budget;
+mod bundles;
 pub(crate) mod codegen;
 mod estimate;
+pub(crate) mod forms;
 pub(crate) mod geometry;
+pub(crate) mod pair;
 mod planned;
 pub(crate) mod program;
+mod slots;
 pub(crate) mod steps;
 pub(crate) mod windows;
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
-pub use self::estimate::{Estimate, Rates};
-pub(crate) use self::planned::PlannedProgram;
+pub(crate) use self::planned::{PlannedPair, PlannedProgram};
+pub use self::{
+    estimate::{Estimate, Rates},
+    slots::assign_slots,
+};
 
 use self::{
-    affine::AffineSplit,
+    affine::{AffineSplit, Reached},
     geometry::ColumnGeometry,
-    planned::{generated, interpreted},
-    program::{Program, Root},
+    pair::Pair,
+    program::Program,
 };
 use crate::{
-    air::{Air, NodeId},
+    air::Air,
     error::{Error, Result},
     field::EXT_WORDS,
     kernel::{FieldForm, Variant},
@@ -72,9 +79,8 @@ pub struct Round0Plan {
     pub(crate) strategy: Strategy,
     /// Empty under `Direct`.
     pub(crate) affine: AffineSplit,
-    /// None where everything is affine, one in nearly every other case.
-    pub(crate) programs: Vec<PlannedProgram>,
-    num_cosets: usize,
+    /// LogUp's if there are interactions, then those of the constraints.
+    pub(crate) pairs: Vec<PlannedPair>,
 }
 
 impl Round0Plan {
@@ -88,32 +94,21 @@ impl Round0Plan {
         if l_skip > MAX_L_SKIP {
             return Err(Error::SkipDomain { subject: air.name.into(), got: l_skip, limit: MAX_L_SKIP });
         }
-        let (affine, programs, num_cosets) = match strategy {
-            Strategy::Split => {
-                let split = AffineSplit::new(&air);
-                let degree = split.roots.iter().map(|&(root, _)| air.degree(root)).max().unwrap_or(0);
-                // A root that is too long for a kernel of its own takes a compiler minutes; the interpreter's is compiled already.
-                let (mut programs, beyond) = generated(&air, &split.roots, l_skip)?;
-                programs.extend(interpreted(&air, &beyond, l_skip)?);
-                for planned in &programs {
-                    planned.check_steps(&air.name, l_skip)?;
-                }
-                (split, programs, degree)
-            }
-            Strategy::Direct => {
-                let roots: Vec<Root> = interaction_nodes(&air).into_iter().map(|node| (node, [true; 2])).collect();
-                (AffineSplit::default(), interpreted(&air, &roots, l_skip)?, air.constraint_degree)
-            }
+        let pairs = Pair::all(&air);
+        let (affine, reached) = match strategy {
+            Strategy::Split => AffineSplit::new(&air, &pairs),
+            Strategy::Direct => (AffineSplit::default(), pairs.iter().map(|&pair| Reached::named(&air, pair)).collect()),
         };
-        Ok(Self { air, l_skip, strategy, affine, programs, num_cosets })
+        let planned = pairs.into_iter().zip(reached).map(|(pair, reached)| PlannedPair::new(&air, l_skip, strategy, pair, reached));
+        let pairs = planned.collect::<Result<_>>()?;
+        Ok(Self { air, l_skip, strategy, affine, pairs })
     }
 
     /// A plan that is to run this program in the interpreter, whatever its length.
     #[cfg(test)]
     pub(crate) fn of_program(air: Air, l_skip: usize, program: Program) -> Self {
-        let (affine, programs) = (AffineSplit::default(), vec![PlannedProgram { program, generated: None }]);
-        let num_cosets = air.constraint_degree;
-        Self { air, l_skip, strategy: Strategy::Direct, affine, programs, num_cosets }
+        let pairs = vec![PlannedPair::of_program(&air, program)];
+        Self { air, l_skip, strategy: Strategy::Direct, affine: AffineSplit::default(), pairs }
     }
 
     /// The planned AIR.
@@ -131,20 +126,49 @@ impl Round0Plan {
         self.strategy
     }
 
-    /// How many coset passes a call makes, `D` itself included. Zero where a Split plan has no non-affine part.
+    /// On how many cosets a call evaluates a non-affine part of the interactions, `D` itself included; of the constraints, which vanish on `D`,
+    /// without it. Zero where a Split plan has no non-affine part.
     pub fn num_cosets(&self) -> usize {
-        if self.programs.is_empty() { 0 } else { self.num_cosets }
+        self.pairs.iter().map(|pair| pair.cosets(false).len()).max().unwrap_or(0)
     }
 
-    /// Coefficients of each result polynomial: `constraint_degree * 2^l_skip`, as the stock prover returns them.
+    /// Coefficients of LogUp's numerator, and of its denominator: `constraint_degree * 2^l_skip`, as the stock prover returns them; none without
+    /// interactions.
     pub fn num_coeffs(&self) -> usize {
         if self.air.interactions.is_empty() { 0 } else { self.air.constraint_degree << self.l_skip }
+    }
+
+    /// Coefficients of the constraints' polynomial: one more than its degree `constraint_degree (2^l_skip - 1)`, as the stock prover returns
+    /// them; none without constraints, or where all of them are affine and the polynomial is zero.
+    pub fn num_zerocheck_coeffs(&self) -> usize {
+        let is_zero = self.air.constraints.is_empty() || self.air.constraint_degree < 2;
+        if is_zero { 0 } else { self.air.constraint_degree * ((1 << self.l_skip) - 1) + 1 }
+    }
+
+    /// The programs of all pairs.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &PlannedProgram> {
+        self.pairs.iter().flat_map(|pair| &pair.programs)
+    }
+
+    /// How many columns, or affine forms of columns, are taken to a coset for each row.
+    pub fn num_transforms(&self) -> usize {
+        let of_pair = |pair: &PlannedPair| {
+            let cosets = |planned: &PlannedProgram| pair.program_cosets(planned, false).filter(|&coset| coset > 0).count();
+            pair.programs.iter().map(|planned| planned.program.leaves.len() * cosets(planned)).sum::<usize>()
+        };
+        self.pairs.iter().map(of_pair).sum()
+    }
+
+    /// How many kernels were generated for it.
+    pub fn num_generated_kernels(&self) -> usize {
+        let texts = self.programs().filter_map(|planned| planned.generated.as_ref()).map(|generated| &generated.source);
+        texts.collect::<HashSet<_>>().len()
     }
 
     /// The complete WGSL text of each kernel that was generated for this AIR, for a field form and a number of trace windows.
     pub fn shader_sources(&self, form: FieldForm, slots: u32) -> Vec<String> {
         let variant = Variant { kernel: &COSET_PASS, form, slots };
-        self.programs.iter().filter_map(|planned| Some(variant.source_with(&planned.generated.as_ref()?.source))).collect()
+        self.programs().filter_map(|planned| Some(variant.source_with(&planned.generated.as_ref()?.source))).collect()
     }
 
     /// Different columns that a call reads. A column and its rotation count once.
@@ -187,17 +211,19 @@ impl Round0Plan {
             }
         }
         let mut temp_words = 0;
-        for planned in &self.programs {
-            let geometry = planned.geometry(self.l_skip, num_x);
-            ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * self.num_cosets as u64;
-            temp_words += geometry.num_tiles() * planned.temp_words_per_tile();
+        for pair in &self.pairs {
+            for planned in &pair.programs {
+                let geometry = planned.geometry(self.l_skip, num_x);
+                ext_elements += 2 * u64::from(geometry.num_chunks) * u64::from(num_z) * pair.program_cosets(planned, false).len() as u64;
+                temp_words += geometry.num_tiles() * planned.temp_words_per_tile();
+            }
         }
         Ok(4 * (ext_elements * EXT_WORDS as u64 + temp_words))
     }
 
     /// The columns that the programs load, as (position in `Air::parts`, column); with repetitions.
     fn program_columns(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.programs.iter().flat_map(|planned| planned.program.columns.iter().map(|(part_idx, column)| (*part_idx, column.index)))
+        self.programs().flat_map(|planned| planned.program.cells().map(|term| (term.part_idx, term.column.index)))
     }
 
     /// Points of the cube `H_n`, for a height that was checked.
@@ -206,26 +232,23 @@ impl Round0Plan {
     }
 }
 
-/// The different nodes that interactions name, in the order of their first use.
-fn interaction_nodes(air: &Air) -> Vec<NodeId> {
-    let mut seen = vec![false; air.nodes.len()];
-    let named = air.interactions.iter().flat_map(|i| i.message.iter().chain([&i.count]));
-    named.copied().filter(|node| !std::mem::replace(&mut seen[node.index()], true)).collect()
-}
-
 impl fmt::Display for Round0Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        write!(f, "{}: {}, l_skip {}, {:?}", self.air.name, count(self.air.interactions.len(), "interaction"), self.l_skip, self.strategy,)?;
+        write!(f, "{}: {}", self.air.name, count(self.air.interactions.len(), "interaction"))?;
+        if !self.air.constraints.is_empty() {
+            write!(f, ", {}", count(self.air.constraints.len(), "constraint"))?;
+        }
+        write!(f, ", l_skip {}, {:?}", self.l_skip, self.strategy)?;
         let affine_columns = self.affine.matrices.iter().map(|m| m.columns.len()).sum::<usize>();
         if self.strategy == Strategy::Split {
             write!(f, "; affine part: {}, {}", count(affine_columns, "column"), count(self.affine.num_affine_nodes, "node"))?;
         }
-        if !self.programs.is_empty() {
+        if self.programs().next().is_some() {
             let mut columns: Vec<_> = self.program_columns().collect();
             columns.sort_unstable();
             columns.dedup();
-            let programs = || self.programs.iter().map(|planned| &planned.program);
+            let programs = || self.programs().map(|planned| &planned.program);
             let total = |of: fn(&Program) -> usize| programs().map(of).sum::<usize>();
             let roots = programs().flat_map(|program| &program.roots);
             let temps = programs().map(|program| program.num_temps).max().unwrap_or(0);
@@ -243,9 +266,9 @@ impl fmt::Display for Round0Plan {
         }
         write!(f, "; reads {} bytes a row", 4 * self.num_columns_used())?;
         // column sums with their wrap-around, a kernel per program or an interpreted pass per coset, the reduction
-        let num_generated = self.programs.iter().filter(|planned| planned.generated.is_some()).count();
-        let coset_kernels = num_generated + if num_generated < self.programs.len() { self.num_cosets() } else { 0 };
-        let kernels = if self.air.interactions.is_empty() { 0 } else { 1 + usize::from(affine_columns > 0) + coset_kernels };
+        let is_interpreted = self.programs().any(|planned| planned.generated.is_none());
+        let coset_kernels = self.num_generated_kernels() + if is_interpreted { self.num_cosets() } else { 0 };
+        let kernels = if self.pairs.is_empty() { 0 } else { 1 + usize::from(affine_columns > 0) + coset_kernels };
         write!(f, "; {} at most", count(kernels, "kernel"))
     }
 }
@@ -255,7 +278,10 @@ mod tests {
     use p3_field::PrimeCharacteristicRing;
 
     use super::{planned::MAX_KERNELS, *};
-    use crate::{air::AirBuilder, field::F};
+    use crate::{
+        air::{AirBuilder, NodeId},
+        field::F,
+    };
 
     #[test]
     fn the_non_affine_part_sets_the_number_of_cosets() {
@@ -293,15 +319,16 @@ mod tests {
         plan.scratch_bytes(1 << 31).unwrap();
     }
 
-    /// `is_real * sum_i (i + 2) bit_i`: 2 nodes for each term, over `width` columns.
+    /// `is_real * sum_i (i + 2) bit_i bit_(i + 1)`: 3 nodes for each term, over `width` columns.
     fn long_field(terms: usize, width: usize) -> Air {
         let mut air = AirBuilder::new("one long field");
         let main = air.main_part(width);
         let is_real = air.column(main, 0);
         let mut sum = air.constant(F::ZERO);
         for i in 0..terms {
-            let (bit, weight) = (air.column(main, i % width), air.constant(F::from_usize(i + 2)));
-            let term = air.mul(bit, weight);
+            let (bit, other, weight) = (air.column(main, i % width), air.column(main, (i + 1) % width), air.constant(F::from_usize(i + 2)));
+            let product = air.mul(bit, other);
+            let term = air.mul(product, weight);
             sum = air.add(sum, term);
         }
         let field = air.mul(is_real, sum);
@@ -312,9 +339,10 @@ mod tests {
     /// No generated kernel is larger than its bound: what one root alone exceeds is interpreted, and refused where that would be too long.
     #[test]
     fn kernels_are_bounded_whatever_a_root_is() {
-        for (terms, width, generated, interpreted) in [(63, 39, 1, 0), (64, 64, 0, 1), (400, 400, 0, 1), (11_000, 40, 0, 1)] {
+        for (terms, width, generated, interpreted) in [(40, 40, 1, 0), (40, 41, 0, 1), (64, 30, 0, 1), (400, 400, 0, 1), (7_000, 40, 0, 1)]
+        {
             let plan = Round0Plan::new(long_field(terms, width), 4, Strategy::Split).unwrap();
-            let count = |with: bool| plan.programs.iter().filter(|planned| planned.generated.is_some() == with).count();
+            let count = |with: bool| plan.programs().filter(|planned| planned.generated.is_some() == with).count();
             assert_eq!((count(true), count(false)), (generated, interpreted), "{terms} terms over {width} columns");
         }
         for strategy in [Strategy::Split, Strategy::Direct] {
@@ -331,7 +359,7 @@ mod tests {
         let columns: Vec<NodeId> = (0..3).map(|i| air.column(main, i)).collect();
         let num_fields = MAX_KERNELS + 16;
         for i in 0..num_fields {
-            let mut sum = columns[0];
+            let mut sum = air.mul(columns[0], columns[1]);
             for at in 0..60 {
                 let constant = air.constant(F::from_usize(1_000 * i + at + 2));
                 let term = air.add(columns[1], constant);
@@ -341,11 +369,11 @@ mod tests {
             air.interaction(1, [field], columns[0]);
         }
         let plan = Round0Plan::new(air.build().unwrap(), 2, Strategy::Split).unwrap();
-        let (with, without): (Vec<_>, Vec<_>) = plan.programs.iter().partition(|planned| planned.generated.is_some());
+        let (with, without): (Vec<_>, Vec<_>) = plan.programs().partition(|planned| planned.generated.is_some());
         let roots = |programs: &[&PlannedProgram]| programs.iter().flat_map(|p| p.program.roots.clone()).collect::<Vec<_>>();
         assert_eq!((with.len(), without.len()), (MAX_KERNELS, 1));
         let in_programs = [roots(&with), roots(&without)].concat();
-        assert_eq!(in_programs, plan.affine.roots.iter().map(|&(root, _)| root).collect::<Vec<_>>());
+        assert_eq!(in_programs, AffineSplit::new(plan.air(), &[Pair::Logup]).1[0].roots.iter().map(|&(root, _)| root).collect::<Vec<_>>());
         assert_eq!(in_programs.len(), num_fields);
     }
 }

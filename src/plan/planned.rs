@@ -1,11 +1,16 @@
-//! An AIR's roots as programs: for kernels that are generated for them, or for the interpreter.
+//! A pair's roots as programs: for kernels that are generated for them, or for the interpreter.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
+    Strategy,
+    affine::{Reached, WeightedNodes},
+    bundles::equal_runs,
     codegen::Generated,
+    forms::Forms,
     geometry::CosetGeometry,
-    program::{Program, Room, Root},
+    pair::Pair,
+    program::{Notes, Program, Room, Root},
     steps,
 };
 use crate::{
@@ -18,12 +23,114 @@ use crate::{
 /// Nodes of one generated kernel. Apple's compiler has miscompiled large generated kernels (risc0/risc0#3756), and all compilers take
 /// longer than linear.
 const MAX_KERNEL_NODES: usize = 128;
-/// Columns of one generated kernel: a column is 16 loads or more, and takes a compiler as long as many nodes. On lavapipe (Mesa 22.3 on two
-/// cores, 2026-11-25) 126 nodes took 1.5 s, 32 columns 3.6 s, 48 columns 7.4 s, 64 columns 15.5 s.
-const MAX_KERNEL_COLUMNS: usize = 40;
+/// Leaves of one generated kernel, which keeps them in registers.
+const MAX_KERNEL_LEAVES: usize = 40;
 /// Different generated kernels of one AIR. Each takes a compiler up to seconds; what would need more is interpreted. OpenVM's AIRs need one or
 /// two. Guess.
 pub(super) const MAX_KERNELS: usize = 64;
+
+/// A pair of polynomials, and how it is computed.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedPair {
+    pub pair: Pair,
+    /// For each matrix of the plan's affine split, whether the pair reads it. Empty under `Direct`.
+    pub matrices: Vec<bool>,
+    /// The nodes that it can give weight.
+    pub weighted: WeightedNodes,
+    /// None where everything is affine, few in nearly every other case.
+    pub programs: Vec<PlannedProgram>,
+    /// The degree of its non-affine part.
+    degree: usize,
+}
+
+impl PlannedPair {
+    /// Plans what is not affine.
+    pub fn new(air: &Air, l_skip: usize, strategy: Strategy, pair: Pair, reached: Reached) -> Result<Self> {
+        let (roots, degree) = match strategy {
+            Strategy::Split => {
+                let degree = reached.roots.iter().map(|&(root, _)| air.degree(root)).max().unwrap_or(0);
+                (reached.roots, degree)
+            }
+            Strategy::Direct => {
+                let named = pair.named(air).into_iter().enumerate().filter(|(_, sides)| *sides != [false; 2]);
+                (named.map(|(i, sides)| (air.node_id(i), sides)).collect(), air.constraint_degree)
+            }
+        };
+        let mut programs = vec![];
+        for (roots, adds_to) in on_same_cosets(roots, pair) {
+            let on_cosets = |(program, generated)| PlannedProgram { program, generated, adds_to, siblings: 1 };
+            // A root that is too long for a kernel of its own takes a compiler minutes; the interpreter's is compiled already.
+            let (with_kernels, beyond) = match strategy {
+                Strategy::Split => generated(air, &roots, l_skip)?,
+                Strategy::Direct => (vec![], roots),
+            };
+            programs.extend(with_kernels.into_iter().map(on_cosets));
+            programs.extend(interpreted(air, &beyond, l_skip)?.into_iter().map(|program| on_cosets((program, None))));
+        }
+        let siblings = programs.len();
+        for planned in &mut programs {
+            planned.siblings = siblings;
+            planned.check_steps(&air.name, l_skip)?;
+        }
+        Ok(Self { pair, matrices: reached.matrices, weighted: reached.nodes, programs, degree })
+    }
+
+    /// A pair that one program in the interpreter computes.
+    #[cfg(test)]
+    pub fn of_program(air: &Air, program: Program) -> Self {
+        Self {
+            pair: Pair::Logup,
+            matrices: vec![],
+            weighted: Reached::named(air, Pair::Logup).nodes,
+            programs: vec![PlannedProgram { program, generated: None, adds_to: Sides::BOTH, siblings: 1 }],
+            degree: air.constraint_degree,
+        }
+    }
+
+    /// Whether column sums count towards it.
+    pub fn is_affine(&self) -> bool {
+        self.matrices.contains(&true)
+    }
+
+    /// The cosets that determine each polynomial; see [`Pair::cosets`].
+    pub fn side_cosets(&self, sums: bool) -> [Range<usize>; 2] {
+        self.pair.cosets(self.degree, sums)
+    }
+
+    /// The cosets that a program runs on.
+    pub fn program_cosets(&self, program: &PlannedProgram, sums: bool) -> Range<usize> {
+        let [first, second] = self.side_cosets(sums);
+        match self.pair {
+            Pair::Logup => first,
+            Pair::Constraints { .. } => {
+                if program.adds_to == Sides::new(true, false) {
+                    first
+                } else {
+                    second
+                }
+            }
+        }
+    }
+
+    /// All cosets of the pair's programs.
+    pub fn cosets(&self, sums: bool) -> Range<usize> {
+        let of_programs = self.programs.iter().map(|program| self.program_cosets(program, sums));
+        of_programs.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or_default()
+    }
+}
+
+/// The roots whose weight goes to polynomials that the same cosets determine, with what they can add to. LogUp's two share theirs.
+fn on_same_cosets(roots: Vec<Root>, pair: Pair) -> Vec<(Vec<Root>, Sides)> {
+    if pair == Pair::Logup {
+        return vec![(roots, Sides::BOTH)];
+    }
+    let of_side = |side: usize| {
+        let only: [bool; 2] = std::array::from_fn(|i| i == side);
+        let roots = roots.iter().filter(|(_, reached)| reached[side]).map(|&(root, _)| (root, only));
+        (roots.collect(), Sides::new(only[0], only[1]))
+    };
+    vec![of_side(0), of_side(1)]
+}
 
 /// A program and, where a kernel of its own runs it, that kernel's text.
 #[derive(Clone, Debug)]
@@ -31,12 +138,16 @@ pub(crate) struct PlannedProgram {
     pub program: Program,
     /// `None`: the interpreter runs it.
     pub generated: Option<Generated>,
+    /// Which polynomials of the pair it is for.
+    pub adds_to: Sides,
+    /// Programs of the pair, which share the device and the scratch.
+    siblings: usize,
 }
 
 impl PlannedProgram {
     pub fn geometry(&self, l_skip: usize, num_x: u32) -> CosetGeometry {
         match self.generated {
-            Some(_) => CosetGeometry::generated(1 << l_skip, num_x, steps::generated_row(&self.program, l_skip)),
+            Some(_) => CosetGeometry::generated(1 << l_skip, num_x, steps::generated_row(&self.program, l_skip), self.siblings),
             None => {
                 let row_steps = steps::interpreted_row(&self.program, l_skip);
                 CosetGeometry::interpreted(1 << l_skip, num_x, row_steps, self.num_temps())
@@ -75,16 +186,30 @@ impl PlannedProgram {
     }
 }
 
+/// A program, and its kernel's text if it has one.
+type WithKernel = (Program, Option<Generated>);
+
 /// Programs for kernels of their own, and the roots that are left to the interpreter: those too long for one, and those that would need one
 /// kernel too many.
-pub(super) fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<PlannedProgram>, Vec<Root>)> {
-    let room = Room { kernel: &COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_columns: MAX_KERNEL_COLUMNS };
+fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel>, Vec<Root>)> {
+    let room = Room { kernel: &COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_leaves: MAX_KERNEL_LEAVES };
     let mut beyond = vec![];
     let all_fit = |_: &Program| true; // what has room
-    let programs = Program::split(air, roots, room, &all_fit, &mut |root| {
-        beyond.push(root);
-        Ok(())
-    })?;
+    // Where one kernel is not enough, equal ones first.
+    let mut notes = Notes::new(air, Forms::new(air, roots));
+    let (mut runs, rest) = match Program::size(air, roots, room, &mut notes) {
+        Some(_) => (vec![], roots.to_vec()),
+        None => equal_runs(air, roots, room, &mut notes),
+    };
+    runs.push(rest);
+    let mut programs = vec![];
+    for run in &runs {
+        let mut too_long = |root| {
+            beyond.push(root);
+            Ok(())
+        };
+        programs.extend(Program::split(air, run, room, &all_fit, &mut too_long, &mut notes)?);
+    }
     let mut texts: HashSet<ProgramText> = HashSet::new();
     let mut planned = vec![];
     for program in programs {
@@ -97,21 +222,21 @@ pub(super) fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec
             }
             None => _ = texts.insert(generated.source.clone()),
         }
-        planned.push(PlannedProgram { program, generated: Some(generated) });
+        planned.push((program, Some(generated)));
     }
     Ok((planned, beyond))
 }
 
 /// Programs for the interpreter.
-pub(super) fn interpreted(air: &Air, roots: &[Root], l_skip: usize) -> Result<Vec<PlannedProgram>> {
-    let planned = |program| PlannedProgram { program, generated: None };
+fn interpreted(air: &Air, roots: &[Root], l_skip: usize) -> Result<Vec<Program>> {
     let fits = |program: &Program| steps::interpreted_thread(program, l_skip) <= steps::MAX_STEPS;
     // Each node and each column is an iteration at least.
     let max = steps::MAX_STEPS as usize;
-    let room = Room { kernel: &COSET_INTERPRET, num_nodes: max, num_columns: max };
-    let programs = Program::split(air, roots, room, &fits, &mut |root| {
-        planned(Program::new(air, &[root])).check_steps(&air.name, l_skip)?;
+    let room = Room { kernel: &COSET_INTERPRET, num_nodes: max, num_leaves: max };
+    let mut too_long = |root| {
+        let program = Program::new(air, &[root]);
+        steps::check(&*air.name, COSET_INTERPRET.name, steps::interpreted_thread(&program, l_skip))?;
         unreachable!("{}: a root that fits was taken for one that does not", air.name)
-    })?;
-    Ok(programs.into_iter().map(planned).collect())
+    };
+    Program::split(air, roots, room, &fits, &mut too_long, &mut Notes::new(air, Forms::default()))
 }

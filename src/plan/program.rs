@@ -1,13 +1,20 @@
 //! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
 
+use std::sync::Arc;
+
+use super::{
+    bundles,
+    forms::{Form, Forms, Term},
+    slots::assign_slots,
+};
 use crate::{
-    air::{Air, Column, Node, NodeId},
+    air::{Air, Node, NodeId},
     error::{Error, Result},
     kernel::Kernel,
     kernels::{self, OPERAND_VALUE, Op},
 };
 
-/// Columns that a segment of a program loads at most: few enough to keep temporaries few.
+/// Leaves that a segment of a program loads at most: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
 
 /// Instructions of an AIR's programs together. Roots that share nodes may not fit one program, and then each computes them: a million nodes
@@ -21,15 +28,15 @@ pub(crate) struct Segment {
     pub num_ops: usize,
 }
 
-/// Instructions in order, with what they refer to. Each column is loaded once and each node is computed once.
+/// Instructions in order, with what they refer to. Each leaf is loaded once and each node is computed once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     /// `[op, destination, a, b]`, as the kernel reads them.
     pub instructions: Vec<[u32; 4]>,
     /// The instructions' segments, in order.
     pub segments: Vec<Segment>,
-    /// What `Op::Load` names: position in `Air::parts`, and the column.
-    pub columns: Vec<(usize, Column)>,
+    /// What `Op::Load` names: cells, then forms.
+    pub leaves: Vec<Arc<Form>>,
     /// The degree-0 nodes that operands name.
     pub values: Vec<NodeId>,
     /// What `Op::Root` names.
@@ -38,7 +45,7 @@ pub(crate) struct Program {
     pub reached: Vec<[bool; 2]>,
     /// Words per thread.
     pub num_temps: usize,
-    /// Nodes computed, columns and selectors not counted.
+    /// Nodes computed, leaves and selectors not counted.
     pub num_nodes: usize,
 }
 
@@ -47,7 +54,7 @@ struct Step {
     op: Op,
     node: NodeId,
     operands: Operands,
-    /// `Load`: index into `columns`; `Root`: index into `roots`.
+    /// `Load`: index into `leaves`; `Root`: index into `roots`.
     index: u32,
 }
 
@@ -64,12 +71,12 @@ pub(crate) struct Room {
     pub kernel: &'static Kernel,
     /// Nodes computed, as `Program::num_nodes` counts them.
     pub num_nodes: usize,
-    /// Columns loaded.
-    pub num_columns: usize,
+    /// Leaves loaded.
+    pub num_leaves: usize,
 }
 
 impl Room {
-    const UNBOUNDED: Self = Self { kernel: &kernels::COSET_INTERPRET, num_nodes: usize::MAX, num_columns: usize::MAX };
+    const UNBOUNDED: Self = Self { kernel: &kernels::COSET_INTERPRET, num_nodes: usize::MAX, num_leaves: usize::MAX };
 }
 
 /// What is noted of a node while a program is made.
@@ -79,21 +86,28 @@ struct Note {
     opened: bool,
     /// It was scheduled.
     done: bool,
-    /// The last step that reads it.
-    last_use: u32,
-    /// Its temporary; of a degree-0 node, one more than its place in `Program::values`.
-    word: u32,
+    /// Its step; of a degree-0 node, one more than its place in `Program::values`.
+    place: u32,
 }
 
 /// The notes of all nodes. Each program clears what it touched, so that one costs what it holds and not what the AIR does.
-struct Notes {
+pub(crate) struct Notes {
     of: Vec<Note>,
     touched: Vec<usize>,
+    /// What is a leaf beside columns.
+    forms: Forms,
+    /// Equal programs must not differ in the order of operands.
+    pub shapes: Vec<u64>,
 }
 
 impl Notes {
-    fn new(air: &Air) -> Self {
-        Self { of: vec![Note::default(); air.nodes.len()], touched: vec![] }
+    pub fn new(air: &Air, forms: Forms) -> Self {
+        Self { of: vec![Note::default(); air.nodes.len()], touched: vec![], shapes: bundles::shapes(air, &forms), forms }
+    }
+
+    /// Operands of a sum or a product: the larger expression first.
+    fn ordered(&self, a: NodeId, b: NodeId) -> Operands {
+        if self.shapes[a.index()] >= self.shapes[b.index()] { [Some(a), Some(b)] } else { [Some(b), Some(a)] }
     }
 
     fn clear(&mut self) {
@@ -115,8 +129,8 @@ impl Program {
         room: Room,
         fits: &impl Fn(&Self) -> bool,
         beyond: &mut impl FnMut(Root) -> Result<()>,
+        notes: &mut Notes,
     ) -> Result<Vec<Self>> {
-        let mut notes = Notes::new(air);
         let mut programs: Vec<Self> = vec![];
         let mut num_instructions = 0;
         // Runs of roots that are still to be tried, the first on top.
@@ -125,7 +139,7 @@ impl Program {
             if run.is_empty() {
                 continue;
             }
-            match Self::with_notes(air, run, room, &mut notes).filter(fits) {
+            match Self::with_notes(air, run, room, notes).filter(fits) {
                 Some(program) => {
                     num_instructions += program.instructions.len();
                     if num_instructions > MAX_INSTRUCTIONS {
@@ -145,9 +159,35 @@ impl Program {
         Ok(programs)
     }
 
-    /// The program that adds up `roots`. Operands are computed just before their first use, so that few are alive at a time.
+    /// The program that adds up `roots`, its leaves columns. Operands are computed just before their first use, so that few are alive at a time.
     pub fn new(air: &Air, roots: &[Root]) -> Self {
-        Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air)).expect("there is room for all")
+        Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air, Forms::default())).expect("there is room for all")
+    }
+
+    /// The cells that its leaves are made of, with repetitions.
+    pub fn cells(&self) -> impl Iterator<Item = &Term> {
+        self.leaves.iter().flat_map(|leaf| &leaf.terms)
+    }
+
+    /// How many leaves are cells.
+    pub fn num_cells(&self) -> usize {
+        self.leaves.partition_point(|leaf| leaf.as_cell().is_some())
+    }
+
+    /// Nodes and leaves of the program that adds up `roots`, if there is room for it.
+    pub fn size(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<(usize, usize)> {
+        let program = Self::with_notes(air, roots, room, notes)?;
+        Some((program.num_nodes, program.leaves.len()))
+    }
+
+    /// The same with the leaves' nodes.
+    pub fn leaf_nodes(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<(usize, Vec<NodeId>)> {
+        let mut program = Self::default();
+        let mut steps = vec![];
+        let scheduled = roots.iter().try_for_each(|&(root, _)| program.schedule(air, root, room, notes, &mut steps));
+        notes.clear();
+        scheduled?;
+        Some((program.num_nodes, steps.iter().filter(|step| step.op == Op::Load).map(|step| step.node).collect()))
     }
 
     fn with_notes(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<Self> {
@@ -165,9 +205,22 @@ impl Program {
             program.roots.push(root);
             program.reached.push(reached);
         }
+        program.cells_first(&mut steps);
         let steps = program.segment(steps);
         program.allocate(air, notes, &steps);
         Some(program)
+    }
+
+    /// Puts forms behind cells among the leaves.
+    fn cells_first(&mut self, steps: &mut [Step]) {
+        let (cells, forms): (Vec<usize>, Vec<usize>) = (0..self.leaves.len()).partition(|&i| self.leaves[i].as_cell().is_some());
+        let order = [cells, forms].concat();
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &leaf)| places[leaf] = place as u32);
+        self.leaves = order.iter().map(|&leaf| Arc::clone(&self.leaves[leaf])).collect();
+        for step in steps.iter_mut().filter(|step| step.op == Op::Load) {
+            step.index = places[step.index as usize];
+        }
     }
 
     /// Moves loads, which need no operand, to the front of their segment.
@@ -196,13 +249,14 @@ impl Program {
                 continue;
             }
             let (op, operands) = match air.nodes[i] {
+                _ if notes.forms.get(node).is_some() => (Op::Load, [None; 2]),
                 Node::Column(_) => (Op::Load, [None; 2]),
                 Node::IsFirstRow => (Op::First, [None; 2]),
                 Node::IsLastRow => (Op::Last, [None; 2]),
                 Node::IsTransition => (Op::Transition, [None; 2]),
-                Node::Add(a, b) => (Op::Add, [Some(a), Some(b)]),
+                Node::Add(a, b) => (Op::Add, notes.ordered(a, b)),
                 Node::Sub(a, b) => (Op::Sub, [Some(a), Some(b)]),
-                Node::Mul(a, b) => (Op::Mul, [Some(a), Some(b)]),
+                Node::Mul(a, b) => (Op::Mul, notes.ordered(a, b)),
                 Node::Neg(a) => (Op::Neg, [Some(a), None]),
                 Node::PublicValue(_) | Node::Constant(_) => unreachable!("degree 0"),
             };
@@ -219,10 +273,13 @@ impl Program {
                 continue;
             }
             let mut index = 0;
-            if let Node::Column(column) = air.nodes[i] {
-                index = self.columns.len() as u32;
-                self.columns.push((air.part_idx(column.part), column));
-                if self.columns.len() > room.num_columns {
+            if op == Op::Load {
+                index = self.leaves.len() as u32;
+                self.leaves.push(match air.nodes[i] {
+                    Node::Column(column) => Arc::new(Form::cell(air, column)),
+                    _ => Arc::clone(notes.forms.get(node).expect("no column, so a form")),
+                });
+                if self.leaves.len() > room.num_leaves {
                     return None;
                 }
             }
@@ -235,49 +292,36 @@ impl Program {
 
     /// Gives every node a temporary from its step to its last use.
     fn allocate(&mut self, air: &Air, notes: &mut Notes, steps: &[Step]) {
+        let is_temp = |node: NodeId| air.degrees[node.index()] > 0;
+        let mut operands = Vec::with_capacity(steps.len());
         for (at, step) in steps.iter().enumerate() {
-            for operand in step.operands.into_iter().flatten() {
-                notes.of[operand.index()].last_use = at as u32;
+            operands.push(step.operands.map(|operand| operand.filter(|&node| is_temp(node)).map(|node| notes.of[node.index()].place)));
+            if step.op != Op::Root {
+                notes.of[step.node.index()].place = at as u32;
             }
         }
-        let mut free: Vec<u32> = Vec::new();
-        for (at, step) in steps.iter().enumerate() {
+        let (temps, num_temps) = assign_slots(&operands, |at| steps[at].op != Op::Root, &[]);
+        self.num_temps = num_temps;
+        for (step, &temp) in steps.iter().zip(&temps) {
             let mut words = [0; 2];
             for (word, operand) in words.iter_mut().zip(step.operands.into_iter().flatten()) {
                 let note = &mut notes.of[operand.index()];
-                *word = note.word;
-                if air.degrees[operand.index()] == 0 {
-                    if note.word == 0 {
-                        notes.touched.push(operand.index());
-                        self.values.push(operand);
-                        note.word = self.values.len() as u32;
-                    }
-                    *word = OPERAND_VALUE | (note.word - 1);
+                if is_temp(operand) {
+                    *word = temps[note.place as usize];
+                    continue;
                 }
-            }
-            // An instruction reads its operands before it writes, so a dying operand's temporary can be its destination.
-            let [first, second] = step.operands;
-            for operand in [first, second.filter(|_| second != first)].into_iter().flatten() {
-                let note = notes.of[operand.index()];
-                if air.degrees[operand.index()] > 0 && note.last_use == at as u32 {
-                    free.push(note.word);
+                if note.place == 0 {
+                    notes.touched.push(operand.index());
+                    self.values.push(operand);
+                    note.place = self.values.len() as u32;
                 }
+                *word = OPERAND_VALUE | (note.place - 1);
             }
-            let instruction = match step.op {
+            self.instructions.push(match step.op {
                 Op::Root => [step.op as u32, 0, words[0], step.index],
-                _ => {
-                    let temp = free.pop().unwrap_or_else(|| {
-                        self.num_temps += 1;
-                        self.num_temps as u32 - 1
-                    });
-                    notes.of[step.node.index()].word = temp;
-                    match step.op {
-                        Op::Load => [step.op as u32, temp, step.index, 0],
-                        _ => [step.op as u32, temp, words[0], words[1]],
-                    }
-                }
-            };
-            self.instructions.push(instruction);
+                Op::Load => [step.op as u32, temp, step.index, 0],
+                _ => [step.op as u32, temp, words[0], words[1]],
+            });
         }
     }
 }
@@ -338,7 +382,7 @@ mod tests {
         assert_eq!(at, program.instructions.len());
         assert!(program.num_temps <= SEGMENT_LOADS + 2, "{}", program.num_temps);
         let value = |i: usize| F::from_usize(3 + i * i);
-        let loaded: Vec<F> = program.columns.iter().map(|(_, column)| value(column.index)).collect();
+        let loaded: Vec<F> = program.cells().map(|term| value(term.column.index)).collect();
         assert_eq!(run(&program, &loaded, &[]), [(0..100).map(|i| value(2 * i) * value(2 * i + 1)).sum::<F>()]);
     }
 
@@ -362,12 +406,12 @@ mod tests {
         air.interaction(0, [first], second);
         let air = air.build().unwrap();
         let program = Program::new(&air, &[(first, [true; 2]), (second, [true; 2])]);
-        assert_eq!(program.columns.len(), 6);
+        assert_eq!(program.leaves.len(), 6);
         assert_eq!(program.num_nodes, 9);
         assert!(program.num_temps <= 6, "{}", program.num_temps);
 
         let value = |i: usize| F::from_usize(10 + i * i);
-        let loaded: Vec<F> = program.columns.iter().map(|(_, column)| value(column.index)).collect();
+        let loaded: Vec<F> = program.cells().map(|term| value(term.column.index)).collect();
         let public_value = F::from_u32(5);
         let roots = run(&program, &loaded, &[public_value]);
         let c = value;

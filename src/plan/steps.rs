@@ -8,7 +8,7 @@
 use super::program::Program;
 use crate::{
     error::{Error, Result, Subject},
-    kernels::Op,
+    kernels::{COSET_PASS, Op, STAGED_FORMS},
 };
 
 /// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `round0/steps_edge.rs` searches for
@@ -42,7 +42,7 @@ pub(crate) fn interpreted_row(program: &Program, l_skip: usize) -> u64 {
     let load = if size < 16 { loop_of(size) + 1 } else { 1 + loop_of(size / 16) };
     let selectors = 2 * loop_of(1);
     let segments: u64 = program.segments.iter().map(|s| 1 + loop_of(s.num_loads as u64) + loop_of(s.num_ops as u64)).sum();
-    1 + selectors + loop_of(0) + segments + load * program.columns.len() as u64
+    1 + selectors + loop_of(0) + segments + load * program.leaves.len() as u64
 }
 
 /// The longest that a thread of `coset_interpret` takes with one row.
@@ -50,10 +50,18 @@ pub(crate) fn interpreted_thread(program: &Program, l_skip: usize) -> u64 {
     LANE_SUMS + interpreted_row(program, l_skip) + lifted_selectors(2, l_skip)
 }
 
-/// One row in `coset_pass`: a loop over half of `D` eight points at a time, and a selector's loop for each of two points.
+/// One row in `coset_pass`: a loop over half of `D` for all cells; for each block of `D` and batch of forms, loops over their terms and over the
+/// block; and a selector's loop for each of two points.
 pub(crate) fn generated_row(program: &Program, l_skip: usize) -> u64 {
     let half = (1u64 << l_skip) / 2;
-    1 + loop_of(half / 8) + num_selectors(program) * 2 * loop_of(1)
+    let threads = u64::from(COSET_PASS.workgroup_size);
+    let num_forms = program.leaves.len() - program.num_cells();
+    // Twice a loop over a form's terms, for its two halves, in each block of D.
+    let made = program.leaves.iter().map(|leaf| 1 + 2 * loop_of(leaf.terms.len().div_ceil(4) as u64)).sum::<u64>();
+    let blocks = half.div_ceil(threads).max(1);
+    let batch = loop_of(blocks * (1 + loop_of(2) + loop_of(half.min(threads) / 8)));
+    let forms = num_forms.div_ceil(STAGED_FORMS as usize) as u64 * batch + blocks * made;
+    1 + loop_of(half / 8) + forms + num_selectors(program) * 2 * loop_of(1)
 }
 
 /// The longest that a thread of `coset_pass` takes with one row.

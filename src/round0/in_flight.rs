@@ -49,7 +49,7 @@ impl<'a> InFlight<'a> {
             Some(_) => tracing::debug_span!("known_answers", airs = instances.len()),
         };
         let entered = span.enter();
-        let call = PreparedCall::new(challenges, instances, &engine.gpu)?;
+        let call = PreparedCall::new(challenges, instances, &engine.gpu, engine.asked.is_some())?;
         let stats = Round0Stats {
             airs: instances.len(),
             adapter: engine.gpu.adapter(),
@@ -205,7 +205,7 @@ pub struct RecordedCall<'a> {
 
 impl<'a> RecordedCall<'a> {
     pub(super) fn new(engine: &'a Round0, challenges: &Challenges<'a>, instances: &'a [Instance<'a>]) -> Result<Self> {
-        let call = PreparedCall::new(challenges, instances, &engine.gpu)?;
+        let call = PreparedCall::new(challenges, instances, &engine.gpu, false)?;
         let (limits, budget) = (engine.gpu.limits(), engine.gpu.budget());
         let (mut recordings, mut results) = (vec![], vec![]);
         engine.each_step(&call, |step| {

@@ -16,6 +16,8 @@ pub struct Challenges<'a> {
     pub xi: &'a [EF],
     /// `beta`, whose powers combine a message's fields.
     pub beta: EF,
+    /// `lambda`, whose powers combine an AIR's constraints.
+    pub lambda: EF,
 }
 
 /// One AIR's inputs of round 0.

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rayon::prelude::*;
 
 use super::{
-    Challenges, Frac, Instance, Round0, Round0Options,
+    Challenges, Instance, Round0, Round0Options,
     prepared::{Prepared, eq_evals},
     record::{COSET_VEC4_ROWS, VEC4_LOADS},
 };
@@ -25,7 +25,7 @@ use crate::{
     matrix::{Layout, Matrix},
     plan::{Round0Plan, Strategy},
     recording::{Dispatch, Recording},
-    reference::{self, ReferenceInstance},
+    reference::{self, ReferenceInstance, Round0At},
 };
 
 /// What an engine is asked while it gives known answers.
@@ -127,7 +127,7 @@ fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], keys: Vec<Key>) -> Result<()> {
     let (vec4_loads, slots) = (keys[0].constants.contains(&(VEC4_LOADS, 1)), keys[0].slots);
     let mut questions: Vec<Question<'_>> = Vec::new();
     for &plan in plans {
-        let programs = || plan.programs.iter().filter_map(|planned| planned.generated.as_ref()).map(|generated| &generated.source);
+        let programs = || plan.programs().filter_map(|planned| planned.generated.as_ref()).map(|generated| &generated.source);
         // A trace that is not read by 16-byte loads although it could be is row-major.
         let layout = if vec4_loads || (1 << plan.l_skip()) < COSET_VEC4_ROWS { Layout::ColMajor } else { Layout::RowMajor };
         let num_open = open.len();
@@ -196,6 +196,7 @@ struct Inputs {
     public_values: Vec<F>,
     xi: Vec<EF>,
     beta: EF,
+    lambda: EF,
     weights: Vec<EF>,
     point: EF,
 }
@@ -217,6 +218,7 @@ impl Inputs {
             public_values: elements(&mut rng, air.num_public_values),
             xi: exts(&mut rng, num_x.ilog2() as usize),
             beta: ext(&mut rng),
+            lambda: ext(&mut rng),
             weights: exts(&mut rng, air.interactions().len()),
             point: ext(&mut rng),
         }
@@ -226,8 +228,8 @@ impl Inputs {
         self.matrices.iter().map(|(values, width)| Matrix { values, width: *width, layout }).collect()
     }
 
-    /// `s_p` and `s_q` at the inputs' point, by the reference.
-    fn expected(&self, question: &Question<'_>) -> Frac {
+    /// The polynomials at the inputs' point, by the reference.
+    fn expected(&self, question: &Question<'_>) -> Round0At {
         let matrices = self.matrices(question.layout);
         let (preprocessed, main) = matrices.split_at(num_preprocessed(&question.plan));
         reference::round0_at(
@@ -239,6 +241,7 @@ impl Inputs {
                 public_values: &self.public_values,
                 eq: &eq_evals(&self.xi),
                 beta: self.beta,
+                lambda: self.lambda,
                 weights: &self.weights,
             },
             self.point,
@@ -286,9 +289,9 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
     let mut inputs: Vec<Inputs> = questions.par_iter().enumerate().map(|(i, question)| Inputs::new(question, i as u64)).collect();
     // One call has one set of challenges; each question takes as many as it needs.
     let xi = inputs.iter().map(|inputs| &inputs.xi).max_by_key(|xi| xi.len()).cloned().unwrap_or_default();
-    let beta = inputs.first().map_or(EF::ONE, |inputs| inputs.beta);
+    let (beta, lambda) = inputs.first().map_or((EF::ONE, EF::ONE), |inputs| (inputs.beta, inputs.lambda));
     for inputs in &mut inputs {
-        (inputs.xi, inputs.beta) = (xi[..inputs.xi.len()].to_vec(), beta);
+        (inputs.xi, inputs.beta, inputs.lambda) = (xi[..inputs.xi.len()].to_vec(), beta, lambda);
     }
     let matrices: Vec<Matrix<'_>> = questions.iter().zip(&inputs).flat_map(|(question, inputs)| inputs.matrices(question.layout)).collect();
     let mut traces = &Trace::scatter(gpu, &matrices, num_buffers)?[..];
@@ -298,7 +301,7 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
         let instance = Instance::new(&question.plan).traces(traces);
         instances.push(instance.public_values(&inputs.public_values).weights(&inputs.weights));
     }
-    let challenges = Challenges { xi: &xi, beta };
+    let challenges = Challenges { xi: &xi, beta, lambda };
     // Results that are no field elements, or not there, are wrong ones unless the device is gone; but a watchdog's kill gets a second chance.
     let is_wrong = |error: &Error| matches!(error, Error::DeviceLost { .. }) && gpu.lost().is_none();
     let output = match engine.evaluate(&challenges, &instances) {
@@ -311,7 +314,12 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
         Err(error) => return Err(error),
     };
     let each = questions.par_iter().zip(&inputs).zip(&output.polys);
-    Ok(each.map(|((question, inputs), polys)| polys.at(inputs.point) == inputs.expected(question)).collect())
+    Ok(each
+        .map(|((question, inputs), polys)| {
+            let got = Round0At { logup: polys.at(inputs.point), zerocheck: polys.zerocheck_at(inputs.point) };
+            got == inputs.expected(question)
+        })
+        .collect())
 }
 
 /// Affine messages over 19 columns of so many parts, seven of the columns rotated, with constants and selectors.

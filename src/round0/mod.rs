@@ -13,7 +13,7 @@ mod steps_edge;
 mod warm_up;
 
 use std::{
-    collections::HashMap,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -25,14 +25,14 @@ use rayon::prelude::*;
 pub use self::{
     in_flight::{InFlight, RecordedCall},
     instance::{Challenges, Instance},
-    polys::{Frac, Round0Polys},
+    polys::{Frac, Round0Polys, numerator_scale},
     warm_up::WarmUp,
 };
 use self::{
-    interpolation::Interpolation,
+    interpolation::{Interpolation, Interpolations, polys_of},
     known_answers::Asked,
     prepared::PreparedCall,
-    record::{Block, Results, Step},
+    record::{Results, Step, Work},
 };
 #[cfg(doc)]
 use crate::error::Error;
@@ -69,7 +69,7 @@ pub struct Round0Options {
 /// The polynomials of a call's instances in their order, and what the call did.
 #[derive(Clone, Debug)]
 pub struct Round0Output {
-    /// One numerator and denominator per instance.
+    /// Those of each instance.
     pub polys: Vec<Round0Polys>,
     /// Counts and times.
     pub stats: Round0Stats,
@@ -88,8 +88,8 @@ pub struct Round0 {
     /// Buffers that no call is using.
     idle: Mutex<Vec<Executor>>,
     num_runs: AtomicU32,
-    /// By `l_skip` and number of cosets.
-    interpolations: Mutex<HashMap<(usize, usize), Arc<Interpolation>>>,
+    /// By `l_skip` and cosets.
+    interpolations: Mutex<Interpolations>,
     /// Set while kernels give known answers.
     asked: Option<Asked>,
 }
@@ -135,11 +135,11 @@ impl Round0 {
         self.options.stage_times = stage_times;
     }
 
-    /// The numerator and denominator polynomial of round 0 for every instance.
+    /// The polynomials of round 0 for every instance: LogUp's numerator and denominator, and the constraints'.
     ///
     /// With `Schedule::Batched`: one command encoder, one submission, one wait, whatever the number of instances, unless they would keep the
     /// device for longer than [`GpuOptions::submission_budget`](crate::GpuOptions); nothing is allocated
-    /// on the device once the scratch has grown to the work. Instances without interactions, or whose interactions read no trace,
+    /// on the device once the scratch has grown to the work. Instances whose interactions and constraints read no trace
     /// need no device work. [`submit`](Self::submit) does the same in two steps.
     ///
     /// # Shapes
@@ -169,7 +169,7 @@ impl Round0 {
     /// # let plan = Round0Plan::new(air.build()?, 2, Strategy::Split)?;
     /// # let gpu = Gpu::new(GpuOptions::default())?;
     /// # let trace = Trace::new(&gpu, Matrix::col_major(&[F::TWO; 4], 1))?;
-    /// # let challenges = Challenges { xi: &[], beta: EF::TWO };
+    /// # let challenges = Challenges { xi: &[], beta: EF::TWO, lambda: EF::TWO };
     /// # let instances = [Instance::new(&plan).main([&trace]).weights(&[EF::ONE])];
     /// let round0 = Round0::new(&gpu);
     /// let in_flight = round0.submit(&challenges, &instances)?;
@@ -224,24 +224,30 @@ impl Round0 {
     /// The polynomials of a call's instances, of the result words of its steps.
     fn polys<'a>(&self, call: &PreparedCall<'_>, done: impl IntoIterator<Item = (&'a Results, &'a [u32])>) -> Result<Vec<Round0Polys>> {
         let instances = &call.instances;
-        let mut blocks: Vec<Vec<(Block, &[u32])>> = vec![Vec::new(); instances.len()];
+        let mut blocks: Vec<Vec<(Work, &[u32])>> = vec![Vec::new(); instances.len()];
         for (results, words) in done {
-            for (work, base) in results.work.iter().zip(&results.bases) {
+            for (&work, base) in results.work.iter().zip(&results.bases) {
                 let num_words = (2 * EXT_WORDS) << instances[work.instance].plan.l_skip();
-                blocks[work.instance].push((work.block, &words[base * EXT_WORDS..][..num_words]));
+                blocks[work.instance].push((work, &words[base * EXT_WORDS..][..num_words]));
             }
         }
-        let interpolations = instances.iter().map(|prepared| self.interpolation(prepared.plan.l_skip(), prepared.plan.num_cosets()));
-        let interpolations: Vec<Arc<Interpolation>> = interpolations.collect();
-        let each = instances.par_iter().zip(&blocks).zip(&interpolations);
-        each.map(|((prepared, blocks), interpolation)| interpolation.polys(prepared, blocks)).collect()
+        // Looked up here, so that the instances' threads need no lock.
+        let mut interpolations = Interpolations::new();
+        for prepared in instances {
+            for cosets in prepared.plan.pairs.iter().flat_map(|pair| pair.side_cosets(call.sums)) {
+                let key = (prepared.plan.l_skip(), cosets);
+                interpolations.entry(key.clone()).or_insert_with(|| self.interpolation(key));
+            }
+        }
+        let each = instances.par_iter().zip(&blocks);
+        each.map(|(prepared, blocks)| polys_of(prepared, call.sums, blocks, &interpolations)).collect()
     }
 
-    fn interpolation(&self, l_skip: usize, num_cosets: usize) -> Arc<Interpolation> {
-        let known = lock(&self.interpolations).get(&(l_skip, num_cosets)).cloned();
+    fn interpolation(&self, key: (usize, Range<usize>)) -> Arc<Interpolation> {
+        let known = lock(&self.interpolations).get(&key).cloned();
         known.unwrap_or_else(|| {
-            let new = Arc::new(Interpolation::new(l_skip, num_cosets));
-            Arc::clone(lock(&self.interpolations).entry((l_skip, num_cosets)).or_insert(new))
+            let new = Arc::new(Interpolation::new(key.0, key.1.clone()));
+            Arc::clone(lock(&self.interpolations).entry(key).or_insert(new))
         })
     }
 }

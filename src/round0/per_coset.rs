@@ -19,12 +19,12 @@ pub(super) struct Coset {
     eq_is_resident: bool,
 }
 
-/// The AIRs and cosets of a call, in order. The affine part goes with the first coset: both are the identity coset's.
+/// The AIRs and cosets of a call, in order. A pair's affine part goes with its first coset.
 pub(super) fn cosets(call: &PreparedCall<'_>) -> Vec<Coset> {
-    let all = Work::all(&call.instances);
+    let all = Work::all(call);
     let of_instance = all.chunk_by(|a, b| a.instance == b.instance);
     let cosets = of_instance.flat_map(|work| {
-        let groups = work.chunk_by(|one, next| one.block == Block::Affine && next.block == Block::Coset(0));
+        let groups = work.chunk_by(|one, next| one.pair == next.pair && one.block == Block::Affine);
         groups.enumerate().map(|(i, group)| Coset { work: group.to_vec(), eq_is_resident: i > 0 })
     });
     cosets.collect()

@@ -13,38 +13,47 @@ pub struct Frac {
     pub q: EF,
 }
 
-/// One AIR's result: `s_p` and `s_q` as coefficients, constant term first.
+/// One AIR's result: `s_p`, `s_q` and `s_zc` as coefficients, constant term first.
 ///
-/// Both have `constraint_degree * 2^l_skip` coefficients (none if the AIR has no interactions), like the result of the stock prover's
+/// `s_p` and `s_q` have `constraint_degree * 2^l_skip` coefficients (none if the AIR has no interactions), like the result of the stock prover's
 /// `sumcheck_uni_round0_poly` (`openvm_stark_backend::prover::sumcheck`); high ones may be zero. The stock prover multiplies the
 /// numerator of a lifted trace by `height / 2^l_skip` afterwards: [`scale_lifted`](Self::scale_lifted).
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `s_zc` has `constraint_degree (2^l_skip - 1) + 1` (none if the AIR has no constraints or none can be above degree 1), like the stock
+/// prover's `s'_0` (`openvm_stark_backend::prover::logup_zerocheck`). It is right if the trace satisfies the constraints; if not, it is some
+/// polynomial that vanishes on `D`, and the proof will not verify.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round0Polys {
     /// `s_p(Z) = sum_x eq(x) sum_i w_i m_i(Z, x)`
     pub numerator: Vec<EF>,
     /// `s_q(Z) = sum_x eq(x) sum_i w_i (sum_j beta^j f_ij(Z, x) + beta^len_i (b_i + 1))`
     pub denominator: Vec<EF>,
+    /// `s_zc(Z) = sum_x eq(x) sum_i lambda^i c_i(Z, x)`
+    pub zerocheck: Vec<EF>,
     /// log2 of the skip domain's size.
     pub l_skip: usize,
 }
 
 impl Round0Polys {
-    /// Both polynomials' values at a point.
+    /// `s_p` and `s_q` at a point.
     pub fn at(&self, point: EF) -> Frac {
-        let horner = |coefficients: &[EF]| coefficients.iter().rev().fold(EF::ZERO, |sum, &coefficient| sum * point + coefficient);
-        Frac { p: horner(&self.numerator), q: horner(&self.denominator) }
+        Frac { p: horner(&self.numerator, point), q: horner(&self.denominator, point) }
     }
 
-    /// Multiplies the numerator of a lifted trace, of `height < 2^l_skip` rows, by `height / 2^l_skip`, as the stock prover does afterwards: its
-    /// rows repeat, and each interaction is to count once. Does nothing for taller traces.
+    /// `s_zc` at a point.
+    pub fn zerocheck_at(&self, point: EF) -> EF {
+        horner(&self.zerocheck, point)
+    }
+
+    /// Multiplies the numerator by [`numerator_scale`], as the stock prover does afterwards. Does nothing for a trace that is not lifted.
     pub fn scale_lifted(&mut self, height: usize) {
         if height < 1 << self.l_skip {
-            let scale = F::from_usize((1 << self.l_skip) / height.max(1)).inverse();
+            let scale = numerator_scale(height, self.l_skip);
             self.numerator.iter_mut().for_each(|coefficient| *coefficient *= scale);
         }
     }
 
-    /// The evaluations on the cosets `init * shift^c * D`, `c < num_cosets`, as `[num_cosets][2^l_skip]` of `Frac { p, q }`;
+    /// `s_p` and `s_q` on the cosets `init * shift^c * D`, `c < num_cosets`, as `[num_cosets][2^l_skip]` of `Frac { p, q }`;
     /// entry `z` of a coset is at `init * shift^c * omega^z`. The stock prover's own points are `init = shift = F::GENERATOR`.
     pub fn coset_evals(&self, init: F, shift: F, num_cosets: usize) -> Vec<Frac> {
         let mut evals = Vec::with_capacity(num_cosets << self.l_skip);
@@ -57,6 +66,16 @@ impl Round0Polys {
         }
         evals
     }
+}
+
+/// What a trace's numerator is multiplied by after the sum over its rows: `height / 2^l_skip` where it is lifted, so that each interaction counts
+/// once and not once per repetition of its row.
+pub fn numerator_scale(height: usize, l_skip: usize) -> F {
+    F::from_usize(((1 << l_skip) / height.max(1)).max(1)).inverse()
+}
+
+fn horner(coefficients: &[EF], point: EF) -> EF {
+    coefficients.iter().rev().fold(EF::ZERO, |sum, &coefficient| sum * point + coefficient)
 }
 
 /// The shift of coset `c` that coset passes evaluate on.
@@ -87,7 +106,7 @@ fn fold(coeffs: &[EF], coset: F, l_skip: usize) -> Vec<EF> {
 }
 
 /// Evaluations on `shift * D` from the coefficients.
-fn coset_dft<T: Algebra<F> + Copy>(mut coeffs: Vec<T>, shift: F) -> Vec<T> {
+pub(super) fn coset_dft<T: Algebra<F> + Copy>(mut coeffs: Vec<T>, shift: F) -> Vec<T> {
     for (coeff, power) in coeffs.iter_mut().zip(shift.powers()) {
         *coeff *= power;
     }

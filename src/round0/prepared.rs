@@ -7,14 +7,12 @@ use rayon::prelude::*;
 
 use super::instance::{Challenges, Instance};
 use crate::{
+    air::Air,
     error::{Error, Result, Subject},
-    field::{self, EF, EXT_WORDS},
+    field::{self, EF, EXT_WORDS, F},
     gpu::{Gpu, Trace},
     matrix::Placement,
-    plan::{
-        Round0Plan, Strategy,
-        affine::{Weights, degree_zero_values},
-    },
+    plan::{PlannedPair, Round0Plan, Strategy, affine::Weights, pair::Pair},
 };
 
 /// `eq` of an instance's cube.
@@ -123,15 +121,23 @@ pub(crate) struct Prepared<'a> {
     pub eq_first: EF,
     pub eq_last: EF,
     pub eq_sum: EF,
+    /// For each of the plan's pairs.
+    pub pairs: Vec<PairInputs>,
+}
+
+/// The weights of a pair's polynomials, where they arrive.
+#[derive(Debug)]
+pub(crate) struct PairInputs {
+    /// Of the constant 1 and of the selectors; those of nodes are in the words below.
     pub weights: Weights,
     /// For each of the plan's affine matrices.
     pub matrices: Vec<MatrixWeights>,
-    /// For each of the plan's programs.
+    /// For each of the pair's programs.
     pub programs: Vec<ProgramInputs>,
 }
 
-/// The words of the weights of a matrix's columns, weight in p and weight in q for each: `[num_columns][2]` EF.
-#[derive(Debug)]
+/// The words of the weights of a matrix's columns, one in each polynomial: `[num_columns][2]` EF. Empty where the pair does not read the matrix.
+#[derive(Debug, Default)]
 pub(crate) struct MatrixWeights {
     pub current: Vec<u32>,
     /// Of the next-row cells, for the columns that have one.
@@ -147,34 +153,72 @@ pub(crate) struct ProgramInputs {
     pub weights: Vec<u32>,
 }
 
-impl<'a> Prepared<'a> {
-    fn new(instance: &Instance<'a>, checked: &Checked<'a>, beta_pows: &[EF]) -> Self {
+/// The powers of a call's challenges, as many as its AIRs need.
+#[derive(Debug)]
+struct Powers {
+    beta: Vec<EF>,
+    lambda: Vec<EF>,
+}
+
+impl Powers {
+    fn new(challenges: &Challenges<'_>, instances: &[Instance<'_>]) -> Self {
+        let airs = || instances.iter().map(|instance| instance.plan.air());
+        let longest = airs().map(Air::max_message_len).max().unwrap_or(0);
+        let num_constraints = airs().map(|air| air.constraints().len()).max().unwrap_or(0);
+        Self {
+            beta: challenges.beta.powers().take(longest + 1).collect(),
+            lambda: challenges.lambda.powers().take(num_constraints).collect(),
+        }
+    }
+}
+
+impl PairInputs {
+    /// `values` are those of the AIR's degree-0 nodes.
+    fn new(planned: &PlannedPair, instance: &Instance<'_>, powers: &Powers, values: &[F]) -> Self {
         let plan = instance.plan;
         let air = plan.air();
-        let values = degree_zero_values(air, instance.public_values);
-        let mut weights = Weights::of_interactions(air, beta_pows, instance.weights);
+        let nodes = &planned.weighted;
+        let mut weights = match planned.pair {
+            Pair::Logup => Weights::of_interactions(air, nodes, &powers.beta, instance.weights),
+            Pair::Constraints { degrees } => Weights::of_constraints(air, nodes, degrees, &powers.lambda),
+        };
         if plan.strategy() == Strategy::Split {
-            weights.flow_back(air, &values);
+            weights.flow_back(air, nodes, values);
         }
-        let matrices = plan.affine.matrices.iter().map(|matrix| MatrixWeights {
-            current: ext_words(matrix.columns.iter().flat_map(|column| weights.of(column.current))),
-            next: ext_words(matrix.columns[..matrix.num_next].iter().flat_map(|column| weights.of(column.next))),
+        let matrices = plan.affine.matrices.iter().zip(&planned.matrices).map(|(matrix, &is_read)| match is_read {
+            true => MatrixWeights {
+                current: ext_words(matrix.columns.iter().flat_map(|column| weights.of(nodes, column.current))),
+                next: ext_words(matrix.columns[..matrix.num_next].iter().flat_map(|column| weights.of(nodes, column.next))),
+            },
+            false => MatrixWeights::default(),
         });
-        let programs = plan.programs.iter().map(|planned| ProgramInputs {
+        let programs = planned.programs.iter().map(|planned| ProgramInputs {
             values: planned.program.values.iter().map(|node| field::word(values[node.index()])).collect(),
             weights: match &planned.generated {
                 Some(generated) => ext_words(generated.weights.iter().map(|entry| match *entry {
-                    Some((root, side)) => weights.of(Some(root))[side],
+                    Some((root, side)) => weights.of(nodes, Some(root))[side],
                     None => EF::ZERO,
                 })),
-                None => ext_words(planned.program.roots.iter().flat_map(|&root| weights.of(Some(root)))),
+                None => ext_words(planned.program.roots.iter().zip(&planned.program.reached).flat_map(|(&root, reached)| {
+                    let weight = weights.of(nodes, Some(root));
+                    [0, 1].map(|side| if reached[side] { weight[side] } else { EF::ZERO })
+                })),
             },
         });
         let (matrices, programs) = (matrices.collect(), programs.collect());
         weights.nodes = Vec::new(); // read; many AIRs' would fill the caches
+        Self { weights, matrices, programs }
+    }
+}
+
+impl<'a> Prepared<'a> {
+    fn new(instance: &Instance<'a>, checked: &Checked<'a>, powers: &Powers) -> Self {
+        let plan = instance.plan;
+        let values = plan.air().degree_zero_values(instance.public_values);
+        let pairs = plan.pairs.iter().map(|planned| PairInputs::new(planned, instance, powers, &values)).collect();
         let &Checked { height, num_x, eq, .. } = checked;
         let [eq_first, eq_last, eq_sum] = eq.first_last_and_sum();
-        Self { plan, traces: vec![], height, num_x, eq, eq_first, eq_last, eq_sum, weights, matrices, programs }
+        Self { plan, traces: vec![], height, num_x, eq, eq_first, eq_last, eq_sum, pairs }
     }
 
     /// Points of the skip domain.
@@ -189,18 +233,19 @@ pub(crate) struct PreparedCall<'a> {
     pub instances: Vec<Prepared<'a>>,
     /// The buffers that hold their traces, each once.
     pub buffers: Vec<Arc<wgpu::Buffer>>,
+    /// Whether constraints' sums are wanted of traces on which they need not hold, as known answers are.
+    pub sums: bool,
 }
 
 impl<'a> PreparedCall<'a> {
     /// # Errors
     /// As [`Round0::evaluate`](super::Round0::evaluate), for instances that do not fit their plan.
-    pub fn new(challenges: &Challenges<'a>, instances: &'a [Instance<'a>], gpu: &Gpu) -> Result<Self> {
+    pub fn new(challenges: &Challenges<'a>, instances: &'a [Instance<'a>], gpu: &Gpu, sums: bool) -> Result<Self> {
         let checked: Vec<Checked<'a>> =
             instances.iter().map(|instance| Checked::new(instance, challenges.xi, gpu)).collect::<Result<_>>()?;
-        let longest = instances.iter().map(|instance| instance.plan.air().max_message_len()).max().unwrap_or(0);
-        let beta_pows: Vec<EF> = challenges.beta.powers().take(longest + 1).collect();
+        let powers = Powers::new(challenges, instances);
         let mut prepared: Vec<Prepared<'a>> =
-            instances.par_iter().zip(&checked).map(|(instance, checked)| Prepared::new(instance, checked, &beta_pows)).collect();
+            instances.par_iter().zip(&checked).map(|(instance, checked)| Prepared::new(instance, checked, &powers)).collect();
         let mut buffers: Vec<Arc<wgpu::Buffer>> = vec![];
         for (prepared, checked) in prepared.iter_mut().zip(&checked) {
             let mut index_of = |buffer: &Arc<wgpu::Buffer>| {
@@ -211,7 +256,7 @@ impl<'a> PreparedCall<'a> {
             };
             prepared.traces = checked.traces.iter().map(|trace| trace.place().map(&mut index_of)).collect();
         }
-        Ok(Self { instances: prepared, buffers })
+        Ok(Self { instances: prepared, buffers, sums })
     }
 }
 

@@ -52,7 +52,7 @@ fn is_right(gpu: &Gpu, plan: &Round0Plan, width: usize) -> Result<bool, Error> {
     let ext = |i: u32| EF::from_basis_coefficients_fn(|k| F::from_u32(i + 77 * k as u32).exp_u64(3));
     let (xi, beta, weights) = ([ext(3)], ext(4), vec![ext(5); plan.air().interactions().len()]);
     let instance = Instance::new(plan).main([trace]).weights(&weights);
-    let output = Round0::new(gpu).evaluate(&Challenges { xi: &xi, beta }, &[instance])?;
+    let output = Round0::new(gpu).evaluate(&Challenges { xi: &xi, beta, lambda: EF::ONE }, &[instance])?;
     let point = ext(6);
     let expected = reference::round0_at(
         &ReferenceInstance {
@@ -63,11 +63,12 @@ fn is_right(gpu: &Gpu, plan: &Round0Plan, width: usize) -> Result<bool, Error> {
             public_values: &[],
             eq: &eq_evals(&xi),
             beta,
+            lambda: EF::ONE,
             weights: &weights,
         },
         point,
     );
-    Ok(output.polys[0].at(point) == expected)
+    Ok(output.polys[0].at(point) == expected.logup)
 }
 
 /// About the least number between a right and a wrong one that is wrong: at most a twentieth too large.
@@ -136,8 +137,8 @@ fn reductions_stay_below_the_edge() {
     let gpu = gpu();
     let plan = |num: usize| {
         let mut plan = Round0Plan::new(air_of(1, 1).0, 2, Strategy::Direct).unwrap();
-        let program = plan.programs[0].clone();
-        plan.programs = vec![program; num];
+        let program = plan.pairs[0].programs[0].clone();
+        plan.pairs[0].programs = vec![program; num];
         plan
     };
     // Equal programs add up to the first one times their number.
@@ -145,7 +146,7 @@ fn reductions_stay_below_the_edge() {
         let plan = plan(num);
         let cells = elements(8);
         let trace = Trace::new(&gpu, Matrix::col_major(&cells, 1))?;
-        let challenges = Challenges { xi: &[EF::from_u32(3)], beta: EF::from_u32(4) };
+        let challenges = Challenges { xi: &[EF::from_u32(3)], beta: EF::from_u32(4), lambda: EF::ONE };
         let instance = Instance::new(&plan).main([trace]).weights(&[EF::ONE]);
         Round0::new(&gpu).evaluate(&challenges, &[instance]).map(|output| output.polys[0].numerator.clone())
     };

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rayon::prelude::*;
+
 use super::{
     Round0, known_answers,
     record::{COLUMN_VEC4_ROWS, COSET_VEC4_ROWS, VEC4_LOADS},
@@ -14,7 +16,7 @@ use crate::{error::Error, gpu::Gpu};
 use crate::{
     error::Result,
     gpu::Key,
-    kernels::{COLUMN_SUMS, COLUMN_SUMS_SCALAR, COSET_INTERPRET, COSET_PASS, DUAL_REDUCE},
+    kernels::{COLUMN_SUMS, COLUMN_SUMS_SCALAR, DUAL_REDUCE},
     matrix::Layout,
     plan::Round0Plan,
 };
@@ -55,7 +57,8 @@ impl Round0 {
         }
         let mut known = HashSet::new();
         keys.retain(|key| known.insert(key.clone()));
-        let kernels = keys.iter().map(|key| self.gpu.kernel(key)).collect::<Result<Vec<_>>>()?;
+        // Side by side: a driver takes up to seconds for each.
+        let kernels = keys.par_iter().map(|key| self.gpu.kernel(key)).collect::<Result<Vec<_>>>()?;
         let compile = start.elapsed();
         let known_answers = known_answers::ensure(&self.gpu, plans, &keys, &kernels)?;
         Ok(WarmUp { kernels: keys.len(), known_answers, compile, answer: start.elapsed() - compile })
@@ -67,16 +70,11 @@ fn keys(plan: &Round0Plan, layout: Layout) -> Vec<Key> {
     let allows_vec4 = |rows: u32| layout == Layout::ColMajor && (1 << plan.l_skip()) >= rows;
     let column_sums = if allows_vec4(COLUMN_VEC4_ROWS) { &COLUMN_SUMS } else { &COLUMN_SUMS_SCALAR };
     let affine = (!plan.affine.matrices.is_empty()).then(|| Key::fixed(column_sums, 1));
-    let programs = plan.programs.iter().map(|planned| {
-        let slots = u32::from(!planned.program.columns.is_empty());
-        match &planned.generated {
-            Some(generated) => {
-                let vec4_loads = slots > 0 && allows_vec4(COSET_VEC4_ROWS);
-                let (program, constants) = (Some(generated.source.clone()), vec![(VEC4_LOADS, u32::from(vec4_loads))]);
-                Key { kernel: &COSET_PASS, slots, program, constants }
-            }
-            None => Key::fixed(&COSET_INTERPRET, slots),
-        }
+    let programs = plan.programs().map(|planned| {
+        let slots = u32::from(planned.program.cells().next().is_some());
+        let Some(generated) = &planned.generated else { return Key::fixed(planned.kernel(), slots) };
+        let constants = vec![(VEC4_LOADS, u32::from(slots > 0 && allows_vec4(COSET_VEC4_ROWS)))];
+        Key { program: Some(generated.source.clone()), constants, ..Key::fixed(planned.kernel(), slots) }
     });
     affine.into_iter().chain(programs).collect()
 }

@@ -2,18 +2,17 @@ const L_SKIP: u32 = 4u;
 const HAS_P: bool = true;
 const HAS_Q: bool = true;
 
-fn program(job: CosetJob, at: Point, plus: Octet, minus: Octet) -> Weighted {
+fn program(job: CosetJob, at: Point2, plus: Octet, minus: Octet) -> Weighted {
     let d0 = descriptor(job, 0u);
-    var c0 = vec2<u32>(0u);
     let d1 = descriptor(job, 1u);
+    var c0 = vec2<u32>(0u);
     var c1 = vec2<u32>(0u);
     if job.identity == 1u {
-        c0 = cell2(job, d0, at, 0u);
-        c1 = cell2(job, d1, at, 1u);
+        c0 = cell2(job, d0, at, 1u);
+        c1 = cell2(job, d1, at, 0u);
     } else {
-        let first = row(at, 0u);
-        c0 = column_to_coset(job, plus, minus, d0, first);
-        c1 = next_to_coset(job, plus, minus, d1, first);
+        c0 = next_to_coset(job, plus, minus, d0, at, 0u);
+        c1 = column_to_coset(job, plus, minus, d1, at, 0u);
     }
     var sum: Weighted;
     let v2 = f_mul2(c0, c1);

@@ -2,24 +2,23 @@ const L_SKIP: u32 = 2u;
 const HAS_P: bool = true;
 const HAS_Q: bool = true;
 
-fn program(job: CosetJob, at: Point, plus: Octet, minus: Octet) -> Weighted {
+fn program(job: CosetJob, at: Point2, plus: Octet, minus: Octet) -> Weighted {
     let d0 = descriptor(job, 0u);
     var c0 = vec2<u32>(0u);
     if job.identity == 1u {
         c0 = cell2(job, d0, at, 0u);
     } else {
-        let first = row(at, 0u);
-        c0 = column_to_coset(job, plus, minus, d0, first);
+        c0 = column_to_coset(job, plus, minus, d0, at, 0u);
     }
     var sum: Weighted;
-    let v1 = is_first2(job, at);
-    let v2 = f_mul2(c0, value2(job, 0u));
+    let v1 = f_mul2(c0, value2(job, 0u));
+    let v2 = is_first2(job, at);
     let v3 = f_mul2(v1, v2);
     let v5 = is_last2(job, at);
-    let v6 = f_mul2(v5, v2);
+    let v6 = f_mul2(v1, v5);
     let v8 = is_transition2(job, at);
-    let v9 = f_mul2(v8, v2);
-    let v11 = f_add2(value2(job, 1u), v2);
+    let v9 = f_mul2(v1, v8);
+    let v11 = f_add2(v1, value2(job, 1u));
     let v12 = f_mul2(v11, v11);
     sum.p0 = ext_add(sum.p0, weigh0(job, 0u, v12, vec2<u32>(0u), vec2<u32>(0u), vec2<u32>(0u)));
     sum.p1 = ext_add(sum.p1, weigh1(job, 0u, v12, vec2<u32>(0u), vec2<u32>(0u), vec2<u32>(0u)));

@@ -84,6 +84,7 @@ pub fn case(air: &StockAir, num_permutations: usize, l_skip: usize) -> Case {
         public_values: vec![],
         xi: challenges().xi[..num_x.ilog2() as usize].to_vec(),
         beta: challenges().beta,
+        lambda: challenges().lambda,
         weights: random_ef(&mut rng, air.interactions().len()),
         air,
     }

@@ -72,10 +72,10 @@ fn challenges_are_as_many_as_the_tallest_air_needs() {
     let case = good_case();
     let uploaded = Uploaded::together(gpu(FieldForm::U64), std::slice::from_ref(&case), Strategy::Split);
     let (round0, instances) = (Round0::new(gpu(FieldForm::U64)), uploaded.instances());
-    let more = Challenges { xi: crate::support::challenges().xi, beta: case.beta };
+    let more = Challenges { xi: crate::support::challenges().xi, beta: case.beta, lambda: case.lambda };
     assert!(more.xi.len() > case.xi.len());
     assert_same(&round0.evaluate(&more, &instances).unwrap().polys[0], &case.reference(), "more challenges");
-    let error = round0.evaluate(&Challenges { xi: &case.xi[..1], beta: case.beta }, &instances).unwrap_err();
+    let error = round0.evaluate(&Challenges { xi: &case.xi[..1], beta: case.beta, lambda: case.lambda }, &instances).unwrap_err();
     assert!(
         matches!(&error, Error::TooFew { subject, what: "challenges xi", got: 1, needed: 2 } if *subject == Subject::from("the AIR")),
         "{error}"

@@ -305,7 +305,7 @@ fn kernels_of_one_air_are_bounded() {
     let shapes = air(3, |air, main| {
         let columns = [air.column(main, 0), air.column(main, 1), air.next(main, 2)];
         for i in 0..80usize {
-            let mut field = columns[0];
+            let mut field = air.mul(columns[0], columns[2]);
             for at in 0..60 {
                 let constant = air.constant(F::from_usize(1_000 * i + at + 2));
                 let term = air.add(columns[1], constant);

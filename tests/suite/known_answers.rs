@@ -52,7 +52,7 @@ fn mutated_kernels_are_caught() {
         ),
         (Mutant::of(&kernels::COLUMN_SUMS_SCALAR, "acc.high + (sum >> 32u)", "acc.high"), Strategy::Split, Layout::RowMajor),
         split(Mutant::of(&kernels::COSET_PASS, "let odd = f_dot8(minus.low", "let odd = f_dot8(plus.low")),
-        split(Mutant::of(&kernels::COSET_PASS, "let lower = row + 1u;", "let lower = row;")),
+        split(Mutant::of(&kernels::COSET_PASS, "let lower = (at.x << L_SKIP) + z + 1u;", "let lower = (at.x << L_SKIP) + z;")),
         split(Mutant::of(&kernels::COSET_PASS, "return f_sub2(vec2<u32>(ONE), is_last2(job, at));", "return vec2<u32>(ONE);")),
         split(Mutant::of(
             &kernels::DUAL_REDUCE,

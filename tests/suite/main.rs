@@ -26,3 +26,4 @@ mod stats;
 mod submissions;
 mod submit;
 mod windows;
+mod zerocheck;

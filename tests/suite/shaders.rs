@@ -115,7 +115,7 @@ fn kernels_are_what_the_table_says() {
         assert_eq!(variant.needs(), needs, "{variant:?}");
         // `DeviceLimits::max_slots` counts on five beside the windows.
         assert!(kernel.arguments.len() <= if kernel.reads_traces() { 5 } else { 8 }, "{variant:?}");
-        assert!(needs.threads <= 256 && needs.workgroup_bytes <= 4096, "{variant:?}");
+        assert!(needs.threads <= 256 && needs.workgroup_bytes <= 16384, "{variant:?}: more than WebGPU grants");
     }
 }
 

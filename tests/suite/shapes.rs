@@ -242,7 +242,7 @@ fn a_callers_buffer_is_used_in_place() {
     for strategy in crate::support::STRATEGIES {
         let plan = case.plan(strategy);
         let instance = Instance::new(&plan).main([&trace]).weights(&case.weights);
-        let output = Round0::new(gpu).evaluate(&Challenges { xi: &case.xi, beta: case.beta }, &[instance]);
+        let output = Round0::new(gpu).evaluate(&Challenges { xi: &case.xi, beta: case.beta, lambda: case.lambda }, &[instance]);
         assert_same(&output.unwrap().polys[0], &case.reference(), "caller's buffer");
     }
 }
@@ -287,9 +287,9 @@ fn long_programs_are_cut() {
         uploaded.evaluate(&Round0::new(gpu(FieldForm::U64)))
     });
     assert_eq!(outputs[0].polys, outputs[1].polys);
-    // 600 products are sixteen programs of 37 or 38, of which equal ones share a kernel; in the last the columns begin anew. Direct makes two
+    // 600 products are sixty programs of ten, which share a kernel but for the last, in which the columns begin anew. Direct makes two
     // interpreted passes.
-    assert_eq!(outputs.map(|output| output.stats.coset_kernels), [3, 2]);
+    assert_eq!(outputs.map(|output| output.stats.coset_kernels), [2, 2]);
     // Against the formula at one point of D, where columns are cells: Z = 1, so z = 0.
     let polys = &outputs_at_one(&case);
     let row = |column: usize| case.main[0].0[column * 512];

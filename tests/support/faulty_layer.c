@@ -2,36 +2,11 @@
 //   lose          every wait and fence query reports a lost device
 //   drop A B      of the dispatches recorded since, those from the A-th to the one before the B-th are left out
 //   refuse BYTES  there is no memory for allocations of more bytes
-// Only what it needs of vulkan.h and vk_layer.h is declared here, so that the tests need no headers.
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-typedef void (*Function)(void);
-typedef Function (*GetProcAddr)(void *handle, const char *name);
-typedef int (*CreateInstance)(const void *info, const void *allocator, void **instance);
-typedef int (*CreateDevice)(void *physical, const void *info, const void *allocator, void **device);
+#include "vulkan_layer.h"
 
-// VkLayerInstanceLink and VkLayerDeviceLink, in the create info that the loader hands from layer to layer.
-struct InstanceLink {
-    struct InstanceLink *next;
-    GetProcAddr get_instance;
-    GetProcAddr get_physical;
-};
-struct DeviceLink {
-    struct DeviceLink *next;
-    GetProcAddr get_instance;
-    GetProcAddr get_device;
-};
-struct LinkInfo {
-    int32_t type; // 47: instance, 48: device
-    struct LinkInfo *next;
-    int32_t function; // 0: the link
-    void *link;
-};
-
-#define EXPORT __attribute__((visibility("default")))
 #define OUT_OF_DEVICE_MEMORY (-2)
 #define DEVICE_LOST (-4)
 
@@ -40,9 +15,6 @@ struct AllocateInfo {
     const void *next;
     uint64_t bytes;
 };
-
-static GetProcAddr next_instance, next_device;
-static void *the_instance, *a_device;
 
 // Whether the file names this fault; its numbers.
 static int fault(const char *name, unsigned long long numbers[2]) {
@@ -70,7 +42,7 @@ static void dispatch(void *commands, uint32_t x, uint32_t y, uint32_t z) {
         unsigned long long at = since++;
         if (numbers[0] <= at && at < numbers[1]) return;
     }
-    ((void (*)(void *, uint32_t, uint32_t, uint32_t))next_device(a_device, "vkCmdDispatch"))(commands, x, y, z);
+    ((void (*)(void *, uint32_t, uint32_t, uint32_t))next_device(the_device, "vkCmdDispatch"))(commands, x, y, z);
 }
 
 static int allocate(void *device, const struct AllocateInfo *info, const void *allocator, uint64_t *memory) {
@@ -95,54 +67,15 @@ static int wait_fences(void *device, uint32_t num, const uint64_t *fences, uint3
     return lost() ? DEVICE_LOST : next(device, num, fences, all, timeout);
 }
 
-static struct LinkInfo *link_of(const void *info, int32_t type) {
-    struct LinkInfo *at = ((struct LinkInfo *)info)->next;
-    while (at && !(at->type == type && at->function == 0)) at = at->next;
-    return at;
-}
+static void on_instance(void) {}
 
-static int create_instance(const void *info, const void *allocator, void **instance) {
-    struct LinkInfo *link_info = link_of(info, 47);
-    struct InstanceLink *link = link_info->link;
-    next_instance = link->get_instance;
-    link_info->link = link->next;
-    int result = ((CreateInstance)next_instance(NULL, "vkCreateInstance"))(info, allocator, instance);
-    the_instance = *instance;
-    return result;
-}
+static void before_device(struct CreateInfo *info) { (void)info; }
 
-static int create_device(void *physical, const void *info, const void *allocator, void **device) {
-    struct LinkInfo *link_info = link_of(info, 48);
-    struct DeviceLink *link = link_info->link;
-    next_device = link->get_device;
-    link_info->link = link->next;
-    int result = ((CreateDevice)link->get_instance(the_instance, "vkCreateDevice"))(physical, info, allocator, device);
-    a_device = *device;
-    return result;
-}
-
-EXPORT Function vkGetDeviceProcAddr(void *device, const char *name);
-EXPORT Function vkGetInstanceProcAddr(void *instance, const char *name);
-
-static Function own(const char *name) {
-    static const struct { const char *name; void *function; } table[] = {
-        {"vkGetInstanceProcAddr", vkGetInstanceProcAddr}, {"vkGetDeviceProcAddr", vkGetDeviceProcAddr},
-        {"vkCreateInstance", create_instance}, {"vkCreateDevice", create_device},
+static const struct Hook *hooks(void) {
+    static const struct Hook all[] = {
         {"vkWaitSemaphores", wait_semaphores}, {"vkWaitSemaphoresKHR", wait_semaphores},
         {"vkGetSemaphoreCounterValue", get_counter}, {"vkGetSemaphoreCounterValueKHR", get_counter},
-        {"vkWaitForFences", wait_fences}, {"vkCmdDispatch", dispatch}, {"vkAllocateMemory", allocate},
+        {"vkWaitForFences", wait_fences}, {"vkCmdDispatch", dispatch}, {"vkAllocateMemory", allocate}, {NULL, NULL},
     };
-    for (unsigned i = 0; i < sizeof table / sizeof *table; i++)
-        if (!strcmp(table[i].name, name)) return (Function)table[i].function;
-    return NULL;
-}
-
-EXPORT Function vkGetDeviceProcAddr(void *device, const char *name) {
-    Function function = own(name);
-    return function ? function : next_device(device, name);
-}
-
-EXPORT Function vkGetInstanceProcAddr(void *instance, const char *name) {
-    Function function = own(name);
-    return function ? function : next_instance ? next_instance(instance, name) : NULL;
+    return all;
 }

@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod mutant;
 pub mod portable;
 pub mod random_air;
+pub mod satisfying;
 pub mod translate;
 pub mod watchdog;
 pub mod wide_air;
@@ -128,9 +129,9 @@ pub fn random_ef(rng: &mut StdRng, num: usize) -> Vec<EF> {
 
 /// One sumcheck's challenges, of which every random case takes its part: cases can share calls.
 pub fn challenges() -> Challenges<'static> {
-    static XI_AND_BETA: LazyLock<Vec<EF>> = LazyLock::new(|| random_ef(&mut rng(0x5eed), 32));
-    let (beta, xi) = XI_AND_BETA.split_last().expect("32 of them");
-    Challenges { xi, beta: *beta }
+    static ALL: LazyLock<Vec<EF>> = LazyLock::new(|| random_ef(&mut rng(0x5eed), 33));
+    let (xi, rest) = ALL.split_at(31);
+    Challenges { xi, beta: rest[0], lambda: rest[1] }
 }
 
 /// The host side of one instance.
@@ -145,6 +146,7 @@ pub struct Case {
     pub public_values: Vec<F>,
     pub xi: Vec<EF>,
     pub beta: EF,
+    pub lambda: EF,
     pub weights: Vec<EF>,
 }
 
@@ -164,6 +166,7 @@ impl Case {
             public_values: random_f(rng, num_public),
             xi: challenges().xi[..num_x.ilog2() as usize].to_vec(),
             beta: challenges().beta,
+            lambda: challenges().lambda,
             weights: random_ef(rng, air.interactions().len()),
             air,
         }
@@ -193,12 +196,12 @@ impl Case {
         self.with_reference(reference::round0)
     }
 
-    /// The reference's values at one point: for cases whose polynomials take it long.
+    /// The reference's `s_p` and `s_q` at one point: for cases whose polynomials take it long.
     pub fn reference_at(&self, point: EF) -> Frac {
-        self.with_reference(|instance| reference::round0_at(instance, point))
+        self.with_reference(|instance| reference::round0_at(instance, point)).logup
     }
 
-    fn with_reference<T>(&self, work: impl FnOnce(&ReferenceInstance<'_>) -> T) -> T {
+    pub fn with_reference<T>(&self, work: impl FnOnce(&ReferenceInstance<'_>) -> T) -> T {
         let main: Vec<_> = self.main.iter().map(|matrix| self.matrix(matrix)).collect();
         work(&ReferenceInstance {
             air: &self.air,
@@ -208,6 +211,7 @@ impl Case {
             public_values: &self.public_values,
             eq: &self.eq_evals(),
             beta: self.beta,
+            lambda: self.lambda,
             weights: &self.weights,
         })
     }
@@ -243,8 +247,11 @@ impl<'a> Uploaded<'a> {
     /// The challenges that all cases take theirs from.
     pub fn challenges(&self) -> Challenges<'_> {
         let Some(longest) = self.cases.iter().max_by_key(|case| case.xi.len()) else { return challenges() };
-        assert!(self.cases.iter().all(|case| longest.xi.starts_with(&case.xi) && case.beta == longest.beta), "cases of several sumchecks");
-        Challenges { xi: &longest.xi, beta: longest.beta }
+        assert!(
+            self.cases.iter().all(|case| longest.xi.starts_with(&case.xi) && (case.beta, case.lambda) == (longest.beta, longest.lambda)),
+            "cases of several sumchecks"
+        );
+        Challenges { xi: &longest.xi, beta: longest.beta, lambda: longest.lambda }
     }
 
     pub fn instances(&self) -> Vec<Instance<'_>> {
@@ -281,9 +288,11 @@ pub fn check_form(form: FieldForm, cases: &[Case], expected: &[Round0Polys]) {
 
 /// Equal lengths and coefficients; names the first that differs.
 pub fn assert_same(got: &Round0Polys, expected: &Round0Polys, how: &str) {
-    for (what, got, expected) in
-        [("numerator", &got.numerator, &expected.numerator), ("denominator", &got.denominator, &expected.denominator)]
-    {
+    for (what, got, expected) in [
+        ("numerator", &got.numerator, &expected.numerator),
+        ("denominator", &got.denominator, &expected.denominator),
+        ("zerocheck", &got.zerocheck, &expected.zerocheck),
+    ] {
         assert_eq!(got.len(), expected.len(), "{how}: number of coefficients of the {what}");
         if let Some(i) = (0..got.len()).find(|&i| got[i] != expected[i]) {
             panic!("{how}: coefficient {i} of {} of the {what} is {}, expected {}", got.len(), got[i], expected[i]);

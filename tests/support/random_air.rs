@@ -64,6 +64,10 @@ pub fn random_case(rng: &mut StdRng, size: Size, l_skip: usize, height: usize) -
         let count = nodes[from..].choose(rng).unwrap().0;
         air.interaction(rng.random(), message, count);
     }
+    // The reference says what they come to on a trace that does not satisfy them.
+    for _ in 0..rng.random_range(0..4) {
+        air.constraint(nodes.choose(rng).unwrap().0);
+    }
     if rng.random() {
         air.constraint_degree(size.max_degree + 1);
     }

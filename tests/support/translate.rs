@@ -103,7 +103,7 @@ fn lint(variant: Variant, name: &str, module: &Module, msl: &str) {
     let memory = variables().filter(|variable| variable.space == AddressSpace::WorkGroup);
     let memory: u32 = memory.map(|variable| module.types[variable.ty].inner.size(module.to_ctx())).sum();
     assert!(
-        memory == variant.needs().workgroup_bytes && memory <= 16 << 10,
+        memory <= variant.needs().workgroup_bytes && memory <= 16 << 10,
         "{name}: {memory} bytes of workgroup memory; WebGPU has 16 KiB"
     );
     assert!(!msl.contains("ulong naga_div"), "{name}: 64-bit division does not compile on Metal (gfx-rs/wgpu#10277)");

@@ -77,12 +77,11 @@ impl Marks {
 }
 
 impl Times {
-    pub fn json(&self, logup_round0: Duration) -> Value {
+    pub fn json(&self) -> Value {
         json!({
             "prove_ms": ms(self.prove),
             "rap_ms": ms(self.rap),
             "round0_ms": ms(self.round0),
-            "logup_round0_ms": ms(logup_round0),
             "mle_rounds_ms": ms(self.mle_rounds),
             "commit_ms": ms(self.commit),
             "gkr_input_ms": ms(self.gkr_input),

@@ -1,16 +1,18 @@
 //! The whole comparison on whatever adapter is there: OpenVM's 26 AIRs, a real segment, many small AIRs.
 //!
 //! ```text
-//! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]
+//! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--census] [--plot RECORD]
 //! ```
 //! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can check any height:
 //! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
 //! height, AIRs that use them are checked by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
+//! `--census` measures nothing and needs no GPU: it counts what the AIRs' expressions are made of.
 //! `--growth` measures how the cost grows instead: six AIRs of 3 to 913 columns over log heights 4 to 22.
 //! `--plot RECORD` measures nothing and draws a record's plot again, beside it.
 
 #[path = "../../../tests/support/args.rs"]
 mod args;
+mod census;
 #[path = "../../tests/fixtures/mod.rs"]
 mod fixtures;
 mod growth;
@@ -22,6 +24,7 @@ mod record;
 mod stock;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
+mod zerocheck;
 
 use std::path::PathBuf;
 
@@ -32,12 +35,13 @@ pub struct Args {
     pub json: bool,
     pub unchecked: bool,
     pub growth: bool,
+    pub census: bool,
     pub log_height: Option<usize>,
     pub out: Option<PathBuf>,
 }
 
 fn args() -> Args {
-    let usage = "report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--plot RECORD]";
+    let usage = "report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--census] [--plot RECORD]";
     let mut args = args::Args::new(usage);
     let any = |_: &PathBuf| true;
     let plot = args.option("--plot", any);
@@ -46,6 +50,7 @@ fn args() -> Args {
         json: args.flag("--json"),
         unchecked: args.flag("--unchecked"),
         growth: args.flag("--growth"),
+        census: args.flag("--census"),
         log_height: args.option("--log-height", |n: &usize| (4..=24).contains(n)),
         out: args.option("--out", any),
     };
@@ -59,6 +64,10 @@ fn args() -> Args {
 
 fn main() {
     let args = args();
+    if args.census {
+        census::print(args.json).unwrap_or_else(|error| panic!("{error}"));
+        return;
+    }
     let result = Gpu::new(GpuOptions { shader_checks: !args.unchecked, ..GpuOptions::default() }).and_then(|gpu| run(&gpu, &args));
     if let Err(error) = result {
         eprintln!("{error}");

@@ -17,6 +17,7 @@ use crate::{
     record,
     stock::{StockAir, StockInstance},
     support::{Case, challenges, rng},
+    zerocheck,
 };
 
 pub const L_SKIP: usize = 4;
@@ -126,6 +127,14 @@ pub fn gpu_ms(stats: &Round0Stats) -> f64 {
     ms(stats.gpu.unwrap_or(stats.wall))
 }
 
+/// What a call did; its `gpu_ms` as [`gpu_ms`] says.
+pub fn of_call(stats: &Round0Stats) -> Value {
+    let mut call = serde_json::to_value(stats).expect("numbers and names");
+    call["gpu_ms"] = json!(gpu_ms(stats));
+    call["kernels"] = json!(stats.kernels());
+    call
+}
+
 /// GPU ms of each stage, from one more call with a pass for each.
 fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
     round0.set_stage_times(true);
@@ -229,6 +238,15 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
             "stage_ms": stages(&mut round0, &instances)?,
             "exact": exact,
         });
+        if let Some(zerocheck) = zerocheck::air(gpu, stock, i, &resident, height, calls, on_h200 && log_height == 20)? {
+            eprintln!(
+                "        zerocheck {:>38} {:>9.3} ms, exact: {}",
+                "",
+                zerocheck["gpu_ms"].as_f64().unwrap_or(0.0),
+                zerocheck["exact"]
+            );
+            row["zerocheck"] = zerocheck;
+        }
         if on_h200 && log_height == 20 {
             row["cuda_ms"] = json!(CUDA_H200_MS[i]);
             row["speedup_cuda"] = json!(CUDA_H200_MS[i] / gpu_time);
@@ -242,23 +260,15 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     let all: Vec<&StockAir> = stock_airs.iter().collect();
     eprintln!("segment 118, heights divided by 2^{offset}");
     let segment = segment_118(gpu, &all, &heights, if args.quick { 3 } else { calls })?;
-    let mut segment = json!({
-        "log_height_offset": -(offset as i64),
-        "gpu_ms": gpu_ms(&segment[0]),
-        "wall_ms": ms(segment[0].wall),
-        "cpu_ms": ms(segment[0].cpu),
-        "stage_ms": segment[0].stages.iter().map(|s| json!([s.kernel.name, ms(s.gpu)])).collect::<Vec<_>>(),
-        "waits": segment[0].waits,
-        "kernels": segment[0].kernels(),
-        "allocations": segment[0].allocations,
-        "scratch_bytes": segment[0].scratch_bytes,
-        "trace_bytes": segment[0].trace_bytes,
-        "direct_batched": { "wall_ms": ms(segment[1].wall), "cpu_ms": ms(segment[1].cpu), "waits": segment[1].waits },
-        "direct_per_coset": { "wall_ms": ms(segment[2].wall), "cpu_ms": ms(segment[2].cpu), "waits": segment[2].waits },
-    });
+    let [mut segment, direct_batched, direct_per_coset] = segment.each_ref().map(of_call);
+    segment["log_height_offset"] = json!(-(offset as i64));
+    segment["direct_batched"] = direct_batched;
+    segment["direct_per_coset"] = direct_per_coset;
     if on_h200 && offset == 0 {
         segment["cuda_kernels_ms"] = json!(CUDA_H200_SEGMENT_MS);
     }
+
+    let both_halves = zerocheck::segment(gpu, &all, offset, calls, on_h200)?;
 
     eprintln!("300 AIRs of 2^5 rows");
     let small: Vec<&StockAir> = (0..300).map(|i| &stock_airs[i % stock_airs.len()]).collect();
@@ -267,8 +277,14 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     let (output, stats) = repeat_calls(&round0, &instances, calls)?;
     let small_exact = (0..small.len()).all(|i| output.polys[i] == StockInstance::new(small[i], &residents[i].block).round0());
 
+    let mut many_small = of_call(&stats);
+    many_small["log_height"] = json!(5);
+
     let speedups: Vec<f64> = airs.iter().filter_map(|air| air["speedup_stock"].as_f64()).collect();
-    let exact = small_exact && airs.iter().all(|air| air["exact"] == true);
+    let zerocheck = |key: &str| airs.iter().filter_map(|air| air["zerocheck"][key].as_f64()).collect::<Vec<f64>>();
+    let (zerocheck_stock, zerocheck_cuda) = (zerocheck("speedup_stock"), zerocheck("speedup_cuda"));
+    let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+    let exact = small_exact && airs.iter().all(|air| air["exact"] == true && air["zerocheck"]["exact"] != false);
     let measured = json!({
         "shader_checks": !args.unchecked,
         "read_gb_s": read / 1e9,
@@ -278,19 +294,21 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         "exact": exact,
         "airs": airs,
         "geomean_speedup_stock": geomean(&speedups),
-        "min_speedup_stock": speedups.iter().copied().fold(f64::INFINITY, f64::min),
+        "min_speedup_stock": least(&speedups),
+        "geomean_speedup_stock_zerocheck": geomean(&zerocheck_stock),
+        "min_speedup_stock_zerocheck": least(&zerocheck_stock),
         "segment_118": segment,
-        "many_small": {
-            "airs": 300, "log_height": 5, "wall_ms": ms(stats.wall), "cpu_ms": ms(stats.cpu), "gpu_ms": gpu_ms(&stats),
-            "kernels": stats.kernels(), "waits": stats.waits,
-        },
+        "segment_118_both_halves": both_halves,
+        "many_small": many_small,
     });
     let mut report = record::head(gpu);
     record::extend(&mut report, measured);
     if on_h200 && log_height == 20 {
         let speedups: Vec<f64> = report["airs"].as_array().into_iter().flatten().filter_map(|air| air["speedup_cuda"].as_f64()).collect();
         report["geomean_speedup_cuda"] = json!(geomean(&speedups));
-        report["min_speedup_cuda"] = json!(speedups.iter().copied().fold(f64::INFINITY, f64::min));
+        report["min_speedup_cuda"] = json!(least(&speedups));
+        report["geomean_speedup_cuda_zerocheck"] = json!(geomean(&zerocheck_cuda));
+        report["min_speedup_cuda_zerocheck"] = json!(least(&zerocheck_cuda));
     }
     Ok(report)
 }
@@ -362,7 +380,23 @@ pub fn print(report: &Value) {
     if let Some(mean) = report["geomean_speedup_cuda"].as_f64() {
         println!("geometric mean over the CUDA kernel's record: {mean:.1}x");
     }
+    println!("zerocheck of {:<32}{:>12}{:>11}{:>11}{:>11}", "", "constraints", "ms", "x stock", "x CUDA");
+    for air in report["airs"].as_array().into_iter().flatten().filter(|air| air["zerocheck"].is_object()) {
+        let (zerocheck, name) = (&air["zerocheck"], short_name(air).chars().take(41).collect::<String>());
+        let cuda = zerocheck["speedup_cuda"].as_f64().map_or("-".into(), |x| format!("{x:.1}"));
+        let (ms, stock) = (number(&zerocheck["gpu_ms"]), number(&zerocheck["speedup_stock"]));
+        println!("{name:<45}{:>12}{ms:>11.3}{stock:>11.1}{cuda:>11}", zerocheck["constraints"].to_string());
+    }
+    println!(
+        "geometric mean over the stock prover: {:.1}x, least {:.1}x",
+        number(&report["geomean_speedup_stock_zerocheck"]),
+        number(&report["min_speedup_stock_zerocheck"])
+    );
+    if let Some(mean) = report["geomean_speedup_cuda_zerocheck"].as_f64() {
+        println!("over the CUDA kernel's record: {mean:.1}x, least {:.1}x", number(&report["min_speedup_cuda_zerocheck"]));
+    }
     println!("segment 118: {}", report["segment_118"]);
+    println!("segment 118, both halves in one call: {}", report["segment_118_both_halves"]);
     println!("300 small AIRs: {}", report["many_small"]);
     println!("every result exact: {}", report["exact"]);
 }

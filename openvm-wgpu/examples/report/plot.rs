@@ -162,12 +162,11 @@ type Stage = (&'static str, fn(&Value) -> f64);
 
 /// One proof by both engines: a bar each, stage on stage.
 fn draw_proof(result: &Value, path: &Path) -> Drawn {
-    let stages: [Stage; 8] = [
+    let stages: [Stage; 7] = [
         ("trace commitment", |engine| ms(engine, "commit_ms")),
         ("GKR input layer", |engine| ms(engine, "gkr_input_ms")),
         ("GKR", |engine| ms(engine, "gkr_ms")),
-        ("round 0, LogUp", |engine| ms(engine, "logup_round0_ms")),
-        ("round 0, constraints", |engine| ms(engine, "round0_ms") - ms(engine, "logup_round0_ms")),
+        ("round 0", |engine| ms(engine, "round0_ms")),
         ("folding and later rounds", |engine| ms(engine, "fold_ms") + ms(engine, "mle_rounds_ms")),
         ("openings", |engine| ms(engine, "openings_ms")),
         ("the rest", |engine| {

@@ -12,6 +12,8 @@ mod profiles;
 mod stock;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
+#[cfg(feature = "vm")]
+mod zerocheck;
 
 use fixtures::vm_airs::keccak_vm_airs;
 use logup_wgpu::{FieldForm, Layout, Round0Plan, Strategy, compute::Variant, introspect::kernels};
@@ -51,7 +53,7 @@ fn check(l_skip: usize) {
 fn generated_kernels_become_msl() {
     let mut num_kernels = 0;
     for air in keccak_vm_airs() {
-        let plan = Round0Plan::new(air.air(), 4, Strategy::Split).unwrap();
+        let plan = Round0Plan::new(air.whole_air(), 4, Strategy::Split).unwrap();
         for form in FieldForm::ALL {
             for slots in [1, 8] {
                 let variant = Variant { kernel: &kernels::COSET_PASS, form, slots };

@@ -1,4 +1,4 @@
-//! The affine parts: one job for each matrix, and one more for the last sums of its rotated columns.
+//! The affine parts: one job for each matrix, whatever the number of pairs that read it, and one more for the last sums of its rotated columns.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use crate::{
         geometry::ColumnGeometry,
         windows::WindowRun,
     },
-    round0::prepared::Prepared,
+    round0::prepared::{PairInputs, Prepared},
 };
 
-/// Rows at each `x` that `column_sums` needs, and in the whole trace.
+/// Rows at each `x` that `column_sums` needs.
 pub(crate) const COLUMN_VEC4_ROWS: u32 = 4;
 
 impl Recorder<'_> {
@@ -28,16 +28,24 @@ impl Recorder<'_> {
         let instances = self.instances;
         let mut groups =
             [&kernels::COLUMN_SUMS, &kernels::COLUMN_SUMS_SCALAR].map(|kernel| Group::<ColumnJob>::new(Head::fixed(kernel, 0..1)));
-        for (work_idx, work) in work.iter().enumerate().filter(|(_, work)| work.block == Block::Affine) {
-            let instance = &instances[work.instance];
+        let affine = work.iter().enumerate().filter(|(_, work)| work.block == Block::Affine);
+        let affine: Vec<(usize, Work)> = affine.map(|(work_idx, work)| (work_idx, *work)).collect();
+        for of_instance in affine.chunk_by(|(_, a), (_, b)| a.instance == b.instance) {
+            let instance_idx = of_instance[0].1.instance;
+            let instance = &instances[instance_idx];
             for (matrix_idx, matrix) in instance.plan.affine.matrices.iter().enumerate() {
+                let readers = of_instance.iter().filter(|(_, work)| instance.plan.pairs[work.pair].matrices[matrix_idx]);
+                let readers: Vec<Reader<'_>> = readers.map(|&(work_idx, work)| (work_idx, &instance.pairs[work.pair])).collect();
+                if readers.is_empty() {
+                    continue;
+                }
                 let trace = &instance.traces[matrix.part_idx];
-                let vec4 = trace.is_aligned() && instance.num_z() >= COLUMN_VEC4_ROWS && instance.height >= COLUMN_VEC4_ROWS as usize;
+                let vec4 = trace.is_aligned() && instance.num_z() >= COLUMN_VEC4_ROWS;
                 let group = &mut groups[usize::from(!vec4)];
                 for (columns, wrap) in [(0..matrix.columns.len(), false), (0..matrix.num_next, true)] {
                     for (columns, piece_idx) in runs_in_pieces(trace, &matrix.columns, columns) {
-                        let (x, eq) = (0..instance.num_x, self.eq[work.instance]);
-                        self.column_job(group, &ColumnSums { instance, matrix_idx, piece_idx, columns, x, wrap, eq }, work_idx)?;
+                        let (x, eq) = (0..instance.num_x, self.eq[instance_idx]);
+                        self.column_job(group, &ColumnSums { instance, matrix_idx, piece_idx, columns, x, wrap, eq, readers: &readers })?;
                     }
                 }
             }
@@ -46,7 +54,7 @@ impl Recorder<'_> {
     }
 
     /// Adds a job to the group; if its windows fit no launch, halves it.
-    fn column_job(&mut self, group: &mut Group<ColumnJob>, sums: &ColumnSums<'_>, work_idx: usize) -> Result<()> {
+    fn column_job(&mut self, group: &mut Group<ColumnJob>, sums: &ColumnSums<'_>) -> Result<()> {
         let (instance, trace, air) = (sums.instance, sums.trace(), sums.instance.plan.air().name());
         let words = sums.words_touched();
         let buffer = trace.pieces[sums.piece_idx].buffer;
@@ -54,8 +62,8 @@ impl Recorder<'_> {
         let Some(first_slots) = self.launches.place(group, &[run])? else {
             let error = || too_many_windows(air, group.head.kernel, "trace windows for one x", &[run], self.limits);
             let [left, right] = sums.halves().ok_or_else(error)?;
-            self.column_job(group, &left, work_idx)?;
-            return self.column_job(group, &right, work_idx);
+            self.column_job(group, &left)?;
+            return self.column_job(group, &right);
         };
 
         let num_columns = sums.columns.len() as u32;
@@ -120,22 +128,26 @@ impl Recorder<'_> {
             weights_base,
             sides: 0,
         };
-        let weights = &instance.matrices[sums.matrix_idx];
         let words_of = |columns: Range<usize>| 2 * EXT_WORDS * columns.start..2 * EXT_WORDS * columns.end;
-        if !sums.wrap {
-            let current = self.words.elements(&weights.current[words_of(sums.columns.clone())]);
-            self.runs[work_idx].push(run(RunKind::Columns, sums.columns.len(), current));
-        }
         // Columns with a next-row cell come first.
         let next_columns = sums.columns.start..sums.columns.end.min(sums.matrix().num_next);
-        if !next_columns.is_empty() {
-            let num_next = next_columns.len();
-            let next = self.words.elements(&weights.next[words_of(next_columns)]);
-            self.runs[work_idx].push(run(if sums.wrap { RunKind::Wrap } else { RunKind::Next }, num_next, next));
+        for &(work_idx, inputs) in sums.readers {
+            let weights = &inputs.matrices[sums.matrix_idx];
+            if !sums.wrap {
+                let current = self.words.elements(&weights.current[words_of(sums.columns.clone())]);
+                self.runs[work_idx].push(run(RunKind::Columns, sums.columns.len(), current));
+            }
+            if !next_columns.is_empty() {
+                let next = self.words.elements(&weights.next[words_of(next_columns.clone())]);
+                self.runs[work_idx].push(run(if sums.wrap { RunKind::Wrap } else { RunKind::Next }, next_columns.len(), next));
+            }
         }
         Ok(())
     }
 }
+
+/// A block that column sums count towards, and its pair's weights.
+type Reader<'a> = (usize, &'a PairInputs);
 
 /// The column sums of a part of a matrix: some columns, some `x`.
 #[derive(Clone)]
@@ -150,6 +162,7 @@ struct ColumnSums<'a> {
     /// The sums of the rows after each `x`'s last, for rotated columns.
     wrap: bool,
     eq: EqOf,
+    readers: &'a [Reader<'a>],
 }
 
 impl<'a> ColumnSums<'a> {
@@ -244,7 +257,13 @@ mod tests {
     #[test]
     fn runs_end_where_pieces_do() {
         let piece = |columns: Range<usize>| Piece { buffer: 0, first_word: 0, columns };
-        let trace = Placement { width: 9, height: 4, layout: Layout::ColMajor, pieces: vec![piece(0..4), piece(4..6), piece(6..9)] };
+        let trace = Placement {
+            width: 9,
+            height: 4,
+            layout: Layout::ColMajor,
+            column_words: 4,
+            pieces: vec![piece(0..4), piece(4..6), piece(6..9)],
+        };
         let columns: Vec<AffineColumn> = [1, 3, 4, 7, 8, 2].map(|index| AffineColumn { index, current: None, next: None }).into();
         let runs = |range| runs_in_pieces(&trace, &columns, range).collect::<Vec<_>>();
         assert_eq!(runs(0..6), [(0..2, 0), (2..3, 1), (3..5, 2), (5..6, 0)]);

@@ -10,11 +10,10 @@ use super::{
     group::{Group, Head, flat_word, too_many_windows},
 };
 use crate::{
-    air::Column,
     error::Result,
     field::{self, F},
     kernels::{CosetJob, ReduceRun, RunKind, Sides, Tile},
-    plan::{PlannedProgram, program::Program, windows::WindowRun},
+    plan::{PlannedProgram, forms::Term, windows::WindowRun},
     round0::{
         polys::lagrange,
         prepared::{Prepared, ProgramInputs},
@@ -26,11 +25,21 @@ pub(crate) const VEC4_LOADS: &str = "VEC4_LOADS";
 /// Rows at each `x` that it then needs.
 pub(crate) const COSET_VEC4_ROWS: u32 = 16;
 
+/// A pair's block on a coset, and its place in the step's work.
+#[derive(Clone, Copy)]
+struct CosetWork {
+    instance: usize,
+    pair: usize,
+    coset: usize,
+    work_idx: usize,
+}
+
 /// Which coset a program runs on, and the tables that this decides.
 #[derive(Clone, Copy)]
 struct Coset {
     coset: usize,
     lagrange_base: u32,
+    columns_base: u32,
     eq: EqOf,
 }
 
@@ -52,20 +61,28 @@ impl Recorder<'_> {
         let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
         let mut groups = Groups::new();
         let of_block = |(work_idx, work): (usize, &Work)| match work.block {
-            Block::Coset(coset) => Some((work.instance, work_idx, coset)),
+            Block::Coset(coset) => Some(CosetWork { instance: work.instance, pair: work.pair, coset, work_idx }),
             Block::Affine => None,
         };
-        let cosets: Vec<(usize, usize, usize)> = work.iter().enumerate().filter_map(of_block).collect();
-        for of_instance in cosets.chunk_by(|a, b| a.0 == b.0) {
-            let instance_idx = of_instance[0].0;
+        let cosets: Vec<CosetWork> = work.iter().enumerate().filter_map(of_block).collect();
+        for of_pair in cosets.chunk_by(|a, b| (a.instance, a.pair) == (b.instance, b.pair)) {
+            let CosetWork { instance: instance_idx, pair, .. } = of_pair[0];
             let instance = &instances[instance_idx];
             let l_skip = instance.plan.l_skip();
-            for (planned, inputs) in instance.plan.programs.iter().zip(&instance.programs) {
+            let (planned_pair, inputs) = (&instance.plan.pairs[pair], &instance.pairs[pair]);
+            for (planned, inputs) in planned_pair.programs.iter().zip(&inputs.programs) {
+                let cosets = planned_pair.program_cosets(planned, self.sums);
+                let blocks: Vec<&CosetWork> = of_pair.iter().filter(|work| cosets.contains(&work.coset)).collect();
+                if blocks.is_empty() {
+                    continue;
+                }
                 let tables = self.program_tables(planned, inputs);
                 let geometry = planned.geometry(l_skip, instance.num_x);
                 let head = head(planned, instance);
-                let mut jobs = Vec::with_capacity(of_instance.len());
-                for &(_, work_idx, coset) in of_instance {
+                let mut jobs = Vec::with_capacity(blocks.len());
+                // A program's leaves are written once for all cosets in one group.
+                let mut leaves: Option<(usize, u32)> = None;
+                for &CosetWork { coset, work_idx, .. } in blocks {
                     let lagrange_base = match coset {
                         0 => 0,
                         _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
@@ -75,8 +92,14 @@ impl Recorder<'_> {
                     if !groups[at].jobs.is_empty() && !self.scratch.has_room_for(groups[at].temp_words + temp_words) {
                         // The next launch uses the temporaries again.
                         self.launches.begin_anew(&mut groups[at])?;
+                        leaves = None;
                     }
-                    let place = Coset { coset, lagrange_base, eq: self.eq[instance_idx] };
+                    let columns_base = match leaves {
+                        Some((group, base)) if group == at => base,
+                        _ => self.program_leaves(&mut groups[at], instance, planned)?,
+                    };
+                    leaves = Some((at, columns_base));
+                    let place = Coset { coset, lagrange_base, columns_base, eq: self.eq[instance_idx] };
                     jobs.push((at, self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?));
                 }
                 // All cosets of the same rows next to each other: the second finds in the cache what the first read.
@@ -103,7 +126,6 @@ impl Recorder<'_> {
         work_idx: usize,
     ) -> Result<u32> {
         let (program, l_skip, air) = (&planned.program, instance.plan.l_skip(), instance.plan.air().name());
-        let columns_base = self.program_columns(group, instance, program)?;
         let geometry = planned.geometry(l_skip, instance.num_x);
         let num_partials = 2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z());
         let partial_base = self.scratch.partials(air, num_partials)?;
@@ -113,7 +135,7 @@ impl Recorder<'_> {
         let job = CosetJob {
             program_base: tables.program_base,
             num_segments: program.segments.len() as u32,
-            columns_base,
+            columns_base: place.columns_base,
             values_base: tables.values_base,
             weights_base: tables.weights_base,
             lagrange_base: place.lagrange_base,
@@ -143,7 +165,7 @@ impl Recorder<'_> {
             weights_base: 0,
             sides: planned.sides().bits(),
         });
-        self.trace_bytes += 4 * program.columns.len() as u64 * instance.height as u64;
+        self.trace_bytes += 4 * program.cells().count() as u64 * instance.height as u64;
         Ok(job_idx)
     }
 
@@ -179,16 +201,18 @@ impl Recorder<'_> {
         ProgramTables { program_base, values_base, weights_base: self.words.elements(&inputs.weights) }
     }
 
-    /// Places the windows of a program's matrices and writes its column descriptors.
-    fn program_columns(&mut self, group: &mut Group<CosetJob>, instance: &Prepared<'_>, program: &Program) -> Result<u32> {
+    /// Places the windows of a program's matrices and writes its leaves: where, and what, see the kernels' headers.
+    fn program_leaves(&mut self, group: &mut Group<CosetJob>, instance: &Prepared<'_>, planned: &PlannedProgram) -> Result<u32> {
+        let program = &planned.program;
         // For each piece of each part that the program reads, its run of windows.
         let mut piece_runs: HashMap<(usize, usize), usize> = HashMap::new();
         let mut runs = Vec::new();
         for (part_idx, trace) in instance.traces.iter().enumerate() {
             for (piece_idx, piece) in trace.pieces.iter().enumerate() {
-                let in_piece = |(part, column): &&(usize, Column)| *part == part_idx && piece.columns.contains(&column.index);
-                let used = program.columns.iter().filter(in_piece).map(|(_, column)| column.index);
-                let (Some(min), Some(max)) = (used.clone().min(), used.max()) else { continue };
+                let in_piece = |term: &&Term| term.part_idx == part_idx && piece.columns.contains(&term.column.index);
+                let mut used = program.cells().filter(in_piece).map(|term| term.column.index);
+                let Some(first) = used.next() else { continue };
+                let (min, max) = used.fold((first, first), |(min, max), index| (min.min(index), max.max(index)));
                 let words = trace.words(piece_idx, min..max + 1, 0..trace.height as u64);
                 piece_runs.insert((part_idx, piece_idx), runs.len());
                 runs.push(WindowRun::of_words(piece.buffer, words.start, words.end, self.limits.log_window()));
@@ -197,16 +221,37 @@ impl Recorder<'_> {
         let first_slots = self.launches.place(group, &runs)?;
         let first_slots = first_slots
             .ok_or_else(|| too_many_windows(instance.plan.air().name(), group.head.kernel, "trace windows", &runs, self.limits))?;
-        let columns_base = self.words.next();
-        for (part_idx, column) in &program.columns {
-            let trace = &instance.traces[*part_idx];
-            let piece_idx = trace.piece_of(column.index);
-            let run_idx = piece_runs[&(*part_idx, piece_idx)];
+        let limits = self.limits;
+        let cell = |term: &Term| -> [u32; 3] {
+            let trace = &instance.traces[term.part_idx];
+            let piece_idx = trace.piece_of(term.column.index);
+            let run_idx = piece_runs[&(term.part_idx, piece_idx)];
             let (row_stride, col_stride) = trace.strides();
-            let base = flat_word(trace.origin(piece_idx), first_slots[run_idx], runs[run_idx].first, self.limits);
-            let column_base = base.wrapping_add((column.index as u32).wrapping_mul(col_stride));
-            self.words.extend([column_base, row_stride, u32::from(column.next)]);
+            let base = flat_word(trace.origin(piece_idx), first_slots[run_idx], runs[run_idx].first, limits);
+            [base.wrapping_add((term.column.index as u32).wrapping_mul(col_stride)), row_stride, u32::from(term.column.next)]
+        };
+        if planned.generated.is_none() {
+            let columns_base = self.words.next();
+            program.cells().for_each(|term| self.words.extend(cell(term)));
+            return Ok(columns_base);
         }
+        self.words.align();
+        let columns_base = self.words.next();
+        let mut terms: Vec<u32> = vec![];
+        let first_term = columns_base / 4 + program.leaves.len() as u32;
+        for leaf in &program.leaves {
+            match leaf.as_cell() {
+                Some(term) => self.words.extend(cell(term).into_iter().chain([0])),
+                None => {
+                    let at = first_term + terms.len() as u32 / 4;
+                    self.words.extend([at, field::word(leaf.constant), 0, leaf.terms.len().div_ceil(4) as u32]);
+                    let filler = std::iter::repeat_n((&leaf.terms[0], F::ZERO), leaf.terms.len().next_multiple_of(4) - leaf.terms.len());
+                    let each = leaf.terms.iter().map(|term| (term, term.coefficient)).chain(filler);
+                    terms.extend(each.flat_map(|(term, coefficient)| cell(term).into_iter().chain([field::word(coefficient)])));
+                }
+            }
+        }
+        self.words.extend_from(&terms);
         Ok(columns_base)
     }
 }
@@ -237,7 +282,6 @@ fn group_of(groups: &mut Groups, head: &Head, coset: u32) -> usize {
 
 /// Whether all traces of a program can be read by 16-byte loads.
 fn allows_vec4(planned: &PlannedProgram, instance: &Prepared<'_>) -> bool {
-    let mut columns = planned.program.columns.iter();
-    let has_rows = instance.num_z() >= COSET_VEC4_ROWS && instance.height >= instance.num_z() as usize;
-    has_rows && !planned.program.columns.is_empty() && columns.all(|(part_idx, _)| instance.traces[*part_idx].is_aligned())
+    let mut cells = planned.program.cells().peekable();
+    instance.num_z() >= COSET_VEC4_ROWS && cells.peek().is_some() && cells.all(|term| instance.traces[term.part_idx].is_aligned())
 }

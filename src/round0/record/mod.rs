@@ -21,7 +21,7 @@ use self::{
     group::Launches,
     tables::{Scratch, Words},
 };
-use super::prepared::{Prepared, PreparedCall};
+use super::prepared::{PairInputs, Prepared, PreparedCall};
 use crate::{
     error::Result,
     kernels::{ReduceRun, Sides},
@@ -30,7 +30,7 @@ use crate::{
     recording::Recording,
 };
 
-/// One polynomial pair on one coset.
+/// What a pair of polynomials is determined by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block {
     /// The affine part on `D`.
@@ -39,22 +39,27 @@ pub(super) enum Block {
     Coset(usize),
 }
 
-/// One block of one instance.
+/// One block of one pair of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Work {
     pub instance: usize,
+    /// Which of the plan's pairs.
+    pub pair: usize,
     pub block: Block,
 }
 
 impl Work {
-    /// All blocks of all instances.
-    pub fn all(instances: &[Prepared<'_>]) -> Vec<Self> {
-        let blocks = |prepared: &Prepared<'_>| {
-            let affine = (!prepared.plan.affine.matrices.is_empty()).then_some(Block::Affine);
-            affine.into_iter().chain((0..prepared.plan.num_cosets()).map(Block::Coset))
-        };
-        let each = instances.iter().enumerate();
-        each.flat_map(|(instance, prepared)| blocks(prepared).map(move |block| Self { instance, block })).collect()
+    /// All blocks of all instances, one pair after another.
+    pub fn all(call: &PreparedCall<'_>) -> Vec<Self> {
+        let mut all = vec![];
+        for (instance, prepared) in call.instances.iter().enumerate() {
+            for (pair, planned) in prepared.plan.pairs.iter().enumerate() {
+                let affine = planned.is_affine().then_some(Block::Affine);
+                let blocks = affine.into_iter().chain(planned.cosets(call.sums).map(Block::Coset));
+                all.extend(blocks.map(|block| Self { instance, pair, block }));
+            }
+        }
+        all
     }
 }
 
@@ -72,7 +77,7 @@ pub(super) struct Step {
 impl Step {
     /// The whole call in one step: the schedule that is no baseline.
     pub fn batched(call: &PreparedCall<'_>) -> Option<Self> {
-        let work = Work::all(&call.instances);
+        let work = Work::all(call);
         let eq = EqTables::split(&call.instances, &work);
         (!work.is_empty()).then_some(Self { work, eq, reductions: &[Sides::BOTH], fresh_scratch: false })
     }
@@ -89,6 +94,8 @@ pub(super) struct Results {
 /// What all rooms add to.
 struct Recorder<'a> {
     instances: &'a [Prepared<'a>],
+    /// As [`PreparedCall::sums`].
+    sums: bool,
     limits: &'a DeviceLimits,
     /// For each instance, its cube's `eq`.
     eq: &'a [EqOf],
@@ -115,6 +122,7 @@ pub(super) fn record(
     let eq_of = std::mem::take(&mut eq.of);
     let mut recorder = Recorder {
         instances: &call.instances,
+        sums: call.sums,
         limits,
         eq: &eq_of,
         words: Words::with_capacity(words_bound(&call.instances)),
@@ -139,8 +147,8 @@ pub(super) fn record(
 
 /// About as many words as the word table will have, so that it does not grow by copies.
 fn words_bound(instances: &[Prepared<'_>]) -> usize {
-    let of_matrices = |p: &Prepared<'_>| p.matrices.iter().map(|m| 2 * (m.current.len() + m.next.len())).sum::<usize>();
+    let of_matrices = |pair: &PairInputs| pair.matrices.iter().map(|m| 2 * (m.current.len() + m.next.len())).sum::<usize>();
     let of_programs =
-        |p: &Prepared<'_>| p.programs.iter().map(|program| program.values.len() + program.weights.len() + 1024).sum::<usize>();
-    instances.iter().map(|p| of_matrices(p) + of_programs(p)).sum()
+        |pair: &PairInputs| pair.programs.iter().map(|program| program.values.len() + program.weights.len() + 1024).sum::<usize>();
+    instances.iter().flat_map(|prepared| &prepared.pairs).map(|pair| of_matrices(pair) + of_programs(pair)).sum()
 }

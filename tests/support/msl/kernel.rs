@@ -159,8 +159,10 @@ fn library_source(msl: &Msl) -> String {
                 }
                 None => {
                     let (ty, _) = reference(parameter.strip_prefix("threadgroup ").expect("the threadgroup's memory"));
-                    threadgroup_bytes = format!("sizeof({ty})");
-                    format!("*({ty}*)(c->memory)")
+                    // One variable after another.
+                    let first = std::mem::take(&mut threadgroup_bytes);
+                    threadgroup_bytes = format!("{first} + (sizeof({ty}) + 15ul) / 16ul * 16ul");
+                    format!("*({ty}*)((char*)c->memory + {first})")
                 }
             }
         })

@@ -207,13 +207,8 @@ fn needed_nodes(air: &Air, roots: &[NodeId]) -> Vec<bool> {
     let mut needed = vec![false; air.nodes().len()];
     roots.iter().for_each(|root| needed[root.index()] = true);
     for (i, node) in air.nodes().iter().enumerate().rev() {
-        if !needed[i] {
-            continue;
-        }
-        match *node {
-            Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => [a, b].iter().for_each(|operand| needed[operand.index()] = true),
-            Node::Neg(a) => needed[a.index()] = true,
-            _ => {}
+        if needed[i] {
+            node.operands().for_each(|operand| needed[operand.index()] = true);
         }
     }
     needed

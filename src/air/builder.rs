@@ -222,12 +222,7 @@ impl AirBuilder {
                     index("main column", column, self.main_widths[part])?;
                 }
                 Node::PublicValue(i) => index("public value", i, self.num_public_values)?,
-                Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => {
-                    own(a, i)?;
-                    own(b, i)?;
-                }
-                Node::Neg(a) => own(a, i)?,
-                Node::Constant(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {}
+                _ => node.operands().try_for_each(|operand| own(operand, i))?,
             }
         }
         self.roots().try_for_each(|node| own(node, self.nodes.len()))

@@ -75,6 +75,18 @@ pub enum Node {
     Neg(NodeId),
 }
 
+impl Node {
+    /// What it is made of: up to two nodes, in order.
+    pub fn operands(&self) -> impl DoubleEndedIterator<Item = NodeId> {
+        let operands = match *self {
+            Self::Add(a, b) | Self::Sub(a, b) | Self::Mul(a, b) => [Some(a), Some(b)],
+            Self::Neg(a) => [Some(a), None],
+            _ => [None; 2],
+        };
+        operands.into_iter().flatten()
+    }
+}
+
 /// A bus message and its multiplicity.
 #[derive(Clone, Debug)]
 pub struct Interaction {

@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     forms::Forms,
-    program::{Notes, Program, Room, Root},
+    notes::Notes,
+    program::{Program, Room, Root},
 };
 use crate::air::{Air, Node, NodeId};
 
@@ -90,9 +91,9 @@ pub(crate) fn equal_runs(air: &Air, roots: &[Root], room: Room, notes: &mut Note
     let (mut runs, mut rest) = (vec![], vec![]);
     for shape in order {
         let bundles = &by_shape[&shape];
-        let num_in_run = Program::size(air, &bundles[0].roots, room, notes).map_or(0, |(num_nodes, num_leaves)| {
+        let num_in_run = Program::size(air, &bundles[0].roots, room, notes).map_or(0, |(num_nodes, leaves)| {
             let by_nodes = room.num_nodes / 2 / num_nodes.max(1);
-            by_nodes.min(room.num_leaves / 2 / num_leaves.max(1)).max(1)
+            by_nodes.min(room.num_leaves / 2 / leaves.len().max(1)).max(1)
         });
         let roots_of = |bundles: &[Bundle]| bundles.iter().flat_map(|bundle| bundle.roots.iter().copied()).collect::<Vec<Root>>();
         if num_in_run == 0 || bundles.len() < 2 * num_in_run {
@@ -109,7 +110,7 @@ pub(crate) fn equal_runs(air: &Air, roots: &[Root], room: Room, notes: &mut Note
 
 /// Bundles that between them have more leaves in common than not, made one: what they share is taken to the coset once.
 fn sharing_leaves(air: &Air, bundles: Vec<Bundle>, room: Room, notes: &mut Notes) -> Vec<Bundle> {
-    let sizes = bundles.iter().map(|bundle| Program::leaf_nodes(air, &bundle.roots, room, notes).unwrap_or_default());
+    let sizes = bundles.iter().map(|bundle| Program::size(air, &bundle.roots, room, notes).unwrap_or_default());
     let (num_nodes, mut leaves): (Vec<usize>, Vec<Vec<NodeId>>) = sizes.unzip();
     let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
     leaves.iter().enumerate().for_each(|(at, leaves)| leaves.iter().for_each(|&leaf| readers.entry(leaf).or_default().push(at)));
@@ -166,13 +167,8 @@ fn nested(air: &Air, roots: &[Root], shapes: &[u64]) -> Vec<Bundle> {
         let mut stack = vec![root];
         while let Some(node) = stack.pop() {
             of_bundle.extend(open.remove(&node.index()));
-            let operands = match air.nodes[node.index()] {
-                Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => [Some(a), Some(b)],
-                Node::Neg(a) => [Some(a), None],
-                _ => [None; 2],
-            };
             let is_new = |operand: &NodeId| !std::mem::replace(&mut visited[operand.index()], true);
-            stack.extend(operands.into_iter().flatten().filter(is_new));
+            stack.extend(air.nodes[node.index()].operands().filter(is_new));
         }
         bundles.push(Bundle::new(of_bundle, shapes));
     }

@@ -123,11 +123,7 @@ impl Forms {
                 candidates.push((i, Arc::new(form)));
                 continue;
             }
-            match air.nodes[i] {
-                Node::Add(a, b) | Node::Sub(a, b) | Node::Mul(a, b) => stack.extend([b, a]),
-                Node::Neg(a) => stack.push(a),
-                _ => {}
-            }
+            stack.extend(air.nodes[i].operands().rev());
         }
         let forms = clusters(candidates, &single).into_iter().filter(|cluster| cluster.is_worth_it()).flat_map(|cluster| cluster.forms);
         Self(forms.collect())

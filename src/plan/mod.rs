@@ -10,6 +10,7 @@ pub(crate) mod codegen;
 mod estimate;
 pub(crate) mod forms;
 pub(crate) mod geometry;
+mod notes;
 pub(crate) mod pair;
 mod planned;
 pub(crate) mod program;
@@ -130,6 +131,12 @@ impl Round0Plan {
     /// without it. Zero where a Split plan has no non-affine part.
     pub fn num_cosets(&self) -> usize {
         self.pairs.iter().map(|pair| pair.cosets(false).len()).max().unwrap_or(0)
+    }
+
+    /// How many waits [`Schedule::PerCoset`](crate::Schedule::PerCoset) takes for it: one for each pair of polynomials and coset. What of a pair is
+    /// affine goes with its first.
+    pub fn num_coset_blocks(&self) -> usize {
+        self.pairs.iter().map(|pair| pair.cosets(false).len().max(usize::from(pair.is_affine()))).sum()
     }
 
     /// Coefficients of LogUp's numerator, and of its denominator: `constraint_degree * 2^l_skip`, as the stock prover returns them; none without

@@ -9,8 +9,9 @@ use super::{
     codegen::Generated,
     forms::Forms,
     geometry::CosetGeometry,
+    notes::Notes,
     pair::Pair,
-    program::{Notes, Program, Room, Root},
+    program::{Program, Room, Root},
     steps,
 };
 use crate::{

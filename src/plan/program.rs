@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    bundles,
     forms::{Form, Forms, Term},
+    notes::Notes,
     slots::assign_slots,
 };
 use crate::{
@@ -79,44 +79,6 @@ impl Room {
     const UNBOUNDED: Self = Self { kernel: &kernels::COSET_INTERPRET, num_nodes: usize::MAX, num_leaves: usize::MAX };
 }
 
-/// What is noted of a node while a program is made.
-#[derive(Clone, Copy, Debug, Default)]
-struct Note {
-    /// Its operands were scheduled, or are about to be.
-    opened: bool,
-    /// It was scheduled.
-    done: bool,
-    /// Its step; of a degree-0 node, one more than its place in `Program::values`.
-    place: u32,
-}
-
-/// The notes of all nodes. Each program clears what it touched, so that one costs what it holds and not what the AIR does.
-pub(crate) struct Notes {
-    of: Vec<Note>,
-    touched: Vec<usize>,
-    /// What is a leaf beside columns.
-    forms: Forms,
-    /// Equal programs must not differ in the order of operands.
-    pub shapes: Vec<u64>,
-}
-
-impl Notes {
-    pub fn new(air: &Air, forms: Forms) -> Self {
-        Self { of: vec![Note::default(); air.nodes.len()], touched: vec![], shapes: bundles::shapes(air, &forms), forms }
-    }
-
-    /// Operands of a sum or a product: the larger expression first.
-    fn ordered(&self, a: NodeId, b: NodeId) -> Operands {
-        if self.shapes[a.index()] >= self.shapes[b.index()] { [Some(a), Some(b)] } else { [Some(b), Some(a)] }
-    }
-
-    fn clear(&mut self) {
-        for i in self.touched.drain(..) {
-            self.of[i] = Note::default();
-        }
-    }
-}
-
 impl Program {
     /// The programs that together add up `roots`, each within the limits of the kernel that is to run it: `fits` says whether it is, and what
     /// has no `room` never is. `beyond` is given the roots that do not fit on their own.
@@ -174,14 +136,8 @@ impl Program {
         self.leaves.partition_point(|leaf| leaf.as_cell().is_some())
     }
 
-    /// Nodes and leaves of the program that adds up `roots`, if there is room for it.
-    pub fn size(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<(usize, usize)> {
-        let program = Self::with_notes(air, roots, room, notes)?;
-        Some((program.num_nodes, program.leaves.len()))
-    }
-
-    /// The same with the leaves' nodes.
-    pub fn leaf_nodes(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<(usize, Vec<NodeId>)> {
+    /// How many nodes the program that adds up `roots` has, and the nodes that are its leaves, if there is room for it.
+    pub fn size(air: &Air, roots: &[Root], room: Room, notes: &mut Notes) -> Option<(usize, Vec<NodeId>)> {
         let mut program = Self::default();
         let mut steps = vec![];
         let scheduled = roots.iter().try_for_each(|&(root, _)| program.schedule(air, root, room, notes, &mut steps));

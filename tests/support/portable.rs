@@ -1,8 +1,8 @@
 //! Calls recorded for the portable form (16-bit limbs, WebGPU's limits), run in Dawn and compared.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
-use logup_wgpu::{FieldForm, Gpu, RecordedCall, Round0, Round0Polys, Schedule, Strategy, wgpu};
+use logup_wgpu::{FieldForm, Gpu, RecordedCall, Round0, Round0Plan, Round0Polys, Schedule, Strategy, wgpu};
 
 use super::{
     Case, SCHEDULES, Uploaded, assert_same,
@@ -36,16 +36,11 @@ impl<'a> Group<'a> {
         Self { gpu, uploaded: Uploaded::apart(gpu, cases, strategy), strategy, expected }
     }
 
-    /// How many submissions a call may make.
-    fn num_submissions(&self, schedule: Schedule) -> RangeInclusive<usize> {
+    /// How many submissions a call makes.
+    fn num_submissions(&self, schedule: Schedule) -> usize {
         match schedule {
-            Schedule::Batched => 1..=1,
-            // The affine part goes with the first coset. Interactions begin on D and constraints beside it, so that both together can take one more
-            // than either.
-            Schedule::PerCoset => {
-                let cosets = self.uploaded.plans.iter().map(|plan| plan.num_cosets());
-                cosets.clone().map(|cosets| cosets.max(1)).sum()..=cosets.map(|cosets| cosets + 1).sum()
-            }
+            Schedule::Batched => 1,
+            Schedule::PerCoset => self.uploaded.plans.iter().map(Round0Plan::num_coset_blocks).sum(),
         }
     }
 
@@ -68,8 +63,7 @@ pub fn check(mut dawn: Dawn, groups: &[Group<'_>]) -> Ran {
         for (schedule, engine) in SCHEDULES.into_iter().zip(engines) {
             let call = engine.record(&group.uploaded.challenges(), instances).unwrap();
             let submissions = dawn.call(group.gpu, &call);
-            let expected = group.num_submissions(schedule);
-            assert!(expected.contains(&submissions.len()), "{:?}, {schedule:?}: {} for {expected:?}", group.strategy, submissions.len());
+            assert_eq!(submissions.len(), group.num_submissions(schedule), "{:?}, {schedule:?}", group.strategy);
             calls.push((group, schedule, call, submissions));
         }
     }

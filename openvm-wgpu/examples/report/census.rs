@@ -43,7 +43,7 @@ fn is_product(air: &Air, node: &Node) -> bool {
 
 /// Whether a constraint says `b (b - 1) = 0` of a column `b`.
 fn is_boolean(air: &Air, node: NodeId) -> bool {
-    let at = |node: NodeId| air.nodes()[air.node_ids().position(|other| other == node).expect("a node of the AIR")];
+    let at = |node: NodeId| air.nodes()[node.index()];
     let one = |node: NodeId| matches!(at(node), Node::Constant(value) if value == logup_wgpu::p3_field::PrimeCharacteristicRing::ONE);
     let Node::Mul(a, b) = at(node) else { return false };
     let less_one = |a: NodeId, b: NodeId| {

@@ -255,6 +255,24 @@ pub enum Error {
         /// P.
         limit: u32,
     },
+    /// A trace does not satisfy its AIR's constraints. See [`ConstraintCheck::satisfied`](crate::ConstraintCheck::satisfied).
+    #[error(
+        "{subject}: constraint {constraint} is not zero on row {row}; it fails on {num_rows} row{}, and {num_constraints} constraint{} in all",
+        if *num_rows == 1 { "" } else { "s" },
+        if *num_constraints == 1 { " fails" } else { "s fail" }
+    )]
+    Unsatisfied {
+        /// The AIR of the first constraint that fails.
+        subject: Subject,
+        /// Its place in [`Air::constraints`](crate::Air::constraints).
+        constraint: usize,
+        /// The first row on which it is not zero.
+        row: usize,
+        /// On how many rows it is not zero.
+        num_rows: u64,
+        /// How many constraints fail, of all AIRs of the call.
+        num_constraints: usize,
+    },
     /// A trace lives on another device than the engine.
     #[error("{subject} was made for another `Gpu`")]
     OtherDevice {

@@ -92,8 +92,8 @@ pub use self::{
     matrix::{Layout, Matrix},
     plan::{Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
     round0::{
-        Challenges, Frac, InFlight, Instance, RecordedCall, Round0, Round0Options, Round0Output, Round0Polys, Schedule, WarmUp,
-        numerator_scale,
+        Challenges, ConstraintCheck, FailingConstraint, Frac, InFlight, Instance, RecordedCall, RecordedCheck, Round0, Round0Options,
+        Round0Output, Round0Polys, Schedule, WarmUp, numerator_scale,
     },
     stats::{Round0Stats, StageTime},
 };

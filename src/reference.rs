@@ -133,6 +133,15 @@ pub fn round0_at(instance: &ReferenceInstance<'_>, point: EF) -> Round0At {
     Round0At { logup: Frac { p, q }, zerocheck }
 }
 
+/// The values of all constraints on one row of the traces.
+///
+/// # Panics
+/// If the inputs do not have the shapes that the AIR asks for.
+pub fn constraints_on_row(instance: &ReferenceInstance<'_>, row: usize) -> Vec<F> {
+    let values = node_values(instance, |node| leaf_on_row(instance, &instance.air.nodes()[node], row));
+    instance.air.constraints().iter().map(|constraint| values[constraint.index()]).collect()
+}
+
 /// The values of all nodes, where columns and selectors have these.
 fn node_values<A: Algebra<F> + Copy>(instance: &ReferenceInstance<'_>, leaf: impl Fn(usize) -> A) -> Vec<A> {
     let mut values: Vec<A> = Vec::with_capacity(instance.air.nodes().len());
@@ -185,21 +194,31 @@ fn leaf_coeffs(instance: &ReferenceInstance<'_>, node: &Node, x: usize) -> Vec<F
 
 /// A leaf's values on `D` at one `x`. Empty for other nodes.
 fn leaf_values(instance: &ReferenceInstance<'_>, node: &Node, x: usize) -> Vec<F> {
-    let height = instance.height();
     let size = 1 << instance.l_skip;
-    let on_rows = |value: &dyn Fn(usize) -> F| (x * size..(x + 1) * size).map(value).collect();
     match *node {
+        Node::Column(_) | Node::IsFirstRow | Node::IsLastRow | Node::IsTransition => {
+            (x * size..(x + 1) * size).map(|row| leaf_on_row(instance, node, row)).collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// A leaf on a row; rows repeat.
+fn leaf_on_row(instance: &ReferenceInstance<'_>, leaf: &Node, row: usize) -> F {
+    let height = instance.height();
+    let row = row % height;
+    match *leaf {
         Node::Column(column) => {
             let matrix = match column.part {
                 Part::Preprocessed => instance.preprocessed.expect("the AIR has a preprocessed trace"),
                 Part::Main(i) => instance.main[i],
             };
-            on_rows(&|row| cell(&matrix, (row + usize::from(column.next)) % height, column.index))
+            cell(&matrix, (row + usize::from(column.next)) % height, column.index)
         }
-        Node::IsFirstRow => on_rows(&|row| F::from_bool(row % height == 0)),
-        Node::IsLastRow => on_rows(&|row| F::from_bool(row % height == height - 1)),
-        Node::IsTransition => on_rows(&|row| F::from_bool(row % height != height - 1)),
-        _ => vec![],
+        Node::IsFirstRow => F::from_bool(row == 0),
+        Node::IsLastRow => F::from_bool(row == height - 1),
+        Node::IsTransition => F::from_bool(row != height - 1),
+        _ => unreachable!("no leaf"),
     }
 }
 

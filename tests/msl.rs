@@ -10,7 +10,7 @@ mod support;
 use std::{collections::BTreeSet, sync::Mutex, time::Instant};
 
 use logup_wgpu::{
-    AirBuilder, EF, F, FieldForm, GpuOptions, Layout, NodeId, Round0Polys, Schedule, Strategy,
+    AirBuilder, EF, F, FieldForm, GpuOptions, Layout, NodeId, Round0, Round0Polys, Schedule, Strategy,
     compute::{Kernel, Variant},
     introspect::kernels,
     wgpu,
@@ -22,7 +22,7 @@ use metal::{
 use p3_field::BasedVectorSpace;
 use rayon::prelude::*;
 use support::{
-    Case, STRATEGIES, Uploaded, field_ops,
+    Case, STRATEGIES, Uploaded, assert_found, failing_case, field_ops, found_as,
     mutant::Mutant,
     random_air::{Size, random_case},
     rng,
@@ -124,7 +124,7 @@ fn every_variant_runs() {
             for strategy in STRATEGIES {
                 let uploaded = Uploaded::apart(gpu, std::slice::from_ref(case), strategy);
                 check_all(gpu, &uploaded, &expected, &format!("{strategy:?}"));
-                let engine = logup_wgpu::Round0::new(gpu);
+                let engine = Round0::new(gpu);
                 let instances = uploaded.instances();
                 let call = engine.record(&uploaded.challenges(), &instances).unwrap();
                 let dispatches = call.recordings.iter().flat_map(|recording| &recording.dispatches);
@@ -136,14 +136,55 @@ fn every_variant_runs() {
         }
     }
     for variant in kernels::variants() {
-        if variant.kernel.stage == kernels::stage::TOOL {
-            continue; // field_operations_run
+        if [kernels::stage::TOOL, kernels::stage::CHECKS].contains(&variant.kernel.stage) {
+            continue; // field_operations_run, checks_run
         }
         let both = variant.slots > 0 && variant.kernel.constants.contains(&"VEC4_LOADS");
         for &vec4_loads in if both { &[false, true][..] } else { &[false] } {
             let key = (variant.kernel.name, variant.form == FieldForm::U64, variant.slots, vec4_loads);
             assert!(ran.contains(&key), "{variant:?}, VEC4_LOADS {vec4_loads} did not run");
         }
+    }
+}
+
+/// Constraints are checked in 0, 1, 2, 4 and 8 trace windows, and the entries of a failing one are right whatever order the threads come in.
+#[test]
+fn checks_run() {
+    let mut ran: BTreeSet<(FieldForm, u32)> = BTreeSet::new();
+    for form in FieldForm::ALL {
+        let gpu = support::gpu(form);
+        for (num_parts, layout) in [0, 1, 2, 4, 8].into_iter().flat_map(|num| [(num, Layout::ColMajor), (num, Layout::RowMajor)]) {
+            let case = [failing_case(num_parts, 1 << 12, layout)];
+            let uploaded = Uploaded::apart(gpu, &case, Strategy::Split);
+            for order in ORDERS {
+                let (found, _) = Machine::new(form, order).check_constraints(gpu, &uploaded).unwrap();
+                assert_found(&found, &case, &format!("{form:?}, {order:?}"));
+            }
+            let recording = Round0::new(gpu).record_check(&uploaded.instances()).unwrap().recording.unwrap();
+            let checks = recording.dispatches.iter().filter(|dispatch| dispatch.kernel == &kernels::CHECK_CONSTRAINTS);
+            ran.extend(checks.map(|dispatch| (form, dispatch.traces.len() as u32)));
+        }
+    }
+    let all = kernels::CHECK_CONSTRAINTS.variants().map(|variant| (variant.form, variant.slots));
+    assert_eq!(ran, all.collect());
+
+    let gpu = support::gpu(FieldForm::U64);
+    let case = [failing_case(2, 1 << 12, Layout::ColMajor)];
+    let uploaded = Uploaded::together(gpu, &case, Strategy::Split);
+    for (from, to) in [
+        ("sinking = max(sinking, atomicMin(&results[entry], sinking));", "atomicMin(&results[entry], sinking);"),
+        ("atomicLoad(&results[last]) <= row", "atomicLoad(&results[count + 1u]) <= row"),
+        ("entry > last", "entry >= last"),
+        ("(first + 3u) & job.row_mask", "first + 3u"),
+        ("case OP_NEG: { result = f_sub4(vec4<u32>(0u), a); }", "case OP_NEG: { result = vec4<u32>(0u); }"),
+    ] {
+        let mutant = Mutant::of(&kernels::CHECK_CONSTRAINTS, from, to);
+        let edit = move |kernel, source| mutant.apply(kernel, source);
+        let is_caught = ORDERS.into_iter().any(|order| {
+            let machine = Machine { edit: &edit, ..Machine::new(FieldForm::U64, order) };
+            machine.check_constraints(gpu, &uploaded).map_or(true, |(found, _)| !found_as(&found, &case[0]))
+        });
+        assert!(is_caught, "{from} is {to}, and nothing shows");
     }
 }
 

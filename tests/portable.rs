@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use logup_wgpu::{AirBuilder, EF, F, FieldForm, Layout, Round0, Round0Polys, Strategy, compute::Variant, introspect::kernels};
 use p3_field::{BasedVectorSpace, PrimeField32};
 use support::{
-    Case, STRATEGIES, Uploaded,
+    Case, STRATEGIES, Uploaded, assert_found,
     dawn::Dawn,
+    failing_case,
     field_ops::{OPS, expected, operands},
     portable::{Group, check, webgpu},
     random_air::{Size, random_case},
@@ -74,7 +75,7 @@ fn calls_equal_the_reference() {
     }
     let ran = check(Dawn::new("calls", 8), &groups);
     // Those of calls, all that 8 storage buffers have room for.
-    let of_calls = |variant: Variant| variant.kernel.stage != kernels::stage::TOOL;
+    let of_calls = |variant: Variant| ![kernels::stage::TOOL, kernels::stage::CHECKS].contains(&variant.kernel.stage);
     assert_eq!(ran.variants, variants(|variant| of_calls(variant) && variant.needs().storage_buffers <= 8));
 }
 
@@ -88,7 +89,31 @@ fn four_windows_equal_the_reference() {
     let expected = references(&cases);
     let groups = STRATEGIES.map(|strategy| Group::apart(&gpu, &cases, strategy, &expected));
     let ran = check(Dawn::new("four-windows", 9), &groups);
-    assert!(ran.variants.is_superset(&variants(|variant| variant.slots == 4)), "{:?}", ran.variants);
+    let of_calls = |variant: Variant| variant.kernel != &kernels::CHECK_CONSTRAINTS && variant.slots == 4;
+    assert!(ran.variants.is_superset(&variants(of_calls)), "{:?}", ran.variants);
+}
+
+/// Checks of constraints, in 0, 1, 2 and 4 windows.
+#[test]
+#[ignore = "runs in Dawn: make check-portable"]
+fn checks_equal_the_reference() {
+    let gpu = webgpu(|limits| limits.max_storage_buffers_per_shader_stage = 9);
+    let cases = [0, 1, 2, 4].map(|num_parts| [failing_case(num_parts, 1 << 12, Layout::ColMajor)]);
+    let (round0, mut dawn) = (Round0::new(&gpu), Dawn::new("checks", 9));
+    let uploaded = cases.each_ref().map(|case| Uploaded::apart(&gpu, case, Strategy::Split));
+    let checks = uploaded.each_ref().map(|uploaded| {
+        let check = round0.record_check(&uploaded.instances()).unwrap();
+        let submissions = dawn.call(&gpu, check.recording.as_slice());
+        (check, submissions)
+    });
+    let ran = dawn.run();
+    assert!(ran.variants.is_superset(&variants(|variant| variant.kernel == &kernels::CHECK_CONSTRAINTS && variant.slots <= 4)));
+    for ((case, uploaded), (check, submissions)) in cases.iter().zip(&uploaded).zip(checks) {
+        let [result] = &ran.results[submissions] else { panic!("one submission") };
+        let found = check.found(&uploaded.instances(), result.clone()).unwrap();
+        assert_found(&found, case, "Dawn");
+    }
+    println!("{} submissions, {} kernels, {} words compared on {}", ran.results.len(), ran.num_kernels, ran.num_words(), ran.adapter);
 }
 
 /// The field kernel alone: every operation against p3.
@@ -128,7 +153,7 @@ fn a_mistake_shows() {
     let run = |folder: &str, from: &'static str, to: &'static str| {
         let call = round0.record(&uploaded.challenges(), &instances).unwrap();
         let mut dawn = Dawn::edited(folder, move |text| text.replace(from, to));
-        dawn.call(&gpu, &call);
+        dawn.call(&gpu, &call.recordings);
         call.polys(dawn.run().results)
     };
     assert_eq!(run("as-it-is", "", "").unwrap(), expected);

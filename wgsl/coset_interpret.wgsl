@@ -7,22 +7,9 @@
 // Grid, bindings: see shared/coset.wgsl. weights: [num_roots][2] EF, weight in p, weight in q.
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
 //#import shared/coset
+//#import shared/instructions
 
 const WORKGROUP_SIZE: u32 = 256u;
-
-// An instruction is (op, destination, a, b). A segment is the header (num_loads, num_ops, -, -), its loads, its other instructions: two loops,
-// because a device that masks branches instead of jumping over them would walk through a column's loop for every instruction.
-// A load is destination <- column a; its op is not looked at.
-const OP_ADD: u32 = 1u;
-const OP_SUB: u32 = 2u;
-const OP_MUL: u32 = 3u;
-const OP_NEG: u32 = 4u;
-const OP_FIRST: u32 = 5u;      // destination <- is_first
-const OP_LAST: u32 = 6u;       // destination <- is_last
-const OP_TRANSITION: u32 = 7u; // destination <- 1 - is_last
-const OP_ROOT: u32 = 8u;       // (p, q) += weights[b] * a
-
-const OPERAND_VALUE: u32 = 0x80000000u; // an operand with this bit is an index into the values, without it a temporary
 
 fn lagrange4(job: CosetJob, z: u32, z_prime: u32) -> vec4<u32> {
     let mask = (1u << job.l_skip) - 1u;
@@ -79,7 +66,7 @@ fn load_column(job: CosetJob, at: Point, column: u32) -> u32 {
 
 // Temporary `slot` of thread `lane` of the job.
 fn temp_at(job: CosetJob, slot: u32, lane: u32) -> u32 {
-    return job.temps_base + slot * job.num_threads + lane;
+    return job.temps_base + temp_offset(job.num_temps, slot, lane);
 }
 
 fn operand(job: CosetJob, a: u32, lane: u32) -> u32 {
@@ -124,6 +111,7 @@ fn main(
             let header = ext_word(next);
             let loads_end = next + 4u + 4u * header.x;
             let ops_end = loads_end + 4u * header.y;
+            let roots_end = ops_end + 4u * header.z;
             for (var i = next + 4u; i < loads_end; i += 4u) {
                 let load = ext_word(i);
                 scratch[temp_at(job, load.y, lane)] = load_column(job, at, load.z);
@@ -139,18 +127,18 @@ fn main(
                     case OP_NEG: { result = f_sub(0u, a); }
                     case OP_FIRST: { result = first; }
                     case OP_LAST: { result = last; }
-                    case OP_TRANSITION: { result = f_sub(ONE, last); }
-                    default: {
-                        let weights = job.weights_base + 8u * instruction.w;
-                        p = ext_add(p, ext_scale(ext_word(weights), a));
-                        q = ext_add(q, ext_scale(ext_word(weights + 4u), a));
-                    }
+                    default: { result = f_sub(ONE, last); }
                 }
-                if instruction.x != OP_ROOT {
-                    scratch[temp_at(job, instruction.y, lane)] = result;
-                }
+                scratch[temp_at(job, instruction.y, lane)] = result;
             }
-            next = ops_end;
+            for (var i = ops_end; i < roots_end; i += 4u) {
+                let root = ext_word(i);
+                let a = operand(job, root.z, lane);
+                let weights = job.weights_base + 8u * root.w;
+                p = ext_add(p, ext_scale(ext_word(weights), a));
+                q = ext_add(q, ext_scale(ext_word(weights + 4u), a));
+            }
+            next = roots_end;
         }
         let eq_x = eq[eq_at + x];
         sum_p = ext_add(sum_p, ext_mul(eq_x, p));

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use logup_wgpu::{EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, Subject, WarmUp};
+#[cfg(doc)]
+use logup_wgpu::FailingConstraint;
+use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, Subject, WarmUp};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkProtocolConfig,
@@ -30,6 +32,7 @@ type PcsData = <Backend as ProverBackend>::PcsData;
 pub struct WgpuDevice {
     cpu: CpuDevice<SC>,
     shared: Arc<Shared>,
+    checks_constraints: bool,
 }
 
 struct Shared {
@@ -69,7 +72,28 @@ impl WgpuDevice {
         }
         gpu.usable()?;
         let shared = Shared { engine: Round0::with_options(gpu, options), plans: Mutex::default(), last_stats: Mutex::default() };
-        Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared) })
+        Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false })
+    }
+
+    /// The device with or without a check of every constraint on every row, before each proof of the constraints: a trace that does not satisfy
+    /// them then ends in [`Error::Unsatisfied`], where without the check its proof fails to verify. Off by default. The traces are uploaded once
+    /// for the check and for round 0.
+    pub fn checking_constraints(self, checks_constraints: bool) -> Self {
+        Self { checks_constraints, ..self }
+    }
+
+    /// The constraints that the traces of a proof do not satisfy: [`Round0::check_constraints`]. [`FailingConstraint::instance`] is a place in
+    /// `context.per_trace`.
+    ///
+    /// # Errors
+    /// [`WgpuProverError::Air`] for a key that has no plan and for traces that do not fit it; [`WgpuProverError::Round0`] for what the device
+    /// reports. Constraints that fail are no error here; see [`ConstraintCheck::satisfied`].
+    pub fn check_constraints(
+        &self,
+        key: &DeviceMultiStarkProvingKey<Backend>,
+        context: &ProvingContext<Backend>,
+    ) -> Result<ConstraintCheck, WgpuProverError> {
+        rap::check(&self.plan(key)?.key_plan, key, context, &self.shared.engine)
     }
 
     /// The protocol's configuration.
@@ -157,7 +181,7 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
     ) -> Result<(Self::PartialProof, Vec<EF>), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints", phase = "prover").entered();
         let plan = self.plan(mpk)?;
-        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &self.shared.engine)?;
+        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &self.shared.engine, self.checks_constraints)?;
         *lock(&self.shared.last_stats) = Some(stats);
         Ok(proof)
     }

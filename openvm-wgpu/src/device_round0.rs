@@ -1,8 +1,8 @@
-//! Round 0 on the device: LogUp's polynomials and the constraints' of all AIRs, in one call.
+//! A proof's traces on the device: the check of their constraints, and round 0 of all AIRs in one call.
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{Challenges, EF, Error, F, Instance, Matrix, Round0, Round0Polys, Round0Stats, Trace};
+use logup_wgpu::{Challenges, ConstraintCheck, EF, Error, F, Instance, Matrix, Round0, Round0Polys, Round0Stats, Trace};
 use tracing::info_span;
 
 use crate::{WgpuProverError, key_plan::DevicePlan, rows::Rows};
@@ -17,44 +17,78 @@ pub struct DeviceRound0Stats {
     pub trace_upload_bytes: u64,
     /// Time of picking and uploading them.
     pub upload: Duration,
+    /// Time of checking the constraints, of a device that does; none of the times beside it has it in.
+    pub check: Option<Duration>,
     /// Time of all of it: weights, upload and call.
     pub wall: Duration,
 }
 
-/// One AIR's part.
-pub(crate) struct Round0Input<'a> {
+/// One AIR's trace.
+pub(crate) struct DeviceInput<'a> {
     pub plan: &'a DevicePlan,
     pub rows: &'a Rows<'a>,
     pub public_values: &'a [F],
-    pub eq_3bs: &'a [EF],
 }
 
-/// The polynomials of all inputs, in their order: one upload of all traces, one call.
-pub(crate) fn round0(
-    engine: &Round0,
-    inputs: &[Round0Input<'_>],
-    challenges: &Challenges<'_>,
-) -> Result<(Vec<Round0Polys>, DeviceRound0Stats), WgpuProverError> {
-    let start = Instant::now();
-    let _span = info_span!("prover.rap_constraints.round0.device", phase = "prover").entered();
-    let names = || inputs.iter().map(|input| input.plan.plan.air().name().to_owned());
-    let failed = |source: Error| WgpuProverError::Round0 { airs: names().collect(), source };
+/// The traces of some AIRs, as their plans read them.
+pub(crate) struct DeviceTraces<'a> {
+    inputs: Vec<DeviceInput<'a>>,
+    /// A trace for each part of each input.
+    traces: Vec<Trace>,
+    bytes: u64,
+    upload: Duration,
+    check: Option<Duration>,
+}
 
-    let parts = || inputs.iter().flat_map(|input| input.plan.columns.parts.iter().map(move |part| (part, input.rows)));
-    let cells: Vec<Vec<F>> = parts().map(|(part, rows)| part.cells(rows)).collect();
-    let matrices: Vec<Matrix<'_>> = parts().zip(&cells).map(|((part, _), cells)| part.matrix(cells)).collect();
-    let traces = Trace::upload(engine.gpu(), &matrices).map_err(failed)?;
-    let trace_upload_bytes = cells.iter().map(|cells| size_of_val(&cells[..]) as u64).sum();
-    drop(cells);
-    let upload = start.elapsed();
+impl<'a> DeviceTraces<'a> {
+    /// Picks the columns that the plans read: one upload for all.
+    pub fn upload(engine: &Round0, inputs: Vec<DeviceInput<'a>>) -> Result<Self, WgpuProverError> {
+        let start = Instant::now();
+        let parts = || inputs.iter().flat_map(|input| input.plan.columns.parts.iter().map(move |part| (part, input.rows)));
+        let cells: Vec<Vec<F>> = parts().map(|(part, rows)| part.cells(rows)).collect();
+        let matrices: Vec<Matrix<'_>> = parts().zip(&cells).map(|((part, _), cells)| part.matrix(cells)).collect();
+        let traces = Trace::upload(engine.gpu(), &matrices).map_err(|source| failed(&inputs, source))?;
+        let bytes = cells.iter().map(|cells| size_of_val(&cells[..]) as u64).sum();
+        drop(cells);
+        Ok(Self { inputs, traces, bytes, upload: start.elapsed(), check: None })
+    }
 
-    let mut rest = &traces[..];
-    let instances = inputs.iter().map(|input| {
-        let traces = rest.split_off(..input.plan.columns.parts.len()).expect("a trace for each part");
-        Instance::new(&input.plan.plan).traces(traces).public_values(input.public_values).weights(input.eq_3bs)
-    });
-    let instances: Vec<Instance<'_>> = instances.collect();
-    let output = engine.evaluate(challenges, &instances).map_err(failed)?;
-    let stats = DeviceRound0Stats { trace_upload_bytes, upload, wall: start.elapsed(), call: output.stats };
-    Ok((output.polys, stats))
+    fn instances(&self) -> Vec<Instance<'_>> {
+        let mut rest = &self.traces[..];
+        let instances = self.inputs.iter().map(|input| {
+            let traces = rest.split_off(..input.plan.columns.parts.len()).expect("a trace for each part");
+            Instance::new(&input.plan.plan).traces(traces).public_values(input.public_values)
+        });
+        instances.collect()
+    }
+
+    /// The constraints that fail.
+    pub fn check(&mut self, engine: &Round0) -> Result<ConstraintCheck, WgpuProverError> {
+        let _span = info_span!("check_constraints", phase = "prover").entered();
+        let check = engine.check_constraints(&self.instances()).map_err(|source| failed(&self.inputs, source))?;
+        self.check = Some(check.wall);
+        Ok(check)
+    }
+
+    /// The polynomials of all inputs, in their order: one call. `eq_3bs` are the weights of each input's interactions.
+    pub fn round0(
+        &self,
+        engine: &Round0,
+        eq_3bs: &[&[EF]],
+        challenges: &Challenges<'_>,
+    ) -> Result<(Vec<Round0Polys>, DeviceRound0Stats), WgpuProverError> {
+        let start = Instant::now();
+        let _span = info_span!("prover.rap_constraints.round0.device", phase = "prover").entered();
+        let instances = self.instances().into_iter().zip(eq_3bs).map(|(instance, eq_3bs)| instance.weights(eq_3bs));
+        let instances: Vec<Instance<'_>> = instances.collect();
+        let output = engine.evaluate(challenges, &instances).map_err(|source| failed(&self.inputs, source))?;
+        let &Self { bytes: trace_upload_bytes, upload, check, .. } = self;
+        let wall = upload + start.elapsed();
+        Ok((output.polys, DeviceRound0Stats { call: output.stats, trace_upload_bytes, upload, check, wall }))
+    }
+}
+
+fn failed(inputs: &[DeviceInput<'_>], source: Error) -> WgpuProverError {
+    let airs = inputs.iter().map(|input| input.plan.plan.air().name().to_owned()).collect();
+    WgpuProverError::Round0 { airs, source }
 }

@@ -12,7 +12,7 @@
 
 use std::{collections::HashMap, iter::zip};
 
-use logup_wgpu::{Challenges, EF, F, Round0, Round0Polys};
+use logup_wgpu::{Challenges, ConstraintCheck, EF, F, Round0, Round0Polys};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     FiatShamirTranscript, calculate_n_logup,
@@ -31,7 +31,7 @@ use tracing::{debug, info_span};
 
 use crate::{
     SC, WgpuProverError,
-    device_round0::{self, DeviceRound0Stats, Round0Input},
+    device_round0::{DeviceInput, DeviceRound0Stats, DeviceTraces},
     fold_ple::FoldedTrace,
     gkr_input::{self, GkrTrace},
     key_plan::{AirPlan, KeyPlan},
@@ -42,7 +42,7 @@ use crate::{
 /// The stage's proof and the point at which the traces are to be opened.
 pub(crate) type RapProof = ((GkrProof<SC>, BatchConstraintProof<SC>), Vec<EF>);
 
-/// Proves the constraints and interactions of a proof's traces.
+/// Proves the constraints and interactions of a proof's traces, and finds constraints that fail first if it is asked to.
 ///
 /// # Shapes
 /// `context` sorted for stacking: tallest first.
@@ -52,12 +52,18 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
     context: &ProvingContext<CpuBackend<SC>>,
     engine: &Round0,
+    checks_constraints: bool,
 ) -> Result<(RapProof, DeviceRound0Stats), WgpuProverError> {
     let _cpu_span = info_span!("prove_zerocheck_and_logup").entered();
     let stage = Stage::new(plan, key, context)?;
 
+    let mut checked = None;
+    if checks_constraints {
+        let traces = checked.insert(DeviceTraces::upload(engine, stage.device_inputs())?);
+        traces.check(engine)?.satisfied()?;
+    }
     let (gkr, logup) = stage.gkr(transcript, key.params.logup.pow_bits)?;
-    let round0 = stage.round0(transcript, &logup, engine)?;
+    let round0 = stage.round0(transcript, &logup, engine, checked)?;
     let (round_polys, traces, r) = stage.mle_rounds(transcript, &logup, &round0);
     let column_openings = stage.openings(transcript, &traces);
 
@@ -69,6 +75,22 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
         column_openings,
     };
     Ok((((gkr, batch), r), round0.stats))
+}
+
+/// The constraints of a proof's traces that fail.
+pub(crate) fn check(
+    plan: &KeyPlan,
+    key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
+    context: &ProvingContext<CpuBackend<SC>>,
+    engine: &Round0,
+) -> Result<ConstraintCheck, WgpuProverError> {
+    let stage = Stage::new(plan, key, context)?;
+    let mut check = DeviceTraces::upload(engine, stage.device_inputs())?.check(engine)?;
+    let owners: Vec<usize> = stage.on_device().map(|(t, _)| t).collect();
+    for failing in &mut check.failing {
+        failing.instance = owners[failing.instance];
+    }
+    Ok(check)
 }
 
 /// A proof's traces and the key's parameters.
@@ -227,10 +249,11 @@ impl<'a> Stage<'a> {
         transcript: &mut TS,
         challenges: &LogupChallenges,
         engine: &Round0,
+        checked: Option<DeviceTraces<'_>>,
     ) -> Result<Round0Outcome, WgpuProverError> {
         let span = info_span!("prover.rap_constraints.round0", phase = "prover").entered();
         let polys_span = info_span!("prover.rap_constraints.ple_round0", phase = "prover").entered();
-        let (polys, stats) = self.round0_polys(challenges, engine)?;
+        let (polys, stats) = self.round0_polys(challenges, engine, checked)?;
         drop(polys_span);
 
         let xi = &challenges.xi;
@@ -261,24 +284,34 @@ impl<'a> Stage<'a> {
         Ok(Round0Outcome { claims, poly: UnivariatePoly::new(poly), mu_pows, r, stats })
     }
 
-    /// `s'_0` of LogUp and of the constraints per trace; nothing for what an AIR does not have.
+    /// The traces of AIRs that have interactions or constraints, with their places.
+    fn on_device(&self) -> impl Iterator<Item = (usize, DeviceInput<'_>)> {
+        self.traces.iter().enumerate().filter_map(|(t, trace)| {
+            let plan = trace.plan.round0.as_ref()?;
+            Some((t, DeviceInput { plan, rows: &trace.rows, public_values: trace.public_values }))
+        })
+    }
+
+    fn device_inputs(&self) -> Vec<DeviceInput<'_>> {
+        self.on_device().map(|(_, input)| input).collect()
+    }
+
+    /// `s'_0` of LogUp and of the constraints per trace; nothing for what an AIR does not have. Traces that were checked are there already.
     fn round0_polys(
         &self,
         challenges: &LogupChallenges,
         engine: &Round0,
+        checked: Option<DeviceTraces<'_>>,
     ) -> Result<(Vec<Round0Polys>, DeviceRound0Stats), WgpuProverError> {
-        let mut inputs = Vec::new();
-        let mut owners = Vec::new();
-        for (t, trace) in self.traces.iter().enumerate() {
-            let Some(plan) = &trace.plan.round0 else { continue };
-            owners.push(t);
-            let public_values = trace.public_values;
-            inputs.push(Round0Input { plan, rows: &trace.rows, public_values, eq_3bs: &challenges.eq_3bs[t] });
-        }
+        let traces = match checked {
+            Some(traces) => traces,
+            None => DeviceTraces::upload(engine, self.device_inputs())?,
+        };
         let &LogupChallenges { beta, lambda, .. } = challenges;
-        let (computed, stats) = device_round0::round0(engine, &inputs, &Challenges { xi: &challenges.xi[self.l_skip..], beta, lambda })?;
+        let eq_3bs: Vec<&[EF]> = self.on_device().map(|(t, _)| &challenges.eq_3bs[t][..]).collect();
+        let (computed, stats) = traces.round0(engine, &eq_3bs, &Challenges { xi: &challenges.xi[self.l_skip..], beta, lambda })?;
         let mut polys = vec![Round0Polys::default(); self.traces.len()];
-        for (t, mut computed) in zip(owners, computed) {
+        for ((t, _), mut computed) in zip(self.on_device(), computed) {
             computed.scale_lifted(self.traces[t].rows.height);
             polys[t] = computed;
         }

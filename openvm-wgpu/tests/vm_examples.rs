@@ -41,6 +41,21 @@ fn report_is_exact_and_complete() {
     std::fs::remove_dir_all(&out).unwrap();
 }
 
+/// One changed cell of one row: constraints of that row and of the one before it, and no others.
+#[test]
+fn check_constraints_finds_a_changed_cell() {
+    let printed = stdout(example("check_constraints").args(["--json", "--permutations", "40", "--row", "100"]));
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!([&json["rows"], &json["constraints"]], [1024, 3182]);
+    let failing = json["failing"].as_array().unwrap();
+    assert!(!failing.is_empty(), "{printed}");
+    for one in failing {
+        assert_eq!(one["air"], "KeccakfBusAir");
+        assert!([99, 100].contains(&one["row"].as_u64().unwrap()) && one["constraint"].as_u64().unwrap() < 3182, "{one}");
+    }
+    assert!(json["ms"].as_f64().unwrap() > 0.0 && json["stock_ms"].as_f64().unwrap() > 0.0);
+}
+
 /// A proof of a real VM run whose round 0 ran here: the stock verifier takes it, and it is the stock engine's, byte for byte.
 #[test]
 fn openvm_keccak_is_verified_and_identical() {

@@ -1,6 +1,6 @@
 //! What Rust writes and WGSL reads: structs and constants. The tests compare each with naga's reflection of the kernels.
 
-use super::{COSET_INTERPRET, COSET_PASS, DUAL_REDUCE, PLAIN_READ};
+use super::{CHECK_CONSTRAINTS, COSET_INTERPRET, COSET_PASS, DUAL_REDUCE, PLAIN_READ};
 use crate::kernel::{Kernel, shader_structs};
 
 shader_structs! {
@@ -14,7 +14,11 @@ shader_structs! {
     /// `wgsl/shared/coset.wgsl`
     pub(crate) struct CosetJob {
         program_base, num_segments, columns_base, values_base, weights_base, lagrange_base, identity, l_skip, row_mask, num_x,
-        log_chunk, eq_low, eq_high, log_low, partial_base, temps_base, num_threads, first_tile,
+        log_chunk, eq_low, eq_high, log_low, partial_base, temps_base, num_temps, first_tile,
+    }
+    /// `wgsl/check_constraints.wgsl`
+    pub(crate) struct CheckJob {
+        program_base, num_segments, columns_base, values_base, row_mask, log_rows, temps_base, num_temps, first_tile, results_base,
     }
     /// `wgsl/dual_reduce.wgsl`
     pub(crate) struct ReduceJob { num_z, log_z, result_base, first_run, num_runs, sides, nonce }
@@ -39,7 +43,7 @@ macro_rules! shader_enum {
 shader_enum! {
     /// An operation of a coset program.
     pub(crate) enum Op as OPS {
-        /// In a program's list of loads, where the interpreter does not look at the operation.
+        /// In a segment's list of loads, where interpreters do not look at the operation.
         Load = 0,
         Add = 1 as "OP_ADD",
         Sub = 2 as "OP_SUB",
@@ -48,7 +52,8 @@ shader_enum! {
         First = 5 as "OP_FIRST",
         Last = 6 as "OP_LAST",
         Transition = 7 as "OP_TRANSITION",
-        Root = 8 as "OP_ROOT",
+        /// In a segment's list of roots, likewise.
+        Root = 8,
     }
 }
 
@@ -92,6 +97,12 @@ pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
 /// Forms that a workgroup of `coset_pass` takes to a coset at a time.
 pub(crate) const STAGED_FORMS: u32 = 8;
 
+/// Rows of each failing constraint that `check_constraints` gives.
+pub(crate) const FAILING_ROWS: u32 = 8;
+
+/// What it gives for rows that there are not.
+pub(crate) const NO_ROW: u32 = u32::MAX;
+
 /// Elements of 16 bytes that a workgroup of `plain_read` reads.
 pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
 
@@ -99,6 +110,7 @@ pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
 pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&COSET_INTERPRET, OPS),
     (&COSET_INTERPRET, &[("OPERAND_VALUE", OPERAND_VALUE)]),
+    (&CHECK_CONSTRAINTS, &[("FAILING_ROWS", FAILING_ROWS), ("NO_ROW", NO_ROW)]),
     (&COSET_PASS, &[("STAGED_FORMS", STAGED_FORMS)]),
     (&DUAL_REDUCE, RUN_KINDS),
     (&PLAIN_READ, &[("READ_PER_WORKGROUP", READ_PER_WORKGROUP)]),

@@ -4,7 +4,8 @@ mod abi;
 
 pub use self::abi::{CONSTANTS, LAYOUTS};
 pub(crate) use self::abi::{
-    ColumnJob, CosetJob, FieldOpsParams, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun, RunKind, STAGED_FORMS, Sides, Tile,
+    CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun,
+    RunKind, STAGED_FORMS, Sides, Tile,
 };
 use crate::kernel::{Argument, Kernel, Library, Variant};
 
@@ -40,6 +41,7 @@ pub static SHARED: Library = library![
     "shared/field",
     "shared/field_u32",
     "shared/field_u64",
+    "shared/instructions",
     "shared/lanes",
     "shared/tile",
     "shared/trace",
@@ -52,6 +54,8 @@ pub mod stage {
     pub const COLUMN_SUMS: &str = "column_sums";
     /// The non-affine part on cosets.
     pub const COSET_PASSES: &str = "coset_passes";
+    /// Constraints on the traces' own rows.
+    pub const CHECKS: &str = "checks";
     /// Partial sums to evaluations of the polynomials.
     pub const REDUCTION: &str = "reduction";
     /// No part of a call.
@@ -115,6 +119,12 @@ kernels! {
         stage: stage::COSET_PASSES,
         workgroup_bytes: 4096,
         arguments: COSET_ARGUMENTS,
+        windows: &[0, 1, 2, 4, 8],
+    }
+    /// A program as data on rows: which constraints fail, where and how often.
+    CHECK_CONSTRAINTS = "check_constraints" {
+        stage: stage::CHECKS,
+        arguments: &[TILES, JOBS, WORDS, Argument::read_write("scratch"), Argument::read_write("results")],
         windows: &[0, 1, 2, 4, 8],
     }
     /// Partial sums to numerators and denominators.

@@ -3,7 +3,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::PlannedProgram;
+use super::{PlannedProgram, program::Program};
 
 /// GPU time of a submission, unless the caller says otherwise: what a Mac that drives a display was not seen to end.
 const SUBMISSION: Duration = Duration::from_millis(100);
@@ -58,8 +58,16 @@ impl Budget {
     /// Seconds of a program on so many points of one coset.
     pub fn coset_pass(&self, planned: &PlannedProgram, l_skip: usize, is_identity: bool, points: u64) -> f64 {
         let instructions = if planned.generated.is_some() { 0 } else { planned.program.instructions.len() as u64 };
-        let products = planned.products(l_skip, is_identity) + INTERPRETED_PRODUCTS * instructions;
-        points as f64 * (4.0 * planned.program.cells().count() as f64 / self.speed.read + products as f64 / self.speed.products)
+        self.program(&planned.program, planned.products(l_skip, is_identity) + INTERPRETED_PRODUCTS * instructions, points)
+    }
+
+    /// Seconds of interpreting a program on so many rows.
+    pub fn check(&self, program: &Program, rows: u64) -> f64 {
+        self.program(program, INTERPRETED_PRODUCTS * program.instructions.len() as u64, rows)
+    }
+
+    fn program(&self, program: &Program, products: u64, points: u64) -> f64 {
+        points as f64 * (4.0 * program.cells().count() as f64 / self.speed.read + products as f64 / self.speed.products)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Launch geometry: how much work a workgroup gets. Arithmetic only.
 
 use super::steps;
-use crate::kernels::{COLUMN_SUMS, COLUMN_SUMS_SCALAR, COSET_INTERPRET, COSET_PASS};
+use crate::kernels::{CHECK_CONSTRAINTS, COLUMN_SUMS, COLUMN_SUMS_SCALAR, COSET_INTERPRET, COSET_PASS};
 
 /// log2 of `eq`'s low table, where the host expands it: 32 KiB. A chunk of `x` lies within one run of so many.
 pub(crate) const LOG_EQ_LOW: u32 = 11;
@@ -26,7 +26,7 @@ const LOG_INTERPRETED_ROWS: u32 = 3;
 /// log2 of the rows per thread of a generated coset pass. 2, 4, 8 and 16 rows were measured on an H200 (2026-11-22); 4 and 8 are best.
 const LOG_GENERATED_ROWS: u32 = 2;
 /// Words of temporaries that an interpreted coset job is kept below, where its tiles can be fewer: 96 MiB.
-const MAX_TEMP_WORDS: u64 = 24 << 20;
+pub(crate) const MAX_TEMP_WORDS: u64 = 24 << 20;
 
 /// How one matrix's column sums are cut into tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,32 @@ impl CosetGeometry {
 
     pub fn num_tiles(&self) -> u64 {
         u64::from(self.num_chunks) * u64::from(self.num_z_blocks)
+    }
+}
+
+/// Rows that a thread of a check takes at a time.
+pub(crate) const ROWS_PER_THREAD: u32 = 4;
+
+/// How the rows of a check are cut into tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CheckGeometry {
+    /// log2 of the rows of a tile.
+    pub log_rows: u32,
+    pub num_tiles: u32,
+    /// Tiles of a launch at most.
+    pub tiles_at_once: u32,
+}
+
+impl CheckGeometry {
+    /// `row_steps` are a thread's loop iterations for the rows that it takes at a time, `num_temps` the temporaries of each row; a launch has so
+    /// many words of them at most, as far as a tile needs no more.
+    pub fn new(height: u64, row_steps: u64, num_temps: u64, max_temp_words: u64) -> Self {
+        let rows = u64::from(ROWS_PER_THREAD * CHECK_CONSTRAINTS.workgroup_size);
+        let more = (height / rows / MAX_INTERPRETED_TILES).max(1).ilog2();
+        let log_rows = rows.ilog2() + more.min(steps::log_rows(row_steps));
+        let num_tiles = height.div_ceil(1 << log_rows) as u32;
+        let by_temps = max_temp_words / (rows * num_temps.max(1));
+        Self { log_rows, num_tiles, tiles_at_once: by_temps.clamp(1, num_tiles.into()) as u32 }
     }
 }
 

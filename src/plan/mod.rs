@@ -18,7 +18,7 @@ mod slots;
 pub(crate) mod steps;
 pub(crate) mod windows;
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, sync::OnceLock};
 
 pub(crate) use self::planned::{PlannedPair, PlannedProgram};
 pub use self::{
@@ -82,6 +82,8 @@ pub struct Round0Plan {
     pub(crate) affine: AffineSplit,
     /// LogUp's if there are interactions, then those of the constraints.
     pub(crate) pairs: Vec<PlannedPair>,
+    /// The constraints on rows, once they were asked for.
+    checks: OnceLock<Vec<Program>>,
 }
 
 impl Round0Plan {
@@ -102,14 +104,14 @@ impl Round0Plan {
         };
         let planned = pairs.into_iter().zip(reached).map(|(pair, reached)| PlannedPair::new(&air, l_skip, strategy, pair, reached));
         let pairs = planned.collect::<Result<_>>()?;
-        Ok(Self { air, l_skip, strategy, affine, pairs })
+        Ok(Self { air, l_skip, strategy, affine, pairs, checks: OnceLock::new() })
     }
 
     /// A plan that is to run this program in the interpreter, whatever its length.
     #[cfg(test)]
     pub(crate) fn of_program(air: Air, l_skip: usize, program: Program) -> Self {
         let pairs = vec![PlannedPair::of_program(&air, program)];
-        Self { air, l_skip, strategy: Strategy::Direct, affine: AffineSplit::default(), pairs }
+        Self { air, l_skip, strategy: Strategy::Direct, affine: AffineSplit::default(), pairs, checks: OnceLock::new() }
     }
 
     /// The planned AIR.
@@ -155,6 +157,17 @@ impl Round0Plan {
     /// The programs of all pairs.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &PlannedProgram> {
         self.pairs.iter().flat_map(|pair| &pair.programs)
+    }
+
+    /// The programs that give all constraints on a row, in their order.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for a constraint that one thread cannot evaluate on one row.
+    pub(crate) fn checks(&self) -> Result<&[Program]> {
+        match self.checks.get() {
+            Some(checks) => Ok(checks),
+            None => planned::checks(&self.air).map(|checks| &**self.checks.get_or_init(|| checks)),
+        }
     }
 
     /// How many columns, or affine forms of columns, are taken to a coset for each row.

@@ -18,7 +18,7 @@ use crate::{
     air::Air,
     error::Result,
     kernel::{Kernel, ProgramText},
-    kernels::{COSET_INTERPRET, COSET_PASS, Sides},
+    kernels::{CHECK_CONSTRAINTS, COSET_INTERPRET, COSET_PASS, Sides},
 };
 
 /// Nodes of one generated kernel. Apple's compiler has miscompiled large generated kernels (risc0/risc0#3756), and all compilers take
@@ -230,13 +230,24 @@ fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel
 
 /// Programs for the interpreter.
 fn interpreted(air: &Air, roots: &[Root], l_skip: usize) -> Result<Vec<Program>> {
-    let fits = |program: &Program| steps::interpreted_thread(program, l_skip) <= steps::MAX_STEPS;
+    as_data(air, roots, &COSET_INTERPRET, |program| steps::interpreted_thread(program, l_skip))
+}
+
+/// Programs that give all constraints of an AIR on a row, in their order, for `check_constraints`.
+pub(super) fn checks(air: &Air) -> Result<Vec<Program>> {
+    let roots: Vec<Root> = air.constraints.iter().map(|&constraint| (constraint, [true; 2])).collect();
+    as_data(air, &roots, &CHECK_CONSTRAINTS, steps::checked_rows)
+}
+
+/// Programs for a kernel that interprets them, each within the loop iterations of a thread, as `thread` counts them.
+fn as_data(air: &Air, roots: &[Root], kernel: &'static Kernel, thread: impl Fn(&Program) -> u64) -> Result<Vec<Program>> {
+    let fits = |program: &Program| thread(program) <= steps::MAX_STEPS;
     // Each node and each column is an iteration at least.
     let max = steps::MAX_STEPS as usize;
-    let room = Room { kernel: &COSET_INTERPRET, num_nodes: max, num_leaves: max };
+    let room = Room { kernel, num_nodes: max, num_leaves: max };
     let mut too_long = |root| {
         let program = Program::new(air, &[root]);
-        steps::check(&*air.name, COSET_INTERPRET.name, steps::interpreted_thread(&program, l_skip))?;
+        steps::check(&*air.name, kernel.name, thread(&program))?;
         unreachable!("{}: a root that fits was taken for one that does not", air.name)
     };
     Program::split(air, roots, room, &fits, &mut too_long, &mut Notes::new(air, Forms::default()))

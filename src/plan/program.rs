@@ -14,18 +14,27 @@ use crate::{
     kernels::{self, OPERAND_VALUE, Op},
 };
 
-/// Leaves that a segment of a program loads at most: few enough to keep temporaries few.
+/// Leaves that a segment of a program loads at most, and roots that wait for its end: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
+const SEGMENT_ROOTS: usize = 8;
 
 /// Instructions of an AIR's programs together. Roots that share nodes may not fit one program, and then each computes them: a million nodes
 /// could become as many instructions for each of thousands of programs. 256 MiB where the interpreter reads them.
 pub(crate) const MAX_INSTRUCTIONS: usize = 1 << 24;
 
-/// A run of instructions: loads, then operations on what was loaded so far.
+/// A run of instructions: loads, then operations on what was loaded so far, then the roots among their results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub num_loads: usize,
     pub num_ops: usize,
+    pub num_roots: usize,
+}
+
+impl Segment {
+    /// Its instructions.
+    pub fn len(&self) -> usize {
+        self.num_loads + self.num_ops + self.num_roots
+    }
 }
 
 /// Instructions in order, with what they refer to. Each leaf is loaded once and each node is computed once.
@@ -179,18 +188,26 @@ impl Program {
         }
     }
 
-    /// Moves loads, which need no operand, to the front of their segment.
+    /// Moves loads, which need no operand, to the front of their segment, and roots, which nothing needs, to its end.
     fn segment(&mut self, steps: Vec<Step>) -> Vec<Step> {
         let mut ordered = Vec::with_capacity(steps.len());
         let mut rest = steps.into_iter().peekable();
         while rest.peek().is_some() {
-            let (mut loads, mut ops) = (Vec::new(), Vec::new());
-            while let Some(step) = rest.next_if(|step| step.op != Op::Load || loads.len() < SEGMENT_LOADS) {
-                if step.op == Op::Load { &mut loads } else { &mut ops }.push(step);
+            let (mut loads, mut ops, mut roots) = (Vec::new(), Vec::new(), Vec::new());
+            let has_room = |step: &Step, loads: &[Step], roots: &[Step]| match step.op {
+                Op::Load => loads.len() < SEGMENT_LOADS,
+                Op::Root => roots.len() < SEGMENT_ROOTS,
+                _ => true,
+            };
+            while let Some(step) = rest.next_if(|step| has_room(step, &loads, &roots)) {
+                match step.op {
+                    Op::Load => loads.push(step),
+                    Op::Root => roots.push(step),
+                    _ => ops.push(step),
+                }
             }
-            self.segments.push(Segment { num_loads: loads.len(), num_ops: ops.len() });
-            ordered.extend(loads);
-            ordered.extend(ops);
+            self.segments.push(Segment { num_loads: loads.len(), num_ops: ops.len(), num_roots: roots.len() });
+            ordered.extend(loads.into_iter().chain(ops).chain(roots));
         }
         ordered
     }
@@ -330,10 +347,12 @@ mod tests {
         assert_eq!(program.segments.len(), 7);
         let mut at = 0;
         for segment in &program.segments {
-            let (loads, ops) = program.instructions[at..].split_at(segment.num_loads);
+            let (loads, rest) = program.instructions[at..].split_at(segment.num_loads);
             assert!(loads.iter().all(|load| load[0] == Op::Load as u32) && loads.len() <= SEGMENT_LOADS);
-            assert!(ops[..segment.num_ops].iter().all(|op| op[0] != Op::Load as u32));
-            at += segment.num_loads + segment.num_ops;
+            let (ops, rest) = rest.split_at(segment.num_ops);
+            assert!(ops.iter().all(|op| ![Op::Load as u32, Op::Root as u32].contains(&op[0])));
+            assert!(rest[..segment.num_roots].iter().all(|root| root[0] == Op::Root as u32));
+            at += segment.len();
         }
         assert_eq!(at, program.instructions.len());
         assert!(program.num_temps <= SEGMENT_LOADS + 2, "{}", program.num_temps);

@@ -5,10 +5,13 @@
 //! taken, because it masks branches instead of jumping over them. Everything here counts in that way. On other devices the bound only
 //! keeps a thread from running for long.
 
-use super::program::Program;
+use super::{
+    geometry::ROWS_PER_THREAD,
+    program::{Program, Segment},
+};
 use crate::{
     error::{Error, Result, Subject},
-    kernels::{COSET_PASS, Op, STAGED_FORMS},
+    kernels::{COSET_PASS, FAILING_ROWS, Op, STAGED_FORMS},
 };
 
 /// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `round0/steps_edge.rs` searches for
@@ -36,13 +39,24 @@ fn lifted_selectors(num: u64, l_skip: usize) -> u64 {
     num * loop_of(1 << l_skip)
 }
 
+/// The loops of an interpreter over a program's segments.
+fn segments(program: &Program) -> u64 {
+    let segment = |s: &Segment| 1 + [s.num_loads, s.num_ops, s.num_roots].map(|num| loop_of(num as u64)).iter().sum::<u64>();
+    let segments = program.segments.iter().map(segment);
+    loop_of(0) + segments.sum::<u64>()
+}
+
 /// One row in `coset_interpret`.
 pub(crate) fn interpreted_row(program: &Program, l_skip: usize) -> u64 {
     let size = 1u64 << l_skip;
     let load = if size < 16 { loop_of(size) + 1 } else { 1 + loop_of(size / 16) };
     let selectors = 2 * loop_of(1);
-    let segments: u64 = program.segments.iter().map(|s| 1 + loop_of(s.num_loads as u64) + loop_of(s.num_ops as u64)).sum();
-    1 + selectors + loop_of(0) + segments + load * program.leaves.len() as u64
+    1 + selectors + segments(program) + load * program.leaves.len() as u64
+}
+
+/// The rows that a thread of `check_constraints` takes at a time: every constraint may fail on each of them.
+pub(crate) fn checked_rows(program: &Program) -> u64 {
+    1 + segments(program) + program.roots.len() as u64 * loop_of(u64::from(ROWS_PER_THREAD * FAILING_ROWS))
 }
 
 /// The longest that a thread of `coset_interpret` takes with one row.

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result, Subject},
     gpu::{Executor, Submission},
     kernels::{self, stage},
+    plan::Round0Plan,
     recording::Recording,
     stats::Round0Stats,
 };
@@ -116,7 +117,10 @@ impl<'a> InFlight<'a> {
         let start = Instant::now();
         let known_answers = match &engine.asked {
             Some(asked) => asked.fixed_first(&engine.gpu, &recording, &kernels).map(|()| 0)?,
-            None => known_answers::ensure_for(&engine.gpu, &self.call.instances, &recording, &kernels)?,
+            None => {
+                let plans: Vec<&Round0Plan> = self.call.instances.iter().map(|prepared| prepared.plan).collect();
+                known_answers::ensure_for(&engine.gpu, &plans, &recording, &kernels)?
+            }
         };
         if known_answers > 0 {
             self.stats.known_answers += known_answers;

@@ -11,8 +11,8 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rayon::prelude::*;
 
 use super::{
-    Challenges, Instance, Round0, Round0Options,
-    prepared::{Prepared, eq_evals},
+    Challenges, Instance, Round0, Round0Options, check,
+    prepared::eq_evals,
     record::{COSET_VEC4_ROWS, VEC4_LOADS},
 };
 use crate::{
@@ -32,9 +32,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Asked {
     /// The kernels: their dispatches bind as many windows as the key says.
-    keys: Vec<Key>,
+    pub keys: Vec<Key>,
     /// Whether the fixed kernels that come with them are to be asked first.
-    fixed_first: bool,
+    pub fixed_first: bool,
 }
 
 impl Asked {
@@ -79,13 +79,12 @@ fn is_of(dispatch: &Dispatch, key: &Key) -> bool {
 ///
 /// # Errors
 /// [`Error::WrongAnswer`], and what a call can fail with.
-pub(super) fn ensure_for(gpu: &Gpu, prepared: &[Prepared<'_>], recording: &Recording, kernels: &[Arc<Compiled>]) -> Result<usize> {
+pub(super) fn ensure_for(gpu: &Gpu, plans: &[&Round0Plan], recording: &Recording, kernels: &[Arc<Compiled>]) -> Result<usize> {
     if !gpu.known_answers() || kernels.iter().all(|kernel| kernel.answered()) {
         return Ok(0);
     }
     let keys: Vec<Key> = recording.dispatches.iter().map(Key::of).collect();
-    let plans: Vec<&Round0Plan> = prepared.iter().map(|prepared| prepared.plan).collect();
-    ensure(gpu, &plans, &keys, kernels)
+    ensure(gpu, plans, &keys, kernels)
 }
 
 /// The same of the kernels with these keys; the generated ones' programs are in `plans`.
@@ -100,8 +99,8 @@ pub(super) fn ensure(gpu: &Gpu, plans: &[&Round0Plan], keys: &[Key], kernels: &[
         }
     }
     let (generated, mut fixed): (Vec<_>, Vec<_>) = open.iter().copied().partition(|(key, _)| key.program.is_some());
-    // Every answer goes through dual_reduce, and its own through other kernels: these first.
-    fixed.sort_by_key(|(key, _)| key.kernel == &kernels::DUAL_REDUCE);
+    // Every answer goes through dual_reduce, and its own through other kernels: these first. A check's needs nothing but its nonce.
+    fixed.sort_by_key(|(key, _)| (key.kernel == &kernels::CHECK_CONSTRAINTS, key.kernel == &kernels::DUAL_REDUCE));
     for (key, kernel) in fixed {
         if !ask_fixed(gpu, key)? {
             return Err(gpu.distrust(blame(gpu, key.kernel).name, "the known answer of an AIR of this crate".into()));
@@ -148,6 +147,9 @@ fn ask_plans(gpu: &Gpu, plans: &[&Round0Plan], keys: Vec<Key>) -> Result<()> {
 
 /// Asks a fixed kernel: whether its answer is right.
 fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
+    if key.kernel == &kernels::CHECK_CONSTRAINTS {
+        return check::known_answer(gpu, key);
+    }
     let question = |air: Air, l_skip, strategy, layout, num_x| -> Result<Question<'static>> {
         Ok(Question { plan: Cow::Owned(Round0Plan::new(air, l_skip, strategy)?), layout, num_x })
     };
@@ -171,6 +173,9 @@ fn ask_fixed(gpu: &Gpu, key: &Key) -> Result<bool> {
 /// Which kernel's answer was wrong where `asked` and dual_reduce gave one together: dual_reduce, if another kernel whose partial sums it adds
 /// up in the same way is wrong with it too.
 fn blame(gpu: &Gpu, asked: &'static Kernel) -> &'static Kernel {
+    if asked == &kernels::CHECK_CONSTRAINTS {
+        return asked; // dual_reduce has answered before it
+    }
     let pairs: [(&'static Kernel, &'static Kernel); 3] = [
         (&kernels::COLUMN_SUMS, &kernels::COLUMN_SUMS_SCALAR),
         (&kernels::COLUMN_SUMS_SCALAR, &kernels::COLUMN_SUMS),
@@ -302,17 +307,7 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
         instances.push(instance.public_values(&inputs.public_values).weights(&inputs.weights));
     }
     let challenges = Challenges { xi: &xi, beta, lambda };
-    // Results that are no field elements, or not there, are wrong ones unless the device is gone; but a watchdog's kill gets a second chance.
-    let is_wrong = |error: &Error| matches!(error, Error::DeviceLost { .. }) && gpu.lost().is_none();
-    let output = match engine.evaluate(&challenges, &instances) {
-        Err(error) if is_wrong(&error) => engine.evaluate(&challenges, &instances),
-        result => result,
-    };
-    let output = match output {
-        Ok(output) => output,
-        Err(error) if is_wrong(&error) => return Ok(vec![false; questions.len()]),
-        Err(error) => return Err(error),
-    };
+    let Some(output) = answered(gpu, || engine.evaluate(&challenges, &instances))? else { return Ok(vec![false; questions.len()]) };
     let each = questions.par_iter().zip(&inputs).zip(&output.polys);
     Ok(each
         .map(|((question, inputs), polys)| {
@@ -320,6 +315,20 @@ fn ask_together(gpu: &Gpu, engine: &Round0, questions: &[Question<'_>], num_buff
             got == inputs.expected(question)
         })
         .collect())
+}
+
+/// What a call gives; `None` where its results are no field elements, or not there. These are wrong ones unless the device is gone; but a
+/// watchdog's kill gets a second chance.
+pub(super) fn answered<T>(gpu: &Gpu, call: impl Fn() -> Result<T>) -> Result<Option<T>> {
+    let is_wrong = |error: &Error| matches!(error, Error::DeviceLost { .. }) && gpu.lost().is_none();
+    let result = match call() {
+        Err(error) if is_wrong(&error) => call(),
+        result => result,
+    };
+    match result {
+        Err(error) if is_wrong(&error) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Affine messages over 19 columns of so many parts, seven of the columns rotated, with constants and selectors.

@@ -1,5 +1,6 @@
 //! The one public operation: check, record, submit, wait, interpolate.
 
+mod check;
 mod in_flight;
 mod instance;
 mod interpolation;
@@ -23,6 +24,7 @@ use std::{
 use rayon::prelude::*;
 
 pub use self::{
+    check::{ConstraintCheck, FailingConstraint, RecordedCheck},
     in_flight::{InFlight, RecordedCall},
     instance::{Challenges, Instance},
     polys::{Frac, Round0Polys, numerator_scale},

@@ -56,24 +56,20 @@ pub(crate) fn eq_evals(xi: &[EF]) -> Vec<EF> {
     evals
 }
 
-/// An instance's shapes, after they were checked against its plan.
+/// An instance's traces, after they were checked against its plan.
 #[derive(Debug)]
-struct Checked<'a> {
+pub(crate) struct CheckedTraces<'a> {
     /// In the order of `Air::parts`.
-    traces: Vec<&'a Trace>,
-    height: usize,
-    num_x: u32,
-    eq: Eq<'a>,
+    pub traces: Vec<&'a Trace>,
+    pub height: usize,
 }
 
-impl<'a> Checked<'a> {
-    fn new(instance: &'a Instance<'a>, xi: &'a [EF], gpu: &Gpu) -> Result<Self> {
-        let plan = instance.plan;
-        let air = plan.air();
+impl<'a> CheckedTraces<'a> {
+    /// # Errors
+    /// [`Error::Length`] and [`Error::OtherDevice`] for traces and public values that do not fit the plan.
+    pub fn new(instance: &'a Instance<'a>, gpu: &Gpu) -> Result<Self> {
+        let air = instance.plan.air();
         let own = || Subject::from(air.name());
-        let exactly = |subject: &dyn Fn() -> Subject, what, got: usize, expected: usize| {
-            if got == expected { Ok(()) } else { Err(Error::Length { subject: subject(), what, got, expected }) }
-        };
         let num_preprocessed = usize::from(air.preprocessed_width.is_some());
         exactly(&own, "preprocessed traces", usize::from(instance.preprocessed.is_some()), num_preprocessed)?;
         exactly(&own, "main trace parts", instance.main.len(), air.main_widths.len())?;
@@ -89,8 +85,29 @@ impl<'a> Checked<'a> {
                 exactly(&of_part, "rows", trace.height(), *height.get_or_insert(trace.height()))?;
             }
         }
-        let height = height.unwrap_or(1);
-        let num_x = plan.num_x(height);
+        exactly(&own, "public values", instance.public_values.len(), air.num_public_values)?;
+        Ok(Self { traces, height: height.unwrap_or(1) })
+    }
+}
+
+fn exactly(subject: &dyn Fn() -> Subject, what: &'static str, got: usize, expected: usize) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(Error::Length { subject: subject(), what, got, expected }) }
+}
+
+/// An instance's shapes, after they were checked against its plan.
+#[derive(Debug)]
+struct Checked<'a> {
+    traces: CheckedTraces<'a>,
+    num_x: u32,
+    eq: Eq<'a>,
+}
+
+impl<'a> Checked<'a> {
+    fn new(instance: &'a Instance<'a>, xi: &'a [EF], gpu: &Gpu) -> Result<Self> {
+        let (plan, air) = (instance.plan, instance.plan.air());
+        let own = || Subject::from(air.name());
+        let traces = CheckedTraces::new(instance, gpu)?;
+        let num_x = plan.num_x(traces.height);
         let eq = match instance.eq {
             Some(evals) => {
                 exactly(&own, "eq evaluations", evals.len(), num_x as usize)?;
@@ -102,9 +119,25 @@ impl<'a> Checked<'a> {
                 Eq::Challenges(xi.get(..num_challenges).ok_or_else(too_few)?)
             }
         };
-        exactly(&own, "public values", instance.public_values.len(), air.num_public_values)?;
         exactly(&own, "weights", instance.weights.len(), air.interactions().len())?;
-        Ok(Self { traces, height, num_x, eq })
+        Ok(Self { traces, num_x, eq })
+    }
+}
+
+/// The buffers that a call's traces lie in, each once.
+#[derive(Debug, Default)]
+pub(crate) struct TraceBuffers(pub Vec<Arc<wgpu::Buffer>>);
+
+impl TraceBuffers {
+    /// The traces' places, buffers named by their places here.
+    pub fn place(&mut self, traces: &CheckedTraces<'_>) -> Vec<Placement<usize>> {
+        let mut index_of = |buffer: &Arc<wgpu::Buffer>| {
+            self.0.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
+                self.0.push(Arc::clone(buffer));
+                self.0.len() - 1
+            })
+        };
+        traces.traces.iter().map(|trace| trace.place().map(&mut index_of)).collect()
     }
 }
 
@@ -216,9 +249,9 @@ impl<'a> Prepared<'a> {
         let plan = instance.plan;
         let values = plan.air().degree_zero_values(instance.public_values);
         let pairs = plan.pairs.iter().map(|planned| PairInputs::new(planned, instance, powers, &values)).collect();
-        let &Checked { height, num_x, eq, .. } = checked;
+        let &Checked { ref traces, num_x, eq } = checked;
         let [eq_first, eq_last, eq_sum] = eq.first_last_and_sum();
-        Self { plan, traces: vec![], height, num_x, eq, eq_first, eq_last, eq_sum, pairs }
+        Self { plan, traces: vec![], height: traces.height, num_x, eq, eq_first, eq_last, eq_sum, pairs }
     }
 
     /// Points of the skip domain.
@@ -231,7 +264,7 @@ impl<'a> Prepared<'a> {
 #[derive(Debug)]
 pub(crate) struct PreparedCall<'a> {
     pub instances: Vec<Prepared<'a>>,
-    /// The buffers that hold their traces, each once.
+    /// As [`TraceBuffers`].
     pub buffers: Vec<Arc<wgpu::Buffer>>,
     /// Whether constraints' sums are wanted of traces on which they need not hold, as known answers are.
     pub sums: bool,
@@ -246,17 +279,11 @@ impl<'a> PreparedCall<'a> {
         let powers = Powers::new(challenges, instances);
         let mut prepared: Vec<Prepared<'a>> =
             instances.par_iter().zip(&checked).map(|(instance, checked)| Prepared::new(instance, checked, &powers)).collect();
-        let mut buffers: Vec<Arc<wgpu::Buffer>> = vec![];
+        let mut buffers = TraceBuffers::default();
         for (prepared, checked) in prepared.iter_mut().zip(&checked) {
-            let mut index_of = |buffer: &Arc<wgpu::Buffer>| {
-                buffers.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
-                    buffers.push(Arc::clone(buffer));
-                    buffers.len() - 1
-                })
-            };
-            prepared.traces = checked.traces.iter().map(|trace| trace.place().map(&mut index_of)).collect();
+            prepared.traces = buffers.place(&checked.traces);
         }
-        Ok(Self { instances: prepared, buffers, sums })
+        Ok(Self { instances: prepared, buffers: buffers.0, sums })
     }
 }
 

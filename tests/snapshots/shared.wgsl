@@ -43,13 +43,13 @@ fn program(job: CosetJob, at: Point2, plus: Octet, minus: Octet) -> Weighted {
     var sum: Weighted;
     let v6 = f_mul2(c0, c1);
     let v7 = f_mul2(v6, c1);
-    let v9 = f_mul2(v6, c2);
-    let v11 = f_mul2(v6, c3);
-    let v13 = f_mul2(v6, c4);
-    sum.q0 = ext_add(sum.q0, weigh0(job, 0u, v7, v9, v11, v13));
-    sum.q1 = ext_add(sum.q1, weigh1(job, 0u, v7, v9, v11, v13));
-    let v15 = f_mul2(v6, c5);
-    sum.q0 = ext_add(sum.q0, weigh0(job, 4u, v15, vec2<u32>(0u), vec2<u32>(0u), vec2<u32>(0u)));
-    sum.q1 = ext_add(sum.q1, weigh1(job, 4u, v15, vec2<u32>(0u), vec2<u32>(0u), vec2<u32>(0u)));
+    let v8 = f_mul2(v6, c2);
+    let v9 = f_mul2(v6, c3);
+    let v10 = f_mul2(v6, c4);
+    let v11 = f_mul2(v6, c5);
+    sum.q0 = ext_add(sum.q0, weigh0(job, 0u, v7, v8, v9, v10));
+    sum.q1 = ext_add(sum.q1, weigh1(job, 0u, v7, v8, v9, v10));
+    sum.q0 = ext_add(sum.q0, weigh0(job, 4u, v11, vec2<u32>(0u), vec2<u32>(0u), vec2<u32>(0u)));
+    sum.q1 = ext_add(sum.q1, weigh1(job, 4u, v11, vec2<u32>(0u), vec2<u32>(0u), vec2<u32>(0u)));
     return sum;
 }

@@ -21,7 +21,7 @@ use crate::support::{Case, challenges, random_ef, rng};
 const STATE_BUS: u16 = 0;
 
 /// p3's Keccak-f AIR that receives each permutation's input limbs and sends its output limbs, on the permutation's last row.
-struct KeccakfBusAir;
+pub struct KeccakfBusAir;
 
 impl<T> BaseAir<T> for KeccakfBusAir {
     fn width(&self) -> usize {
@@ -30,6 +30,8 @@ impl<T> BaseAir<T> for KeccakfBusAir {
 }
 
 impl openvm_stark_backend::p3_air::BaseAirWithPublicValues<F> for KeccakfBusAir {}
+
+impl openvm_stark_backend::PartitionedBaseAir<F> for KeccakfBusAir {}
 
 impl<AB: InteractionBuilder> Air<AB> for KeccakfBusAir {
     fn eval(&self, builder: &mut AB) {

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use crate::support::{
-    Case, SCHEDULES, STRATEGIES, Uploaded,
+    Case, SCHEDULES, STRATEGIES, Uploaded, assert_found,
     random_air::{Size, random_case},
-    rng,
+    rng, satisfying,
 };
-use logup_wgpu::{Error, FieldForm, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, introspect::EditShader};
+use logup_wgpu::{Error, F, FieldForm, Gpu, GpuOptions, Layout, Round0, Round0Polys, Schedule, Strategy, introspect::EditShader};
+use p3_field::PrimeCharacteristicRing;
 
 /// The text with a fence around every index of a storage array.
 fn fenced(source: &str) -> String {
@@ -26,14 +27,17 @@ fn fenced(source: &str) -> String {
     assert!(declarations.len() >= 2, "storage arrays are found: {declarations:?}");
     for (name, ty) in &declarations {
         assert!(ty.starts_with("array<"), "{name}: {ty}");
-        fences.push_str(&format!("fn inside_{name}(i: u32) -> u32 {{ if i >= arrayLength(&{name}) {{ outside = true; }} return i; }}\n"));
-        text = fence_array(&text, name);
+        // What is not stored by an assignment is spoilt at once: a count that cannot be.
+        let spoil = if ty.contains("atomic") { format!("atomicStore(&{name}[0], 0xfffffffeu);") } else { String::new() };
+        let fence = format!("if i >= arrayLength(&{name}) {{ outside = true; {spoil} }}");
+        fences.push_str(&format!("fn inside_{name}(i: u32) -> u32 {{ {fence} return i; }}\n"));
+        text = fence_array(&text, name, ty);
     }
     text + &fences
 }
 
 /// `name[index]` becomes `name[inside_name(index)]`, and what is stored there is spoilt if the thread was outside.
-fn fence_array(text: &str, name: &str) -> String {
+fn fence_array(text: &str, name: &str, ty: &str) -> String {
     let mut fenced = String::new();
     let mut rest = text;
     let opening = format!("{name}[");
@@ -55,7 +59,7 @@ fn fence_array(text: &str, name: &str) -> String {
         rest = &after[1..];
         if let Some(value) = rest.strip_prefix(" = ") {
             let (value, after) = value.split_once(';').expect("a statement");
-            let spoilt = if name == "scratch" { "0xffffffffu" } else { "vec4<u32>(0xffffffffu)" };
+            let spoilt = if ty == "array<u32>" { "0xffffffffu" } else { "vec4<u32>(0xffffffffu)" };
             fenced.push_str(&format!(" = select({value}, {spoilt}, outside);"));
             rest = after;
         }
@@ -105,6 +109,34 @@ fn no_kernel_reaches_outside_its_bindings() {
             }
         }
     }
+}
+
+/// The same of checks, whose rows lie in few tiles and many.
+#[test]
+fn no_check_reaches_outside_its_bindings() {
+    let size = satisfying::Size { max_degree: 3, num_columns: 9, num_ops: 4, num_interactions: 0 };
+    let cases: Vec<Case> = [1, 2, 64, 1 << 13]
+        .iter()
+        .map(|&height| {
+            let mut case = satisfying::satisfying_case(&mut rng(height), size, 2, height as usize);
+            let last = &mut case.main.last_mut().expect("a part").0;
+            last.iter_mut().step_by(5).for_each(|cell| *cell += F::ONE);
+            case
+        })
+        .collect();
+    let found = |gpu: &Gpu, apart: bool| {
+        let uploaded = if apart { Uploaded::apart(gpu, &cases, Strategy::Split) } else { Uploaded::together(gpu, &cases, Strategy::Split) };
+        Round0::new(gpu).check_constraints(&uploaded.instances())
+    };
+    for form in FieldForm::ALL {
+        for apart in [false, true] {
+            let check = found(&fenced_gpu(form, |source| source), apart).unwrap();
+            assert_found(&check, &cases, &format!("{form:?}, apart: {apart}"));
+        }
+    }
+    let wrong = fenced_gpu(FieldForm::U64, |source| source.replace("let base = word(column);", "let base = word(column) + 0x1000000u;"));
+    let right = found(&fenced_gpu(FieldForm::U64, |source| source), false).unwrap();
+    assert!(found(&wrong, false).map_or(true, |check| check.failing != right.failing), "cells outside");
 }
 
 /// The fence sees what was wrong once: tables of another coset read on `D`, where under `PerCoset` none are bound.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::support::{
-    Case, Uploaded, assert_same,
+    Case, Uploaded, assert_same, failing_case,
     mutant::Mutant,
     random_air::{Size, random_case},
     rng,
@@ -83,6 +83,29 @@ fn mutated_kernels_are_caught() {
         let gpu = broken(mutant, FieldForm::U64, true);
         let ahead = Round0::new(&gpu).warm_up(&[&plan], layout).unwrap_err();
         assert_eq!(ahead.to_string(), error.to_string(), "{mutant:?}");
+    }
+}
+
+/// The same of the kernel that checks constraints, and of the reduction that tells that it ran.
+#[test]
+fn mutated_checks_are_caught() {
+    for mutant in [
+        Mutant::of(&kernels::CHECK_CONSTRAINTS, "sinking = max(sinking, atomicMin(&results[entry], sinking));", "sinking = NO_ROW;"),
+        Mutant::of(&kernels::CHECK_CONSTRAINTS, "atomicAdd(&results[count], countOneBits(failing));", ""),
+        Mutant::of(&kernels::CHECK_CONSTRAINTS, "case OP_SUB: { result = f_sub4(a,", "case OP_SUB: { result = f_add4(a,"),
+        Mutant::of(
+            &kernels::CHECK_CONSTRAINTS,
+            "case OP_LAST: { result = selector4(row, job.row_mask); }",
+            "case OP_LAST: { result = selector4(row, 0u); }",
+        ),
+        Mutant::of(&kernels::CHECK_CONSTRAINTS, "tile.chunk << job.log_rows", "0u"),
+        Mutant::of(&kernels::DUAL_REDUCE, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)"),
+    ] {
+        let gpu = broken(mutant, FieldForm::U64, true);
+        let case = failing_case(1, 16, Layout::ColMajor);
+        let uploaded = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split);
+        let error = Round0::new(&gpu).check_constraints(&uploaded.instances()).map(|_| ()).expect_err(&format!("{mutant:?}"));
+        assert!(matches!(&error, Error::WrongAnswer { kernel, .. } if *kernel == mutant.kernel.unwrap().name), "{mutant:?}: {error}");
     }
 }
 

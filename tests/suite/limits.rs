@@ -83,7 +83,7 @@ fn buffers_grow_to_odd_limits() {
 /// Traces of more than a buffer's bytes, together and some alone: as many buffers as it takes, a matrix cut between columns.
 #[test]
 fn traces_are_spread_over_buffers() {
-    let size = Size { max_degree: 3, num_ops: 14, num_interactions: 4, max_message_len: 4 };
+    let size = Size { max_degree: 3, num_ops: 14, num_interactions: 3, max_message_len: 4 };
     // A column is 64 KiB, and a buffer has four.
     let cases: Vec<Case> = (0..4).map(|seed| Case { layout: Layout::ColMajor, ..random_case(&mut rng(seed), size, 4, 1 << 14) }).collect();
     assert!(cases.iter().flat_map(Case::matrices).any(|matrix| matrix.width > 4), "a matrix that no buffer holds");

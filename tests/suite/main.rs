@@ -7,6 +7,7 @@ mod stock;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checks;
 mod concurrency;
 mod endurance;
 mod errors;

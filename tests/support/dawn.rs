@@ -15,7 +15,7 @@ use std::{
 };
 
 use logup_wgpu::{
-    FieldForm, Gpu, RecordedCall,
+    FieldForm, Gpu,
     compute::{Recording, Resource, Variant},
     wgpu,
 };
@@ -88,11 +88,11 @@ impl Dawn {
     }
 
     /// Adds a call's submissions: which they are. The traces are read back from the device that they lie on.
-    pub fn call(&mut self, gpu: &Gpu, call: &RecordedCall<'_>) -> Range<usize> {
+    pub fn call(&mut self, gpu: &Gpu, recordings: &[Recording]) -> Range<usize> {
         let first = self.submissions.len();
         // Buffers keep what an earlier recording put into them.
         let mut contents: HashMap<Resource, String> = HashMap::new();
-        for recording in &call.recordings {
+        for recording in recordings {
             for used in recording.buffers.iter().filter(|used| !used.content.is_empty()) {
                 let file = self.words(&used.content);
                 contents.insert(used.resource, file);

@@ -22,8 +22,8 @@ use std::{
 };
 
 use logup_wgpu::{
-    Air, Challenges, EF, F, FieldForm, Frac, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan, Round0Polys, Schedule,
-    Strategy, Trace,
+    Air, AirBuilder, Challenges, ConstraintCheck, EF, F, FieldForm, Frac, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan,
+    Round0Polys, Schedule, Strategy, Trace,
     reference::{self, ReferenceInstance},
     wgpu,
 };
@@ -196,6 +196,23 @@ impl Case {
         self.with_reference(reference::round0)
     }
 
+    /// The constraints that fail, by the reference: (constraint, number of rows, the first rows).
+    pub fn failing(&self) -> Vec<(usize, u64, Vec<usize>)> {
+        let mut rows = vec![vec![]; self.air.constraints().len()];
+        self.with_reference(|instance| {
+            for row in 0..self.height {
+                for (value, rows) in reference::constraints_on_row(instance, row).into_iter().zip(&mut rows) {
+                    if value != F::ZERO {
+                        rows.push(row);
+                    }
+                }
+            }
+        });
+        let failing = rows.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty());
+        let first = |rows: &[usize]| rows[..rows.len().min(ConstraintCheck::MAX_ROWS)].to_vec();
+        failing.map(|(constraint, rows)| (constraint, rows.len() as u64, first(&rows))).collect()
+    }
+
     /// The reference's `s_p` and `s_q` at one point: for cases whose polynomials take it long.
     pub fn reference_at(&self, point: EF) -> Frac {
         self.with_reference(|instance| reference::round0_at(instance, point)).logup
@@ -215,6 +232,27 @@ impl Case {
             weights: &self.weights,
         })
     }
+}
+
+/// Constraints over every operation and so many parts of two columns, of which some fail on some rows of a trace of small numbers.
+pub fn failing_case(num_parts: usize, height: usize, layout: Layout) -> Case {
+    let mut air = AirBuilder::new(format!("constraints over {num_parts} parts"));
+    air.public_values(1);
+    let (public, first, last, transition) = (air.public_value(0), air.is_first_row(), air.is_last_row(), air.is_transition());
+    let mut constraints = vec![air.mul(first, last), air.sub(transition, first)];
+    for _ in 0..num_parts {
+        let part = air.main_part(2);
+        let (a, b) = (air.column(part, 0), air.next(part, 1));
+        let product = air.mul(a, b);
+        let sum = air.add(product, public);
+        let negated = air.neg(sum);
+        constraints.extend([product, air.mul(negated, transition), a]);
+    }
+    constraints.into_iter().for_each(|constraint| air.constraint(constraint));
+    let mut rng = rng(num_parts as u64);
+    let case = Case::random(air.build().unwrap(), 2, if num_parts > 0 { height } else { 1 }, (None, &vec![2; num_parts]), 1, &mut rng);
+    let main = case.main.iter().map(|(cells, width)| (cells.iter().map(|_| F::from_u32(rng.random_range(0..3))).collect(), *width));
+    Case { layout, main: main.collect(), public_values: vec![F::TWO], ..case }
 }
 
 /// Cases with their plans and traces, ready to be instances.
@@ -263,6 +301,22 @@ impl<'a> Uploaded<'a> {
     pub fn evaluate(&self, round0: &Round0) -> logup_wgpu::Round0Output {
         round0.evaluate(&self.challenges(), &self.instances()).unwrap()
     }
+}
+
+/// Whether a check of one case found what the reference does.
+pub fn found_as(check: &ConstraintCheck, case: &Case) -> bool {
+    let found = check.failing.iter().map(|failing| (failing.constraint, failing.num_rows, failing.rows.clone()));
+    found.eq(case.failing())
+}
+
+/// A check of the cases found what the reference does.
+pub fn assert_found(check: &ConstraintCheck, cases: &[Case], how: &str) {
+    for (i, case) in cases.iter().enumerate() {
+        let found = check.failing.iter().filter(|failing| failing.instance == i);
+        let found: Vec<_> = found.map(|failing| (failing.constraint, failing.num_rows, failing.rows.clone())).collect();
+        assert_eq!(found, case.failing(), "{how}, {}, height {}, {:?}", case.air.name(), case.height, case.layout);
+    }
+    assert!(check.failing.iter().all(|failing| failing.air == cases[failing.instance].air.name()));
 }
 
 /// Evaluates in every field form, strategy and schedule, and compares with what is expected.

@@ -62,7 +62,7 @@ pub fn check(mut dawn: Dawn, groups: &[Group<'_>]) -> Ran {
     for ((group, instances), engines) in groups.iter().zip(&instances).zip(&engines) {
         for (schedule, engine) in SCHEDULES.into_iter().zip(engines) {
             let call = engine.record(&group.uploaded.challenges(), instances).unwrap();
-            let submissions = dawn.call(group.gpu, &call);
+            let submissions = dawn.call(group.gpu, &call.recordings);
             assert_eq!(submissions.len(), group.num_submissions(schedule), "{:?}, {schedule:?}", group.strategy);
             calls.push((group, schedule, call, submissions));
         }

@@ -129,7 +129,7 @@ fn lint(variant: Variant, name: &str, module: &Module, msl: &str) {
 /// Whether a type has a 64-bit scalar in it.
 fn has_wide_scalar(module: &Module, ty: Handle<Type>) -> bool {
     match &module.types[ty].inner {
-        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar.width == 8,
+        TypeInner::Scalar(scalar) | TypeInner::Atomic(scalar) | TypeInner::Vector { scalar, .. } => scalar.width == 8,
         TypeInner::Array { base, .. } => has_wide_scalar(module, *base),
         TypeInner::Struct { members, .. } => members.iter().any(|member| has_wide_scalar(module, member.ty)),
         other => panic!("a buffer of another type: {other:?}"),

@@ -10,8 +10,8 @@
 // | jobs    | [num_jobs] CosetJob                                                     |            |
 // | words   | program, columns, values, weights, lagrange: see the fields of CosetJob | Montgomery |
 // | eq      | EF: low at eq_low + x mod 2^log_low, high at eq_high + x >> log_low     | Montgomery |
-// | scratch | [num_chunks][p | q][2^l_skip] EF at word partial_base; temporaries      | Montgomery |
-// |         | [num_temps][num_threads] u32 at word temps_base                         |            |
+// | scratch | [num_chunks][p | q][2^l_skip] EF at word partial_base; temporaries at    | Montgomery |
+// |         | word temps_base: see instructions.wgsl                                  |            |
 // | trace_* | words of the matrices, see trace.wgsl                                    | Montgomery |
 //#import shared/ext4
 //#import shared/lanes
@@ -36,11 +36,9 @@ struct CosetJob {
     log_low: u32,
     partial_base: u32,  // word index, a multiple of 4
     temps_base: u32,    // word index
-    num_threads: u32,   // of the job, in all its tiles
+    num_temps: u32,     // words of each thread
     first_tile: u32,    // the job's first tile
 }
-
-const ONE: u32 = 0x0ffffffeu; // 2^32 mod P
 
 @group(0) @binding(0) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(1) var<storage, read> jobs: array<CosetJob>;

@@ -4,6 +4,7 @@
 
 const P: u32 = 0x78000001u;
 const MONTY_MU: u32 = 0x88000001u; // P * MONTY_MU = 1 mod 2^32
+const ONE: u32 = 0x0ffffffeu; // 2^32 mod P
 
 // a, b in [0, P) -> a + b mod P in [0, P). a + b < 2^32; when a + b < P, the second operand wraps above it.
 fn f_add(a: u32, b: u32) -> u32 {

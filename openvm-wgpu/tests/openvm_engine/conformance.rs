@@ -15,6 +15,7 @@ use openvm_stark_backend::{
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
 use openvm_wgpu::{WgpuDevice, WgpuEngine, WgpuProverError};
+use p3_field::PrimeCharacteristicRing;
 
 use crate::{
     fixtures::{
@@ -215,11 +216,25 @@ fn keccak_vm_proof_is_the_stock_engines() -> Result<(), Box<dyn Error>> {
     let stock = BabyBearPoseidon2CpuEngine::<ReplayTranscript>::new(params);
     let search = ReplayTranscript::searching();
     let expected = stock.prover_from_transcript(search.clone()).prove(vm.pk(), copy(&context))?;
+    let kept = copy(&context);
     let proof = vm.engine.prover_from_transcript(search.replay()).prove(vm.pk(), context)?;
     assert!(bytes(&expected) == bytes(&proof), "the proofs differ");
     stock.verify(&pk.get_vk(), &proof)?;
     let stats = vm.engine.device().last_round0_stats().unwrap();
     assert_eq!((stats.call.submissions, stats.call.waits), (1, 1), "one call for all AIRs");
+
+    // The run satisfies every constraint; with one cell of the tallest AIR's trace changed it does not.
+    let device = vm.engine.device();
+    let check = device.check_constraints(vm.pk(), &kept)?;
+    check.satisfied()?;
+    assert!(check.num_constraints > 3000 && check.num_rows > 1 << 18, "{check:?}");
+    let mut broken = copy(&kept);
+    let perm = broken.per_trace.iter().position(|(air, _)| pk.per_air[*air].air_name == "KeccakfPermAir").expect("permutations");
+    let main = &mut broken.per_trace[perm].1.common_main;
+    main.values[5 * main.width + 100] += logup_wgpu::F::TWO;
+    let found = device.check_constraints(vm.pk(), &broken)?;
+    assert!(found.failing.iter().all(|failing| failing.instance == perm && failing.rows.iter().all(|row| (4..=5).contains(row))));
+    assert!(!found.failing.is_empty());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod stock;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
+mod checks;
 mod concurrency;
 mod conformance;
 mod endurance;

@@ -7,13 +7,14 @@ use p3_field::{Field, PrimeCharacteristicRing};
 
 use super::{
     Block, EqOf, Recorder, Work,
-    group::{Group, Head, flat_word, too_many_windows},
+    cells::Cells,
+    group::{Group, Head},
 };
 use crate::{
     error::Result,
     field::{self, F},
     kernels::{CosetJob, ReduceRun, RunKind, Sides, Tile},
-    plan::{PlannedProgram, forms::Term, windows::WindowRun},
+    plan::PlannedProgram,
     round0::{
         polys::lagrange,
         prepared::{Prepared, ProgramInputs},
@@ -149,7 +150,7 @@ impl Recorder<'_> {
             log_low: place.eq.log_low,
             partial_base: 4 * partial_base,
             temps_base: temps_base as u32, // from the temporaries' start, which the layout adds
-            num_threads: (geometry.num_tiles() * u64::from(planned.kernel().workgroup_size)) as u32,
+            num_temps: program.num_temps as u32,
             first_tile: group.tiles.len() as u32,
         };
         let points = u64::from(instance.num_x) << l_skip;
@@ -186,16 +187,10 @@ impl Recorder<'_> {
 
     /// The words of a program that do not depend on the coset.
     fn program_tables(&mut self, planned: &PlannedProgram, inputs: &ProgramInputs) -> ProgramTables {
-        self.words.align();
-        let program_base = self.words.next();
-        if planned.generated.is_none() {
-            let mut rest = &planned.program.instructions[..];
-            for segment in &planned.program.segments {
-                let instructions = rest.split_off(..segment.num_loads + segment.num_ops).expect("segments are all instructions");
-                self.words.extend([segment.num_loads as u32, segment.num_ops as u32, 0, 0]);
-                self.words.extend(instructions.iter().flatten().copied());
-            }
-        }
+        let program_base = match planned.generated {
+            Some(_) => 0,
+            None => self.words.program(&planned.program),
+        };
         let values_base = self.words.next();
         self.words.extend_from(&inputs.values);
         ProgramTables { program_base, values_base, weights_base: self.words.elements(&inputs.weights) }
@@ -204,35 +199,10 @@ impl Recorder<'_> {
     /// Places the windows of a program's matrices and writes its leaves: where, and what, see the kernels' headers.
     fn program_leaves(&mut self, group: &mut Group<CosetJob>, instance: &Prepared<'_>, planned: &PlannedProgram) -> Result<u32> {
         let program = &planned.program;
-        // For each piece of each part that the program reads, its run of windows.
-        let mut piece_runs: HashMap<(usize, usize), usize> = HashMap::new();
-        let mut runs = Vec::new();
-        for (part_idx, trace) in instance.traces.iter().enumerate() {
-            for (piece_idx, piece) in trace.pieces.iter().enumerate() {
-                let in_piece = |term: &&Term| term.part_idx == part_idx && piece.columns.contains(&term.column.index);
-                let mut used = program.cells().filter(in_piece).map(|term| term.column.index);
-                let Some(first) = used.next() else { continue };
-                let (min, max) = used.fold((first, first), |(min, max), index| (min.min(index), max.max(index)));
-                let words = trace.words(piece_idx, min..max + 1, 0..trace.height as u64);
-                piece_runs.insert((part_idx, piece_idx), runs.len());
-                runs.push(WindowRun::of_words(piece.buffer, words.start, words.end, self.limits.log_window()));
-            }
-        }
-        let first_slots = self.launches.place(group, &runs)?;
-        let first_slots = first_slots
-            .ok_or_else(|| too_many_windows(instance.plan.air().name(), group.head.kernel, "trace windows", &runs, self.limits))?;
-        let limits = self.limits;
-        let cell = |term: &Term| -> [u32; 3] {
-            let trace = &instance.traces[term.part_idx];
-            let piece_idx = trace.piece_of(term.column.index);
-            let run_idx = piece_runs[&(term.part_idx, piece_idx)];
-            let (row_stride, col_stride) = trace.strides();
-            let base = flat_word(trace.origin(piece_idx), first_slots[run_idx], runs[run_idx].first, limits);
-            [base.wrapping_add((term.column.index as u32).wrapping_mul(col_stride)), row_stride, u32::from(term.column.next)]
-        };
+        let cells = Cells::place(&mut self.launches, group, instance.plan.air().name(), &instance.traces, program)?;
         if planned.generated.is_none() {
             let columns_base = self.words.next();
-            program.cells().for_each(|term| self.words.extend(cell(term)));
+            program.cells().for_each(|term| self.words.extend(cells.descriptor(term)));
             return Ok(columns_base);
         }
         self.words.align();
@@ -241,13 +211,13 @@ impl Recorder<'_> {
         let first_term = columns_base / 4 + program.leaves.len() as u32;
         for leaf in &program.leaves {
             match leaf.as_cell() {
-                Some(term) => self.words.extend(cell(term).into_iter().chain([0])),
+                Some(term) => self.words.extend(cells.descriptor(term).into_iter().chain([0])),
                 None => {
                     let at = first_term + terms.len() as u32 / 4;
                     self.words.extend([at, field::word(leaf.constant), 0, leaf.terms.len().div_ceil(4) as u32]);
                     let filler = std::iter::repeat_n((&leaf.terms[0], F::ZERO), leaf.terms.len().next_multiple_of(4) - leaf.terms.len());
                     let each = leaf.terms.iter().map(|term| (term, term.coefficient)).chain(filler);
-                    terms.extend(each.flat_map(|(term, coefficient)| cell(term).into_iter().chain([field::word(coefficient)])));
+                    terms.extend(each.flat_map(|(term, coefficient)| cells.descriptor(term).into_iter().chain([field::word(coefficient)])));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::{ops::Range, rc::Rc};
 use crate::{
     error::{Error, Result},
     kernel::{FieldForm, Kernel, ProgramText, Variant},
-    kernels::{ColumnJob, CosetJob, ReduceJob, ReduceRun, Tile},
+    kernels::{CheckJob, ColumnJob, CosetJob, ReduceJob, ReduceRun, Tile},
     limits::DeviceLimits,
     plan::{
         budget::{Budget, Submissions},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) enum Jobs {
     Columns(Vec<ColumnJob>),
     Cosets(Vec<CosetJob>),
+    Checks(Vec<CheckJob>),
     Reduce(Vec<ReduceJob>),
 }
 
@@ -26,6 +27,7 @@ impl Jobs {
         match self {
             Self::Columns(jobs) => jobs.len(),
             Self::Cosets(jobs) => jobs.len(),
+            Self::Checks(jobs) => jobs.len(),
             Self::Reduce(jobs) => jobs.len(),
         }
     }
@@ -54,6 +56,16 @@ impl Job for CosetJob {
 
     fn table(jobs: Vec<Self>) -> Jobs {
         Jobs::Cosets(jobs)
+    }
+}
+
+impl Job for CheckJob {
+    fn cut_at(self, first_tile: u32) -> Self {
+        Self { first_tile: self.first_tile.wrapping_sub(first_tile), ..self }
+    }
+
+    fn table(jobs: Vec<Self>) -> Jobs {
+        Jobs::Checks(jobs)
     }
 }
 
@@ -115,7 +127,7 @@ impl<J> Group<J> {
 /// The launches of a step in order, dealt out to submissions.
 #[derive(Debug)]
 pub(super) struct Launches<'a> {
-    limits: &'a DeviceLimits,
+    pub limits: &'a DeviceLimits,
     pub submissions: Submissions,
     pub all: Vec<Launch>,
     /// Where the launches of each submission end, once all are there.

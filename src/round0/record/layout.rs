@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result, Subject},
-    field::NOT_AN_ELEMENT,
+    field::{EXT_WORDS, NOT_AN_ELEMENT},
     kernels::{CosetJob, DUAL_REDUCE},
     limits::DeviceLimits,
     recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
@@ -23,7 +23,7 @@ pub(crate) const INPUTS: Resource = Resource("inputs");
 pub(crate) const EQ: Resource = Resource("eq");
 /// Partial sums and temporaries.
 pub(crate) const SCRATCH: Resource = Resource("scratch");
-/// The result polynomials' evaluations. A word that is no field element beforehand.
+/// What is read back: the polynomials' evaluations, words that are no field elements beforehand; or what a check counts.
 pub(crate) const RESULTS: Resource = Resource("results");
 
 /// All that the rooms have left.
@@ -33,8 +33,8 @@ pub(super) struct Layout<'a> {
     pub scratch: Scratch,
     pub launches: Launches<'a>,
     pub eq: EqTables,
-    /// EF elements of the results, without the nonces' entries.
-    pub result_elements: u64,
+    /// What the results hold beforehand, in whole EF elements, without the nonces' entries.
+    pub results: Vec<u32>,
     pub nonce: u32,
     pub trace_bytes: u64,
 }
@@ -45,11 +45,12 @@ impl Layout<'_> {
     /// # Errors
     /// [`Error::DeviceLimit`].
     pub fn finish(self, buffers: &[Arc<wgpu::Buffer>], largest: impl Fn() -> String) -> Result<Recording> {
-        let Self { limits, words, scratch, launches, eq, result_elements, nonce, trace_bytes } = self;
+        let Self { limits, words, scratch, launches, eq, mut results, nonce, trace_bytes } = self;
         let eq_bytes = eq.bytes();
         let (temps_base, scratch_bytes) = scratch.finish(&largest)?;
         let ends = launches.ends;
-        let result_bytes = 16 * (result_elements + ends.len() as u64);
+        let result_elements = (results.len() / EXT_WORDS) as u64;
+        results.resize(results.len() + EXT_WORDS * ends.len(), NOT_AN_ELEMENT);
 
         // About as many words as there will be, so that the buffer does not grow by copies.
         let words = words.finish();
@@ -104,7 +105,7 @@ impl Layout<'_> {
                 BufferUse { resource: INPUTS, bytes: 4 * inputs.words.len() as u64, content: inputs.words },
                 BufferUse { resource: EQ, bytes: eq_bytes, content: eq.content },
                 BufferUse { resource: SCRATCH, bytes: scratch_bytes, content: vec![] },
-                BufferUse { resource: RESULTS, bytes: result_bytes, content: vec![NOT_AN_ELEMENT; result_bytes as usize / 4] },
+                BufferUse { resource: RESULTS, bytes: 4 * results.len() as u64, content: results },
             ],
             results: RESULTS,
             dispatches,
@@ -141,6 +142,8 @@ impl Inputs<'_> {
                     let placed = |job: &CosetJob| CosetJob { temps_base: job.temps_base.wrapping_add(temps_base), ..*job };
                     self.section(&jobs.iter().map(placed).collect::<Vec<_>>())
                 }
+                // Without partial sums, temporaries start where scratch does.
+                Jobs::Checks(jobs) => self.section(jobs),
                 Jobs::Reduce(jobs) => self.section(jobs),
             },
             runs: if launch.head.kernel == &DUAL_REDUCE { self.shared(&launch.runs) } else { 0..0 },
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(scratch.partials("air", 10).unwrap(), 0);
         scratch.temporaries("air", 7).unwrap();
         let (words, eq) = (Words::with_capacity(0), EqTables::default());
-        let layout = Layout { limits: &LIMITS, words, scratch, launches, eq, result_elements: 8, nonce: 5, trace_bytes: 0 };
+        let layout = Layout { limits: &LIMITS, words, scratch, launches, eq, results: vec![0; 8 * EXT_WORDS], nonce: 5, trace_bytes: 0 };
         let recording = layout.finish(&[], || "air".into()).unwrap();
 
         assert_eq!((recording.bytes(SCRATCH), recording.bytes(RESULTS)), (4 * (40 + 7), 16 * (8 + 2)));

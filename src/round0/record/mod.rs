@@ -3,6 +3,8 @@
 //!
 //! Launches in order: the column sums, the coset passes, the reduction. AIRs share a launch as long as their traces fit into its windows.
 
+mod cells;
+mod checks;
 mod column_sums;
 mod coset_passes;
 mod eq;
@@ -12,6 +14,7 @@ mod reduction;
 mod tables;
 
 pub(super) use self::{
+    checks::{CHECK_WORDS, checks},
     column_sums::COLUMN_VEC4_ROWS,
     coset_passes::{COSET_VEC4_ROWS, VEC4_LOADS},
     eq::{EqOf, EqTables},
@@ -24,6 +27,7 @@ use self::{
 use super::prepared::{PairInputs, Prepared, PreparedCall};
 use crate::{
     error::Result,
+    field::{EXT_WORDS, NOT_AN_ELEMENT},
     kernels::{ReduceRun, Sides},
     limits::DeviceLimits,
     plan::budget::Budget,
@@ -141,7 +145,8 @@ pub(super) fn record(
         let largest = instances.max_by_key(|prepared| prepared.plan.scratch_bytes(prepared.height).unwrap_or(0));
         largest.map_or_else(String::new, |prepared| prepared.plan.air().name().to_owned())
     };
-    let laid_out = layout::Layout { limits, words, scratch, launches, eq, result_elements, nonce, trace_bytes };
+    let results = vec![NOT_AN_ELEMENT; EXT_WORDS * result_elements as usize];
+    let laid_out = layout::Layout { limits, words, scratch, launches, eq, results, nonce, trace_bytes };
     Ok((laid_out.finish(&call.buffers, largest)?, Results { work, bases }))
 }
 

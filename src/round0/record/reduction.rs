@@ -4,7 +4,7 @@ use std::{ops::Range, rc::Rc};
 
 use super::{
     Block, Recorder, Work,
-    group::{Head, Jobs, Launch},
+    group::{Head, Jobs, Launch, Launches},
 };
 use crate::{
     error::Result,
@@ -47,22 +47,31 @@ impl Recorder<'_> {
             let jobs = jobs.iter().map(|job| ReduceJob { sides: sides.bits(), ..*job }).collect();
             self.launches.all.push(launch(Rc::clone(&tiles), jobs, Rc::clone(&runs), cosets.clone()));
         }
-        self.end_submissions(cosets, nonce);
+        self.launches.end_submissions(cosets, nonce);
         Ok((bases, elements))
+    }
+}
+
+impl Launches<'_> {
+    /// Adds a reduction of nothing, which writes the nonce: for what is not reduced.
+    pub fn reduce_nothing(&mut self, nonce: u32) {
+        self.all.push(nothing(0..1, nonce));
     }
 
     /// Ends every submission but the last with a reduction of nothing, which writes the nonce; the last has a reduction at its end.
-    fn end_submissions(&mut self, cosets: Range<u32>, nonce: u32) {
-        let begins = self.launches.submissions.take_begins();
-        let job = ReduceJob { num_z: 1, nonce, ..ReduceJob::default() };
-        let (tile, run) = (Rc::new(vec![Tile::default()]), Rc::new(vec![ReduceRun::default()]));
+    pub fn end_submissions(&mut self, cosets: Range<u32>, nonce: u32) {
+        let begins = self.submissions.take_begins();
         for (i, begin) in begins.into_iter().enumerate() {
-            let end = launch(Rc::clone(&tile), vec![job], Rc::clone(&run), cosets.clone());
-            self.launches.all.insert(begin + i, end);
-            self.launches.ends.push(begin + i + 1);
+            self.all.insert(begin + i, nothing(cosets.clone(), nonce));
+            self.ends.push(begin + i + 1);
         }
-        self.launches.ends.push(self.launches.all.len());
+        self.ends.push(self.all.len());
     }
+}
+
+fn nothing(cosets: Range<u32>, nonce: u32) -> Launch {
+    let job = ReduceJob { num_z: 1, nonce, ..ReduceJob::default() };
+    launch(Rc::new(vec![Tile::default()]), vec![job], Rc::new(vec![ReduceRun::default()]), cosets)
 }
 
 fn launch(tiles: Rc<Vec<Tile>>, jobs: Vec<ReduceJob>, runs: Rc<Vec<ReduceRun>>, cosets: Range<u32>) -> Launch {

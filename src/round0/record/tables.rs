@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Result},
     field::EXT_WORDS,
     limits::DeviceLimits,
+    plan::program::Program,
 };
 
 /// The table of single words and EF elements.
@@ -41,6 +42,19 @@ impl Words {
         base
     }
 
+    /// Adds a program for an interpreter, each segment with its header; where it is, a multiple of four words.
+    pub fn program(&mut self, program: &Program) -> u32 {
+        self.align();
+        let base = self.next();
+        let mut rest = &program.instructions[..];
+        for segment in &program.segments {
+            let instructions = rest.split_off(..segment.len()).expect("segments are all instructions");
+            self.extend([segment.num_loads as u32, segment.num_ops as u32, segment.num_roots as u32, 0]);
+            self.extend(instructions.iter().flatten().copied());
+        }
+        base
+    }
+
     /// The table, with whole elements and at least one.
     pub fn finish(mut self) -> Vec<u32> {
         self.align();
@@ -60,7 +74,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub fn new(limits: &DeviceLimits) -> Self {
-        Self { limit: limits.binding_bytes, partials: 0, temp_words: 0 }
+        Self { limit: limits.binding_bytes.min(limits.buffer_bytes), partials: 0, temp_words: 0 }
     }
 
     /// Makes room for partial sums of an AIR: their first EF element. Bindings are below 4 GiB, so the words have 32-bit indices.

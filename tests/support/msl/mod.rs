@@ -17,7 +17,7 @@ use std::{
 };
 
 use logup_wgpu::{
-    FieldForm, Gpu, Round0, Round0Polys, Schedule,
+    ConstraintCheck, FieldForm, Gpu, Round0, Round0Polys, Schedule,
     compute::{self, Dispatch, Recording, Resource, Variant},
 };
 use rayon::prelude::*;
@@ -111,9 +111,27 @@ impl Machine<'_> {
     pub fn evaluate(&self, gpu: &Gpu, uploaded: &Uploaded<'_>, schedule: Schedule) -> Result<(Vec<Round0Polys>, Counts), String> {
         let (engine, instances) = (Round0::with_schedule(gpu, schedule), uploaded.instances());
         let call = engine.record(&uploaded.challenges(), &instances).map_err(|error| error.to_string())?;
+        let (results, counts) = self.run_all(gpu, &call.recordings)?;
+        Ok((call.polys(results).map_err(|error| error.to_string())?, counts))
+    }
+
+    /// What `Round0::check_constraints` would find, recorded for `gpu` and run here.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn check_constraints(&self, gpu: &Gpu, uploaded: &Uploaded<'_>) -> Result<(ConstraintCheck, Counts), String> {
+        let instances = uploaded.instances();
+        let check = Round0::new(gpu).record_check(&instances).map_err(|error| error.to_string())?;
+        let (mut results, counts) = self.run_all(gpu, check.recording.as_slice())?;
+        let found = check.found(&instances, results.pop().unwrap_or_default());
+        Ok((found.map_err(|error| error.to_string())?, counts))
+    }
+
+    /// The results of each recording, run one after another.
+    fn run_all(&self, gpu: &Gpu, recordings: &[Recording]) -> Result<(Vec<Vec<u32>>, Counts), String> {
         // Buffers keep what an earlier recording put into them; what none has written is poison.
         let (mut kept, mut results, mut counts) = (HashMap::new(), Vec::new(), Counts::default());
-        for recording in &call.recordings {
+        for recording in recordings {
             for used in &recording.buffers {
                 if !used.content.is_empty() {
                     kept.insert(used.resource, Buffer::of_words(&used.content));
@@ -129,7 +147,7 @@ impl Machine<'_> {
                 words: recording.result_words(),
             };
         }
-        Ok((call.polys(results).map_err(|error| error.to_string())?, counts))
+        Ok((results, counts))
     }
 
     fn run(&self, gpu: &Gpu, recording: &Recording, buffers: &mut HashMap<Resource, Buffer>) -> Result<Vec<u32>, String> {

@@ -151,6 +151,11 @@ impl Gpu {
         format!("{} ({}, {}{software})", info.name, info.backend, driver(info))
     }
 
+    /// Whether kernels run on the CPU.
+    pub(crate) fn is_software(&self) -> bool {
+        is_software(self.info())
+    }
+
     /// The device's limits, as plans check them.
     pub fn limits(&self) -> DeviceLimits {
         self.inner.limits

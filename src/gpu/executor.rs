@@ -158,12 +158,13 @@ impl Executor {
     }
 
     /// Waits for a recording's submissions, for the readback's map and for the upload buffer's map for the next call: one wait.
-    pub(crate) fn wait(&mut self, submission: Submission) -> Result<RunReport> {
+    pub(crate) fn wait(&mut self, mut submission: Submission) -> Result<RunReport> {
         let start = Instant::now();
         let readback = self.arena.get(Slot::Readback);
         let timestamps_at = timestamps_at(submission.result_bytes);
         let bytes = timestamps_at + 16 * submission.timed.len() as u64;
-        let content = readback::wait(&self.gpu, submission.index).and_then(|()| {
+        let polled = readback::poll_for(&self.gpu, &mut submission.readback);
+        let content = polled.and_then(|()| readback::wait(&self.gpu, submission.index)).and_then(|()| {
             self.upload_mapped = submission.upload.succeeded();
             readback::read(&self.gpu, readback, submission.readback, bytes)
         });

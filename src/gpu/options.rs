@@ -28,6 +28,9 @@ pub struct GpuOptions {
     pub profile: Option<Profile>,
     /// How long one wait for the device may take before it is [`Error::Deadline`]; `None` for ever. Ten minutes by default.
     pub deadline: Option<Duration>,
+    /// How long a wait polls the device before it sleeps: a call shorter than that comes back some 30 us sooner, for a core that is busy
+    /// meanwhile. Two milliseconds by default; a software device is never polled.
+    pub polling: Duration,
     /// GPU time of one submission, estimated from bytes and products. Systems end command buffers that run for long (a Mac that drives a
     /// display, after a few hundred milliseconds), so work beyond it is cut over `x` into several submissions of the same call, for one wait;
     /// [`Round0Stats::submissions`](crate::Round0Stats) counts them. `None` for 100 ms, a second on a discrete device outside a Mac, by
@@ -49,6 +52,7 @@ impl Default for GpuOptions {
             known_answers: true,
             profile: None,
             deadline: Some(Duration::from_secs(600)),
+            polling: Duration::from_millis(2),
             submission_budget: None,
             edit_shader: None,
         }

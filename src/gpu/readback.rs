@@ -1,6 +1,9 @@
 //! Waiting for a submission and reading what it wrote.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use super::Gpu;
 use crate::error::{Error, Result};
@@ -10,7 +13,11 @@ const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A buffer map that was asked for.
 #[derive(Debug)]
-pub(crate) struct Mapping(mpsc::Receiver<bool>);
+pub(crate) struct Mapping {
+    receiver: mpsc::Receiver<bool>,
+    /// What was received.
+    received: Option<bool>,
+}
 
 impl Mapping {
     pub fn request(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Self {
@@ -18,14 +25,34 @@ impl Mapping {
         buffer.map_async(mode, .., move |result| {
             let _ = sender.send(result.is_ok()); // nobody listens any more if the call failed meanwhile
         });
-        Self(receiver)
+        Self { receiver, received: None }
+    }
+
+    /// Whether the callback has run, with whatever result.
+    fn has_arrived(&mut self) -> bool {
+        self.received = self.received.or_else(|| self.receiver.try_recv().ok());
+        self.received.is_some()
     }
 
     /// Whether the buffer was mapped. To be asked after [`wait`]: another thread that polls the same device may be the one that runs
     /// the callback, so it can still be on its way for a moment.
     pub fn succeeded(self) -> bool {
-        self.0.recv_timeout(CALLBACK_TIMEOUT) == Ok(true)
+        self.received.map_or_else(|| self.receiver.recv_timeout(CALLBACK_TIMEOUT), Ok) == Ok(true)
     }
+}
+
+/// Polls until a mapping has arrived, for as long as the device's options say: a thread that sleeps hears of a short submission late. A software
+/// device has better work for the core.
+///
+/// # Errors
+/// [`Error::DeviceLost`].
+pub(crate) fn poll_for(gpu: &Gpu, mapping: &mut Mapping) -> Result<()> {
+    let start = Instant::now();
+    while !gpu.is_software() && !mapping.has_arrived() && start.elapsed() < gpu.options().polling {
+        gpu.poll(wgpu::PollType::Poll)?;
+        std::hint::spin_loop();
+    }
+    Ok(())
 }
 
 /// Blocks until a submission is done.

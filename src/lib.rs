@@ -89,7 +89,7 @@ pub use self::{
     gpu::{AdapterChoice, AdapterEntry, BufferMatrix, Gpu, GpuOptions, Profile, Trace},
     kernel::FieldForm,
     limits::DeviceLimits,
-    matrix::{Layout, Matrix},
+    matrix::{ColumnsOf, Layout, Matrix},
     plan::{Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
     round0::{
         Challenges, ConstraintCheck, FailingConstraint, Frac, InFlight, Instance, RecordedCall, RecordedCheck, Round0, Round0Options,

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
+use rayon::prelude::*;
 
 use crate::{
     error::{Error, Result, Subject},
@@ -38,6 +40,40 @@ impl<'a> Matrix<'a> {
     /// A row-major matrix.
     pub fn row_major(values: &'a [F], width: usize) -> Self {
         Self { values, width, layout: Layout::RowMajor }
+    }
+}
+
+/// Chosen columns of a row-major matrix in host memory.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnsOf<'a> {
+    /// `height * width` cells, row by row.
+    pub rows: &'a [F],
+    /// Columns of the matrix.
+    pub width: usize,
+    /// Those that are wanted, in the order in which the trace is to have them.
+    pub columns: &'a [usize],
+}
+
+/// Columns that are picked together: as many as a cache line of a row holds.
+const COLUMNS_PER_TASK: usize = 8;
+
+impl ColumnsOf<'_> {
+    /// The columns, one after another.
+    pub(crate) fn picked(&self) -> Vec<F> {
+        let height = self.rows.len() / self.width.max(1);
+        let mut picked = F::zero_vec(self.columns.len() * height);
+        if picked.is_empty() {
+            return picked;
+        }
+        let tasks = picked.par_chunks_mut(COLUMNS_PER_TASK * height).zip(self.columns.par_chunks(COLUMNS_PER_TASK));
+        tasks.for_each(|(picked, columns)| {
+            for (row_idx, row) in self.rows.chunks_exact(self.width).enumerate() {
+                for (picked, &column) in picked.chunks_exact_mut(height).zip(columns) {
+                    picked[row_idx] = row[column];
+                }
+            }
+        });
+        picked
     }
 }
 

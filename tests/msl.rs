@@ -245,6 +245,38 @@ fn field_operations_run() {
     }
 }
 
+/// Two tiles of rows and two of columns of a matrix with 70 rows and 45 columns, of which 40 are chosen, out of order; and a matrix of two rows.
+#[test]
+fn transpositions_run() {
+    let (width, height, columns): (u32, u32, Vec<u32>) = (45, 70, (0..40).map(|i| (7 * i + 3) % 45).collect());
+    let rows: Vec<u32> = (0..width * height + 2 * width).map(|i| i.wrapping_mul(0x9e37_79b9)).collect();
+    let tile = |job, chunk, col_group| [job, chunk, col_group, 0];
+    let tiles: Vec<u32> = (0..3).flat_map(|chunk| [tile(0, chunk, 0), tile(0, chunk, 1)]).chain([tile(1, 0, 0)]).flatten().collect();
+    // rows_base, width, num_rows, columns_base, num_columns, out_base, column_words, copies
+    let jobs = [[0, width, height, 0, 40, 0, height, 1], [width * height, width, 2, 5, 3, 40 * height, 4, 2]].concat();
+    let cell = |row: u32, column: u32| rows[(row * width + column) as usize];
+    let first = columns.iter().flat_map(|&column| (0..height).map(move |row| cell(row, column)));
+    let second = columns[5..8].iter().flat_map(|&column| (0..4).map(move |row| cell(height + row % 2, column)));
+    let expected: Vec<u32> = first.chain(second).collect();
+    let variant = Variant { kernel: &kernels::TRANSPOSE, form: FieldForm::U64, slots: 0 };
+    let transposed = |order, source: String| {
+        let machine = Machine::new(FieldForm::U64, order);
+        let kernel = machine.load(variant, source, &[]);
+        let inputs = [&tiles, &jobs, &columns, &rows].map(|words| Buffer::of_words(words));
+        let mut out = Buffer::filled(4 * expected.len() as u64, u32::MAX);
+        let sizes = [&tiles, &jobs, &columns, &rows].map(|words| 4 * words.len() as u64);
+        let bindings: Vec<_> = inputs.iter().zip(sizes).map(|(buffer, bytes)| (buffer, 0..bytes)).collect();
+        let out_bytes = 0..4 * expected.len() as u64;
+        let ran = machine.dispatch(&kernel, &[&bindings[..], &[(&out, out_bytes)]].concat(), [tiles.len() as u32 / 4, 1, 1]);
+        ran.map(|()| out.words()[..expected.len()].to_vec())
+    };
+    for order in ORDERS {
+        assert_eq!(transposed(order, variant.source()).unwrap(), expected, "{order:?}");
+    }
+    let without_barrier = Mutant::without_barrier(&kernels::TRANSPOSE, 0).apply(&kernels::TRANSPOSE, variant.source());
+    assert!(ORDERS.into_iter().any(|order| transposed(order, without_barrier.clone()).map_or(true, |words| words != expected)));
+}
+
 /// An element's words in Montgomery form.
 fn words_of(x: EF) -> [u32; 4] {
     let word = |x: &F| {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 #[cfg(doc)]
 use logup_wgpu::FailingConstraint;
-use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, Subject, WarmUp};
+use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, Subject, Trace, WarmUp};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkProtocolConfig,
@@ -145,6 +145,8 @@ impl WgpuDevice {
         let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();
         let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
+        // The kernel that transposes traces too.
+        Trace::upload_columns(self.gpu(), &[]).map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
         debug!(?warm_up);
         Ok(Planned { key_plan, warm_up })
     }

@@ -1,14 +1,11 @@
 //! Which part of an AIR's trace the device needs: the columns that its interactions and constraints read.
 
-use logup_wgpu::{F, Matrix};
+use crate::rows::{Cell, RowShape, Rows};
+use logup_wgpu::{ColumnsOf, F};
 use openvm_stark_backend::{
     air_builders::symbolic::{SymbolicConstraintsDag, SymbolicExpressionNode, symbolic_variable::Entry},
     keygen::types::TraceWidth,
 };
-use p3_field::PrimeCharacteristicRing;
-use rayon::prelude::*;
-
-use crate::rows::{Cell, RowShape, Rows};
 
 /// Columns of one part.
 #[derive(Debug)]
@@ -72,27 +69,10 @@ impl DeviceParts {
     }
 }
 
-/// Columns that are picked together: as many as a cache line of a row holds.
-const COLUMNS_PER_TASK: usize = 8;
-
 impl DevicePart {
-    /// The part's columns, one after another: kernels read column-major traces by 16-byte loads.
-    pub fn cells(&self, rows: &Rows<'_>) -> Vec<F> {
+    /// The part's columns of some rows: kernels read column-major traces by 16-byte loads, so they are to be transposed.
+    pub fn columns_of<'a>(&'a self, rows: &Rows<'a>) -> ColumnsOf<'a> {
         let matrix = rows.parts[self.part];
-        let mut picked = F::zero_vec(self.columns.len() * rows.height);
-        let tasks = picked.par_chunks_mut(COLUMNS_PER_TASK * rows.height).zip(self.columns.par_chunks(COLUMNS_PER_TASK));
-        tasks.for_each(|(picked, columns)| {
-            for (row_idx, row) in matrix.values.chunks_exact(matrix.width).enumerate() {
-                for (picked, &column) in picked.chunks_exact_mut(rows.height).zip(columns) {
-                    picked[row_idx] = row[column];
-                }
-            }
-        });
-        picked
-    }
-
-    /// What [`DevicePart::cells`] gave, to be uploaded.
-    pub fn matrix<'a>(&self, cells: &'a [F]) -> Matrix<'a> {
-        Matrix::col_major(cells, self.columns.len())
+        ColumnsOf { rows: &matrix.values, width: matrix.width, columns: &self.columns }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{Challenges, ConstraintCheck, EF, Error, F, Instance, Matrix, Round0, Round0Polys, Round0Stats, Trace};
+use logup_wgpu::{Challenges, ColumnsOf, ConstraintCheck, EF, Error, F, Instance, Round0, Round0Polys, Round0Stats, Trace};
 use tracing::info_span;
 
 use crate::{WgpuProverError, key_plan::DevicePlan, rows::Rows};
@@ -13,9 +13,9 @@ use crate::{WgpuProverError, key_plan::DevicePlan, rows::Rows};
 pub struct DeviceRound0Stats {
     /// The call.
     pub call: Round0Stats,
-    /// Columns uploaded for it, in bytes: those that interactions and constraints read.
+    /// Bytes of the traces on the device: the columns that interactions and constraints read.
     pub trace_upload_bytes: u64,
-    /// Time of picking and uploading them.
+    /// Time of bringing them there. The device picks and transposes them after it, before the call.
     pub upload: Duration,
     /// Time of checking the constraints, of a device that does; none of the times beside it has it in.
     pub check: Option<Duration>,
@@ -41,15 +41,13 @@ pub(crate) struct DeviceTraces<'a> {
 }
 
 impl<'a> DeviceTraces<'a> {
-    /// Picks the columns that the plans read: one upload for all.
+    /// The columns that the plans read: one upload for all.
     pub fn upload(engine: &Round0, inputs: Vec<DeviceInput<'a>>) -> Result<Self, WgpuProverError> {
         let start = Instant::now();
-        let parts = || inputs.iter().flat_map(|input| input.plan.columns.parts.iter().map(move |part| (part, input.rows)));
-        let cells: Vec<Vec<F>> = parts().map(|(part, rows)| part.cells(rows)).collect();
-        let matrices: Vec<Matrix<'_>> = parts().zip(&cells).map(|((part, _), cells)| part.matrix(cells)).collect();
-        let traces = Trace::upload(engine.gpu(), &matrices).map_err(|source| failed(&inputs, source))?;
-        let bytes = cells.iter().map(|cells| size_of_val(&cells[..]) as u64).sum();
-        drop(cells);
+        let parts = inputs.iter().flat_map(|input| input.plan.columns.parts.iter().map(|part| part.columns_of(input.rows)));
+        let matrices: Vec<ColumnsOf<'_>> = parts.collect();
+        let traces = Trace::upload_columns(engine.gpu(), &matrices).map_err(|source| failed(&inputs, source))?;
+        let bytes = traces.iter().map(|trace| 4 * trace.width() as u64 * trace.height() as u64).sum();
         Ok(Self { inputs, traces, bytes, upload: start.elapsed(), check: None })
     }
 

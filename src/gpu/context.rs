@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{GpuOptions, adapters, pipelines::Pipelines, timestamps::Timestamps};
+use super::{GpuOptions, adapters, pipelines::Pipelines, staging::StagingPool, timestamps::Timestamps};
 use crate::{
     error::{Error, Result},
     kernel::FieldForm,
@@ -37,6 +37,7 @@ struct Inner {
     wrong: OnceLock<(&'static str, String)>,
     timestamps: OnceLock<Option<Timestamps>>,
     pipelines: Pipelines,
+    staging: StagingPool,
 }
 
 impl Gpu {
@@ -125,6 +126,7 @@ impl Gpu {
             wrong: OnceLock::new(),
             timestamps: OnceLock::new(),
             pipelines: Pipelines::default(),
+            staging: StagingPool::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -178,6 +180,10 @@ impl Gpu {
 
     pub(crate) fn pipelines(&self) -> &Pipelines {
         &self.inner.pipelines
+    }
+
+    pub(super) fn staging(&self) -> &StagingPool {
+        &self.inner.staging
     }
 
     pub(crate) fn options(&self) -> &GpuOptions {

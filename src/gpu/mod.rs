@@ -3,6 +3,7 @@
 
 mod adapters;
 mod arena;
+mod columns;
 mod context;
 mod executor;
 mod field_ops;
@@ -12,6 +13,7 @@ mod pipelines;
 mod plain_read;
 mod profile;
 mod readback;
+mod staging;
 mod timestamps;
 mod trace;
 

@@ -36,6 +36,9 @@ pub struct GpuOptions {
     /// [`Round0Stats::submissions`](crate::Round0Stats) counts them. `None` for 100 ms, a second on a discrete device outside a Mac, by
     /// the rates of a small one of its kind, and no bound on a software device; [`Duration::MAX`] for no bound.
     pub submission_budget: Option<Duration>,
+    /// Where [`Trace::upload_columns`](crate::Trace::upload_columns) transposes; `None` for the device, unless it is software: how tests choose.
+    #[doc(hidden)]
+    pub transpose_on_device: Option<bool>,
     /// Changes kernels' text before it is compiled: how tests break kernels.
     #[doc(hidden)]
     pub edit_shader: Option<EditShader>,
@@ -54,6 +57,7 @@ impl Default for GpuOptions {
             deadline: Some(Duration::from_secs(600)),
             polling: Duration::from_millis(2),
             submission_budget: None,
+            transpose_on_device: None,
             edit_shader: None,
         }
     }

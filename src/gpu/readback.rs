@@ -29,7 +29,7 @@ impl Mapping {
     }
 
     /// Whether the callback has run, with whatever result.
-    fn has_arrived(&mut self) -> bool {
+    pub fn has_arrived(&mut self) -> bool {
         self.received = self.received.or_else(|| self.receiver.try_recv().ok());
         self.received.is_some()
     }
@@ -76,6 +76,22 @@ pub(crate) fn read(gpu: &Gpu, buffer: &wgpu::Buffer, mapping: Mapping, bytes: u6
         buffer.unmap();
         Ok(content)
     })?
+}
+
+/// What a buffer with `COPY_SRC` usage holds, in words.
+pub(crate) fn copy_of(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
+    let (device, size) = (gpu.device(), buffer.size());
+    let (copy, submission) = gpu.checked("a copy", || {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let copy = device.create_buffer(&wgpu::BufferDescriptor { label: Some("copy"), size, usage, mapped_at_creation: false });
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &copy, 0, size);
+        let submission = gpu.queue().submit([encoder.finish()]);
+        (copy, submission)
+    })?;
+    let mapping = Mapping::request(&copy, wgpu::MapMode::Read);
+    wait(gpu, submission)?;
+    Ok(bytemuck::pod_collect_to_vec(&read(gpu, &copy, mapping, size)?))
 }
 
 /// A lost device, with its own reason where it gave one.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use super::Gpu;
+use super::{Gpu, staging::fill};
 use crate::{
     error::{Error, Result, Subject},
     field::{self, F, P},
@@ -32,7 +32,7 @@ pub struct BufferMatrix {
 }
 
 /// Matrices of one upload start at multiples of this many words, for aligned wide loads.
-const ALIGN_WORDS: u64 = 64;
+pub(super) const ALIGN_WORDS: u64 = 64;
 
 impl Trace {
     /// Uploads matrices as they are: no conversion, no transposition (of a column-major matrix with one or two rows, each column is stored twice
@@ -94,6 +94,17 @@ impl Trace {
             filled_buffer(gpu, num_words, content).map(Arc::new)
         });
         let buffers: Vec<Arc<wgpu::Buffer>> = buffers.collect::<Result<_>>()?;
+        Ok(Self::in_places(gpu, matrices, heights, places, &buffers))
+    }
+
+    /// Traces of matrices that lie at these places of these buffers.
+    pub(super) fn in_places(
+        gpu: &Gpu,
+        matrices: &[Matrix<'_>],
+        heights: &[usize],
+        places: &[Place],
+        buffers: &[Arc<wgpu::Buffer>],
+    ) -> Vec<Self> {
         let mut pieces: Vec<Vec<Piece<Arc<wgpu::Buffer>>>> = vec![Vec::new(); matrices.len()];
         for place in places {
             let buffer = Arc::clone(&buffers[place.buffer]);
@@ -104,7 +115,7 @@ impl Trace {
             let place = Placement { width: matrix.width, height, layout: matrix.layout, column_words, pieces };
             Self { gpu: gpu.clone(), place: Arc::new(place) }
         });
-        Ok(traces.collect())
+        traces.collect()
     }
 
     /// Uploads one matrix. See [`Trace::upload`].
@@ -187,16 +198,23 @@ impl Trace {
 
 /// Where an upload puts consecutive columns of a matrix.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
-    matrix: usize,
-    columns: Range<usize>,
-    buffer: usize,
-    first_word: u64,
+pub(super) struct Place {
+    pub matrix: usize,
+    pub columns: Range<usize>,
+    pub buffer: usize,
+    pub first_word: u64,
+}
+
+impl Place {
+    /// Words of the columns, column-major, of a matrix of this height.
+    pub fn num_words(&self, height: usize) -> u64 {
+        (self.columns.len() * stored_rows(Layout::ColMajor, height)) as u64
+    }
 }
 
 /// Places matrices one behind another in as few buffers of `buffer_words` as keep a matrix whole where one buffer holds it. The result is
 /// each piece's place, and the words of each buffer.
-fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Result<(Vec<Place>, Vec<u64>)> {
+pub(super) fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u64) -> Result<(Vec<Place>, Vec<u64>)> {
     let mut places = Vec::new();
     let mut used = vec![0u64];
     for (i, (matrix, &height)) in matrices.iter().zip(heights).enumerate() {
@@ -244,14 +262,9 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
     gpu.checked("a trace buffer", || {
         let descriptor = wgpu::BufferDescriptor { label: Some("trace"), size, usage, mapped_at_creation: true };
         let buffer = gpu.device().create_buffer(&descriptor);
-        let mut mapped = (buffer.slice(..).get_mapped_range_mut())
-            .map_err(|error| gpu.lost_or(Error::Device { what: "a trace buffer's memory".into(), source: error.into() }))?;
-        for (first_word, cells) in content {
-            let bytes: &[u8] = bytemuck::cast_slice(field::words(&cells));
-            let begin = 4 * first_word as usize;
-            mapped.slice(begin..begin + bytes.len()).copy_from_slice(bytes);
-        }
-        drop(mapped);
+        let cells: Vec<(u64, Cow<'a, [F]>)> = content.collect();
+        let bytes = cells.iter().map(|(first_word, cells)| (4 * first_word, bytemuck::cast_slice(field::words(cells))));
+        fill(gpu, &buffer, &bytes.collect::<Vec<(u64, &[u8])>>())?;
         buffer.unmap();
         Ok(buffer)
     })?

@@ -1,6 +1,6 @@
 //! What Rust writes and WGSL reads: structs and constants. The tests compare each with naga's reflection of the kernels.
 
-use super::{CHECK_CONSTRAINTS, COSET_INTERPRET, COSET_PASS, DUAL_REDUCE, PLAIN_READ};
+use super::{CHECK_CONSTRAINTS, COSET_INTERPRET, COSET_PASS, DUAL_REDUCE, PLAIN_READ, TRANSPOSE};
 use crate::kernel::{Kernel, shader_structs};
 
 shader_structs! {
@@ -24,6 +24,8 @@ shader_structs! {
     pub(crate) struct ReduceJob { num_z, log_z, result_base, first_run, num_runs, sides, nonce }
     /// `wgsl/dual_reduce.wgsl`
     pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, stored_z, weights_base, sides }
+    /// `wgsl/transpose.wgsl`
+    pub(crate) struct TransposeJob { rows_base, width, num_rows, columns_base, num_columns, out_base, column_words, copies }
     /// `wgsl/field_ops.wgsl`
     pub(crate) struct FieldOpsParams { op, rounds }
 }
@@ -103,6 +105,9 @@ pub(crate) const FAILING_ROWS: u32 = 8;
 /// What it gives for rows that there are not.
 pub(crate) const NO_ROW: u32 = u32::MAX;
 
+/// Rows and columns of a tile of `transpose`.
+pub(crate) const TRANSPOSE_SIDE: u32 = 32;
+
 /// Elements of 16 bytes that a workgroup of `plain_read` reads.
 pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
 
@@ -113,5 +118,6 @@ pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&CHECK_CONSTRAINTS, &[("FAILING_ROWS", FAILING_ROWS), ("NO_ROW", NO_ROW)]),
     (&COSET_PASS, &[("STAGED_FORMS", STAGED_FORMS)]),
     (&DUAL_REDUCE, RUN_KINDS),
+    (&TRANSPOSE, &[("SIDE", TRANSPOSE_SIDE)]),
     (&PLAIN_READ, &[("READ_PER_WORKGROUP", READ_PER_WORKGROUP)]),
 ];

@@ -5,7 +5,7 @@ mod abi;
 pub use self::abi::{CONSTANTS, LAYOUTS};
 pub(crate) use self::abi::{
     CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun,
-    RunKind, STAGED_FORMS, Sides, Tile,
+    RunKind, STAGED_FORMS, Sides, TRANSPOSE_SIDE, Tile, TransposeJob,
 };
 use crate::kernel::{Argument, Kernel, Library, Variant};
 
@@ -132,6 +132,11 @@ kernels! {
         stage: stage::REDUCTION,
         workgroup_bytes: 4096,
         arguments: &[TILES, JOBS, Argument::read("runs"), WORDS, Argument::read("partials"), Argument::read_write("results")],
+    }
+    /// Columns of row-major matrices to column-major ones.
+    TRANSPOSE = "transpose" {
+        workgroup_bytes: 4224,
+        arguments: &[TILES, JOBS, Argument::read("columns"), Argument::read("rows"), Argument::read_write("out")],
     }
     /// The field's operations, one by one.
     FIELD_OPS = "field_ops" {

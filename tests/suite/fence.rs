@@ -15,7 +15,7 @@ use logup_wgpu::{Error, F, FieldForm, Gpu, GpuOptions, Layout, Round0, Round0Pol
 use p3_field::PrimeCharacteristicRing;
 
 /// The text with a fence around every index of a storage array.
-fn fenced(source: &str) -> String {
+pub fn fenced(source: &str) -> String {
     let mut text = source.to_owned();
     let mut fences = String::from("var<private> outside: bool;\n");
     let declarations: Vec<(String, String)> = source

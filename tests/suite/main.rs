@@ -8,6 +8,7 @@ mod stock;
 mod support;
 
 mod checks;
+mod columns;
 mod concurrency;
 mod endurance;
 mod errors;

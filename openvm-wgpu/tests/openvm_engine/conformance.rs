@@ -164,6 +164,22 @@ fn traces_larger_than_a_buffer() {
     });
 }
 
+/// Rows that the device transposes, as it does wherever it is no software.
+#[test]
+fn traces_that_the_device_transposes() {
+    on_one_thread(|| {
+        let params = test_system_params_small(3, 9, 3);
+        let gpu = Gpu::new(GpuOptions { transpose_on_device: Some(true), ..GpuOptions::default() }).unwrap();
+        let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
+        let ours = WgpuEngine::<CpuTranscript>::with_gpu(params, &gpu).unwrap();
+        let fixture = PairFixture(vec![PairAir::wide(100, 1 << 12), PairAir::plain(4, 1 << 12), PairAir::wide(50, 2)]);
+        let (pk, vk) = fixture.keygen(&stock);
+        let (expected, proof) = (fixture.prove(&stock, &pk), fixture.prove(&ours, &pk));
+        assert!(bytes(&expected) == bytes(&proof), "the proofs differ");
+        stock.verify(&vk, &proof).unwrap();
+    });
+}
+
 /// Where all interactions of an AIR have degree 0, the stock engine's proof is not one: its own verifier refuses it. Ours passes, so the
 /// bytes differ.
 #[test]

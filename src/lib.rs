@@ -93,7 +93,7 @@ pub use self::{
     plan::{Estimate, MAX_L_SKIP, Rates, Round0Plan, Strategy},
     round0::{
         Challenges, ConstraintCheck, FailingConstraint, Frac, InFlight, Instance, RecordedCall, RecordedCheck, Round0, Round0Options,
-        Round0Output, Round0Polys, Schedule, WarmUp, numerator_scale,
+        Round0Output, Round0Polys, Schedule, WarmUp, WarmUpProgress, numerator_scale,
     },
     stats::{Round0Stats, StageTime},
 };

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{GpuOptions, adapters, pipelines::Pipelines, staging::StagingPool, timestamps::Timestamps};
+use super::{GpuOptions, adapters, pipeline_cache::PipelineCache, pipelines::Pipelines, staging::StagingPool, timestamps::Timestamps};
 use crate::{
     error::{Error, Result},
     kernel::FieldForm,
@@ -38,6 +38,7 @@ struct Inner {
     timestamps: OnceLock<Option<Timestamps>>,
     pipelines: Pipelines,
     staging: StagingPool,
+    pipeline_cache: Option<PipelineCache>,
 }
 
 impl Gpu {
@@ -56,6 +57,9 @@ impl Gpu {
         if has_one_memory(&adapter.get_info()) {
             // Traces are written where they are read.
             wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+        }
+        if options.pipeline_cache.is_some() {
+            wanted |= wgpu::Features::PIPELINE_CACHE;
         }
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -112,6 +116,8 @@ impl Gpu {
             "logup-wgpu device{}",
             if software { " (software: kernels run on the CPU)" } else { "" },
         );
+        let folder = options.pipeline_cache.as_deref().filter(|_| features.contains(wgpu::Features::PIPELINE_CACHE));
+        let pipeline_cache = folder.and_then(|folder| PipelineCache::open(&device, &info, folder));
         let limits = DeviceLimits::of(&options.limits(device.limits()));
         let inner = Inner {
             device,
@@ -127,6 +133,7 @@ impl Gpu {
             timestamps: OnceLock::new(),
             pipelines: Pipelines::default(),
             staging: StagingPool::default(),
+            pipeline_cache,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -180,6 +187,17 @@ impl Gpu {
 
     pub(crate) fn pipelines(&self) -> &Pipelines {
         &self.inner.pipelines
+    }
+
+    pub(super) fn pipeline_cache(&self) -> Option<&PipelineCache> {
+        self.inner.pipeline_cache.as_ref()
+    }
+
+    /// Writes the driver's compiled kernels to their file, if there is one. That it can't be written is no error of the caller's.
+    pub(crate) fn save_kernels(&self) {
+        if let Some(Err(error)) = self.pipeline_cache().map(PipelineCache::save) {
+            tracing::warn!(%error, "compiled kernels not kept");
+        }
     }
 
     pub(super) fn staging(&self) -> &StagingPool {

@@ -9,6 +9,7 @@ mod executor;
 mod field_ops;
 mod once;
 mod options;
+mod pipeline_cache;
 mod pipelines;
 mod plain_read;
 mod profile;

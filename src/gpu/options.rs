@@ -1,6 +1,6 @@
 //! How to choose and open a device.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{AdapterChoice, Profile, pipelines::EditShader};
 use crate::{
@@ -31,6 +31,10 @@ pub struct GpuOptions {
     /// How long a wait polls the device before it sleeps: a call shorter than that comes back some 30 us sooner, for a core that is busy
     /// meanwhile. Two milliseconds by default; a software device is never polled.
     pub polling: Duration,
+    /// A folder in which the driver's compiled kernels are kept from process to process, where wgpu gives access to them (Vulkan; most drivers have
+    /// a cache of their own beside it, and so has Metal). Written after [`Round0::warm_up`](crate::Round0::warm_up). Nobody else may write there:
+    /// drivers trust what they find. `None`, the default, for no such file.
+    pub pipeline_cache: Option<PathBuf>,
     /// GPU time of one submission, estimated from bytes and products. Systems end command buffers that run for long (a Mac that drives a
     /// display, after a few hundred milliseconds), so work beyond it is cut over `x` into several submissions of the same call, for one wait;
     /// [`Round0Stats::submissions`](crate::Round0Stats) counts them. `None` for 100 ms, a second on a discrete device outside a Mac, by
@@ -56,6 +60,7 @@ impl Default for GpuOptions {
             profile: None,
             deadline: Some(Duration::from_secs(600)),
             polling: Duration::from_millis(2),
+            pipeline_cache: None,
             submission_budget: None,
             transpose_on_device: None,
             edit_shader: None,

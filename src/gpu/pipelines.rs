@@ -9,10 +9,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use super::Gpu;
+use super::{Gpu, pipeline_cache::PipelineCache};
 use crate::{
     error::{Error, Result},
     kernel::{Kernel, ProgramText, Variant},
@@ -127,18 +127,27 @@ impl Gpu {
     /// [`Error::DeviceLimit`](crate::Error::DeviceLimit) for a kernel that the device has no room for; [`Error::Device`](crate::Error::Device)
     /// if the driver refuses it; [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub(crate) fn kernel(&self, key: &Key) -> Result<Arc<Compiled>> {
+        self.kernel_and_time(key).map(|(kernel, _)| kernel)
+    }
+
+    /// The same, and how long it was compiled for now; nothing if it was before.
+    ///
+    /// # Errors
+    /// As [`kernel`](Self::kernel).
+    pub(crate) fn kernel_and_time(&self, key: &Key) -> Result<(Arc<Compiled>, Duration)> {
         let slot = Arc::clone(&lock(&self.pipelines().0).entry(key).kernel);
         let mut kernel = lock(&slot);
         if let Some(kernel) = &*kernel {
-            return Ok(Arc::clone(kernel));
+            return Ok((Arc::clone(kernel), Duration::ZERO));
         }
         let variant = Variant { kernel: key.kernel, form: self.field_form(), slots: key.slots };
         self.limits().check_kernel(variant)?;
         let start = Instant::now();
         let pipeline = compile(self, variant, key)?;
-        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        let time = start.elapsed();
+        let milliseconds = time.as_secs_f64() * 1e3;
         tracing::debug!(kernel = variant.kernel.name, slots = key.slots, milliseconds, "compiled a kernel");
-        Ok(Arc::clone(kernel.insert(Arc::new(Compiled { pipeline, answered: AtomicBool::new(false) }))))
+        Ok((Arc::clone(kernel.insert(Arc::new(Compiled { pipeline, answered: AtomicBool::new(false) }))), time))
     }
 
     /// Kernels that are kept.
@@ -175,7 +184,7 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
                 // `lanes` is written before it is read.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: gpu.pipeline_cache().map(PipelineCache::get),
         })
     })
 }

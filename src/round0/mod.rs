@@ -28,7 +28,7 @@ pub use self::{
     in_flight::{InFlight, RecordedCall},
     instance::{Challenges, Instance},
     polys::{Frac, Round0Polys, numerator_scale},
-    warm_up::WarmUp,
+    warm_up::{WarmUp, WarmUpProgress},
 };
 use self::{
     interpolation::{Interpolation, Interpolations, polys_of},

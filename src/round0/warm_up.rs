@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -35,6 +36,20 @@ pub struct WarmUp {
     pub answer: Duration,
 }
 
+/// How far a warm-up has come; see [`Round0::warm_up_with`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WarmUpProgress {
+    /// The kernel that is ready now.
+    pub kernel: &'static str,
+    /// How long it was compiled for; nothing if it was before.
+    pub compile: Duration,
+    /// How many are ready.
+    pub ready: usize,
+    /// How many there are.
+    pub kernels: usize,
+}
+
 impl Round0 {
     /// Compiles the kernels that calls with these plans need when their traces have this layout and share a buffer, and has each give a
     /// known answer, so that the first call does not. Kernels for traces spread over several buffers, and those for traces of fewer than
@@ -49,6 +64,14 @@ impl Round0 {
     /// [`Error::WrongAnswer`]; [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Deadline`]; [`Error::Environment`] where `LOGUP_WGPU_DUMP`
     /// names no folder.
     pub fn warm_up(&self, plans: &[&Round0Plan], layout: Layout) -> Result<WarmUp> {
+        self.warm_up_with(plans, layout, &|_| {})
+    }
+
+    /// [`warm_up`](Self::warm_up), telling `progress` of each kernel that is compiled; several threads do. Each is a debug event too.
+    ///
+    /// # Errors
+    /// As `warm_up`.
+    pub fn warm_up_with(&self, plans: &[&Round0Plan], layout: Layout, progress: &(dyn Fn(WarmUpProgress) + Sync)) -> Result<WarmUp> {
         self.gpu.usable()?;
         let start = Instant::now();
         let mut keys: Vec<Key> = plans.iter().flat_map(|plan| keys(plan, layout)).collect();
@@ -58,7 +81,18 @@ impl Round0 {
         let mut known = HashSet::new();
         keys.retain(|key| known.insert(key.clone()));
         // Side by side: a driver takes up to seconds for each.
-        let kernels = keys.par_iter().map(|key| self.gpu.kernel(key)).collect::<Result<Vec<_>>>()?;
+        let (num_ready, dispatch) = (AtomicUsize::new(0), tracing::dispatcher::get_default(Clone::clone));
+        let kernel = |key: &Key| {
+            let (kernel, compile) = self.gpu.kernel_and_time(key)?;
+            let ready = 1 + num_ready.fetch_add(1, Ordering::Relaxed);
+            let (kernels, milliseconds) = (keys.len(), compile.as_secs_f64() * 1e3);
+            tracing::debug!(kernel = key.kernel.name, milliseconds, ready, kernels, "kernel ready");
+            progress(WarmUpProgress { kernel: key.kernel.name, compile, ready, kernels });
+            Ok(kernel)
+        };
+        let kernels =
+            keys.par_iter().map(|key| tracing::dispatcher::with_default(&dispatch, || kernel(key))).collect::<Result<Vec<_>>>()?;
+        self.gpu.save_kernels();
         let compile = start.elapsed();
         let known_answers = known_answers::ensure(&self.gpu, plans, &keys, &kernels)?;
         Ok(WarmUp { kernels: keys.len(), known_answers, compile, answer: start.elapsed() - compile })

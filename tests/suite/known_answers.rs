@@ -1,6 +1,9 @@
 //! A device that computes wrongly is caught before it computes for anyone: kernels' texts are broken on purpose, one mistake at a time.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use crate::support::{
     Case, Uploaded, assert_same, failing_case,
@@ -129,6 +132,38 @@ fn mutated_field_arithmetic_is_caught() {
         let result = evaluate(&broken(mutant, form, true), Strategy::Split, Layout::ColMajor);
         let error = result.map(|_| ()).expect_err(&format!("{mutant:?}, {form:?}"));
         assert!(matches!(error, Error::WrongAnswer { .. }), "{mutant:?}, {form:?}: {error}");
+    }
+}
+
+/// A warm-up tells of each kernel, and leaves the driver's kernels in the folder that it is given, for the next process; rubbish there is no
+/// kernel.
+#[test]
+fn warm_ups_tell_and_keep() {
+    let folder = std::env::temp_dir().join(format!("logup-wgpu-cache-{}", std::process::id()));
+    let case = case(Layout::ColMajor);
+    let plan = case.plan(Strategy::Split);
+    let warm_up = || {
+        let gpu = Gpu::new(GpuOptions { pipeline_cache: Some(folder.clone()), ..GpuOptions::default() }).unwrap();
+        let (told, round0) = (Mutex::new(vec![]), Round0::new(&gpu));
+        let warm = round0.warm_up_with(&[&plan], Layout::ColMajor, &|progress| told.lock().unwrap().push(progress)).unwrap();
+        let mut told = told.into_inner().unwrap();
+        told.sort_by_key(|progress| progress.ready);
+        assert_eq!(told.iter().map(|progress| (progress.ready, progress.kernels)).collect::<Vec<_>>(), [(1, 3), (2, 3), (3, 3)]);
+        let names: BTreeSet<&str> = told.iter().map(|progress| progress.kernel).collect();
+        assert_eq!(names, BTreeSet::from(["column_sums", "coset_pass", "dual_reduce"]));
+        assert!(told.iter().all(|progress| progress.compile <= warm.compile && !progress.compile.is_zero()));
+        let output = Uploaded::together(&gpu, std::slice::from_ref(&case), Strategy::Split).evaluate(&round0);
+        assert_same(&output.polys[0], &case.reference(), "with a cache");
+        gpu
+    };
+    if warm_up().info().backend == logup_wgpu::wgpu::Backend::Vulkan {
+        let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        assert!(std::fs::metadata(&files[0]).unwrap().len() > 0);
+        warm_up();
+        std::fs::write(&files[0], [7; 100]).unwrap();
+        warm_up();
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
 

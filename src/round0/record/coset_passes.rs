@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     field::{self, F},
     kernels::{CosetJob, ReduceRun, RunKind, Sides, Tile},
-    plan::PlannedProgram,
+    plan::{PlannedPair, PlannedProgram, geometry::CosetGeometry},
     round0::{
         polys::lagrange,
         prepared::{Prepared, ProgramInputs},
@@ -42,6 +42,8 @@ struct Coset {
     lagrange_base: u32,
     columns_base: u32,
     eq: EqOf,
+    /// Where the partial sums go, as an EF index.
+    partial_base: u32,
 }
 
 /// Where the words of a program are that do not depend on the coset.
@@ -71,6 +73,7 @@ impl Recorder<'_> {
             let instance = &instances[instance_idx];
             let l_skip = instance.plan.l_skip();
             let (planned_pair, inputs) = (&instance.plan.pairs[pair], &instance.pairs[pair]);
+            let mut next_partials = self.partials_of_blocks(instance, planned_pair, of_pair)?;
             for (planned, inputs) in planned_pair.programs.iter().zip(&inputs.programs) {
                 let cosets = planned_pair.program_cosets(planned, self.sums);
                 let blocks: Vec<&CosetWork> = of_pair.iter().filter(|work| cosets.contains(&work.coset)).collect();
@@ -83,7 +86,8 @@ impl Recorder<'_> {
                 let mut jobs = Vec::with_capacity(blocks.len());
                 // A program's leaves are written once for all cosets in one group.
                 let mut leaves: Option<(usize, u32)> = None;
-                for &CosetWork { coset, work_idx, .. } in blocks {
+                for block in blocks {
+                    let CosetWork { coset, work_idx, .. } = *block;
                     let lagrange_base = match coset {
                         0 => 0,
                         _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
@@ -100,7 +104,9 @@ impl Recorder<'_> {
                         _ => self.program_leaves(&mut groups[at], instance, planned)?,
                     };
                     leaves = Some((at, columns_base));
-                    let place = Coset { coset, lagrange_base, columns_base, eq: self.eq[instance_idx] };
+                    let partials = next_partials.get_mut(&work_idx).expect("of each block");
+                    let place = Coset { coset, lagrange_base, columns_base, eq: self.eq[instance_idx], partial_base: *partials };
+                    *partials += partials_of(&geometry, instance) as u32;
                     jobs.push((at, self.coset_job(&mut groups[at], instance, planned, tables, place, work_idx)?));
                 }
                 // All cosets of the same rows next to each other: the second finds in the cache what the first read.
@@ -116,6 +122,18 @@ impl Recorder<'_> {
         groups.into_iter().try_for_each(|group| self.launches.close(group))
     }
 
+    /// Where the partial sums of each of a pair's blocks begin. Those of a block's programs follow each other, so that the reduction has one run for
+    /// all of them.
+    fn partials_of_blocks(&mut self, instance: &Prepared<'_>, pair: &PlannedPair, blocks: &[CosetWork]) -> Result<HashMap<usize, u32>> {
+        let base = |block: &CosetWork| {
+            let programs = pair.programs.iter().filter(|planned| pair.program_cosets(planned, self.sums).contains(&block.coset));
+            let of_program = |planned: &PlannedProgram| partials_of(&planned.geometry(instance.plan.l_skip(), instance.num_x), instance);
+            let base = self.scratch.partials(instance.plan.air().name(), programs.map(of_program).sum())?;
+            Ok((block.work_idx, base))
+        };
+        blocks.iter().map(base).collect()
+    }
+
     /// Adds one program's job for one coset to the group, whose tiles are still to come; its index there.
     fn coset_job(
         &mut self,
@@ -128,8 +146,6 @@ impl Recorder<'_> {
     ) -> Result<u32> {
         let (program, l_skip, air) = (&planned.program, instance.plan.l_skip(), instance.plan.air().name());
         let geometry = planned.geometry(l_skip, instance.num_x);
-        let num_partials = 2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z());
-        let partial_base = self.scratch.partials(air, num_partials)?;
         let temps_base = group.temp_words;
         group.temp_words += geometry.num_tiles() * planned.temp_words_per_tile();
         self.scratch.temporaries(air, group.temp_words)?;
@@ -148,7 +164,7 @@ impl Recorder<'_> {
             eq_low: place.eq.low,
             eq_high: place.eq.high,
             log_low: place.eq.log_low,
-            partial_base: 4 * partial_base,
+            partial_base: 4 * place.partial_base,
             temps_base: temps_base as u32, // from the temporaries' start, which the layout adds
             num_temps: program.num_temps as u32,
             first_tile: group.tiles.len() as u32,
@@ -156,16 +172,20 @@ impl Recorder<'_> {
         let points = u64::from(instance.num_x) << l_skip;
         let seconds = self.launches.submissions.seconds(|budget| budget.coset_pass(planned, l_skip, place.coset == 0, points));
         let job_idx = group.push(job, seconds / geometry.num_tiles() as f64);
-        self.runs[work_idx].push(ReduceRun {
-            kind: RunKind::Pairs as u32,
-            partial_base,
-            num_chunks: geometry.num_chunks,
-            num_columns: Sides::BOTH.count(),
-            num_stored: Sides::BOTH.count(),
-            stored_z: instance.num_z(),
-            weights_base: 0,
-            sides: planned.sides().bits(),
-        });
+        let (kind, sides) = (RunKind::Pairs as u32, planned.sides().bits());
+        match self.runs[work_idx].last_mut().filter(|last| (last.kind, last.sides) == (kind, sides)) {
+            Some(last) => last.num_chunks += geometry.num_chunks,
+            None => self.runs[work_idx].push(ReduceRun {
+                kind,
+                partial_base: place.partial_base,
+                num_chunks: geometry.num_chunks,
+                num_columns: Sides::BOTH.count(),
+                num_stored: Sides::BOTH.count(),
+                stored_z: instance.num_z(),
+                weights_base: 0,
+                sides,
+            }),
+        }
         self.trace_bytes += 4 * program.cells().count() as u64 * instance.height as u64;
         Ok(job_idx)
     }
@@ -224,6 +244,11 @@ impl Recorder<'_> {
         self.words.extend_from(&terms);
         Ok(columns_base)
     }
+}
+
+/// EF elements of a program's partial sums on one coset.
+fn partials_of(geometry: &CosetGeometry, instance: &Prepared<'_>) -> u64 {
+    2 * u64::from(geometry.num_chunks) * u64::from(instance.num_z())
 }
 
 /// What a program's launches share, whatever their cosets.

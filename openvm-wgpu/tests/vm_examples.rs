@@ -41,6 +41,16 @@ fn report_is_exact_and_complete() {
     std::fs::remove_dir_all(&out).unwrap();
 }
 
+/// The synthetic AIRs, small: each is exact, and made of a few kernels that are bounded.
+#[test]
+fn synthetic_airs_are_exact() {
+    let printed = stdout(example("report").args(["--synthetic", "--quick", "--log-height", "5"]));
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    let airs = json["synthetic"].as_array().unwrap();
+    assert_eq!(airs.len(), 6);
+    assert!(airs.iter().all(|air| air["exact"] == true && (1..=12).contains(&air["generated_kernels"].as_u64().unwrap())), "{printed}");
+}
+
 /// One changed cell of one row: constraints of that row and of the one before it, and no others.
 #[test]
 fn check_constraints_finds_a_changed_cell() {

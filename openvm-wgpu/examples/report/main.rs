@@ -1,12 +1,14 @@
 //! The whole comparison on whatever adapter is there: OpenVM's 26 AIRs, a real segment, many small AIRs.
 //!
 //! ```text
-//! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--census] [--plot RECORD]
+//! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--synthetic]
+//!     [--census] [--plot RECORD]
 //! ```
 //! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can check any height:
 //! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
 //! height, AIRs that use them are checked by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
 //! `--census` measures nothing and needs no GPU: it counts what the AIRs' expressions are made of.
+//! `--synthetic` measures six AIRs with long expressions instead: 300 to 700 nodes of degree 2 to 4.
 //! `--growth` measures how the cost grows instead: six AIRs of 3 to 913 columns over log heights 4 to 22.
 //! `--plot RECORD` measures nothing and draws a record's plot again, beside it.
 
@@ -24,6 +26,7 @@ mod record;
 mod stock;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
+mod synthetic;
 mod zerocheck;
 
 use std::path::PathBuf;
@@ -36,12 +39,13 @@ pub struct Args {
     pub unchecked: bool,
     pub growth: bool,
     pub census: bool,
+    pub synthetic: bool,
     pub log_height: Option<usize>,
     pub out: Option<PathBuf>,
 }
 
 fn args() -> Args {
-    let usage = "report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--census] [--plot RECORD]";
+    let usage = "report [--quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--synthetic] [--census] [--plot RECORD]";
     let mut args = args::Args::new(usage);
     let any = |_: &PathBuf| true;
     let plot = args.option("--plot", any);
@@ -51,6 +55,7 @@ fn args() -> Args {
         unchecked: args.flag("--unchecked"),
         growth: args.flag("--growth"),
         census: args.flag("--census"),
+        synthetic: args.flag("--synthetic"),
         log_height: args.option("--log-height", |n: &usize| (4..=24).contains(n)),
         out: args.option("--out", any),
     };
@@ -92,6 +97,14 @@ fn run(gpu: &Gpu, args: &Args) -> logup_wgpu::Result<()> {
         (false, false) => 20,
         (false, true) => 16,
     });
+    if args.synthetic {
+        measure::raise_clocks(gpu, &fixtures::vm_airs::keccak_vm_airs()[0])?;
+        let airs = synthetic::measure(gpu, log_height, if args.quick { 3 } else { 9 })?;
+        let mut report = record::head(gpu);
+        record::extend(&mut report, serde_json::json!({ "synthetic": airs }));
+        println!("{report}");
+        return Ok(());
+    }
     let report = measure::report(gpu, log_height, software, args)?;
     if args.json {
         println!("{report}");

@@ -32,8 +32,11 @@ const CUDA_H200_MS: [f64; 26] = [
 /// The same for segment 118: the sum of its 26 kernels.
 const CUDA_H200_SEGMENT_MS: f64 = 35.2;
 const KECCAKF_PERM: usize = 5;
-/// How long calls are repeated before they are timed.
-const WARM_UP: Duration = Duration::from_millis(50);
+/// Calls are repeated before they are timed until the fastest of a round of this length is as fast as those of the two rounds before, but for
+/// this share; for so long at most.
+const ROUND: Duration = Duration::from_millis(50);
+const STABLE: f64 = 0.02;
+const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 
 /// An AIR's block on the host and its traces on the device.
 pub struct Resident {
@@ -57,6 +60,11 @@ pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -
         block.layout = Layout::ColMajor;
         blocks.push((block, log_height));
     }
+    reside_blocks(gpu, blocks)
+}
+
+/// These blocks, column-major, repeated to so many rows.
+pub fn reside_blocks(gpu: &Gpu, blocks: Vec<(Case, usize)>) -> Result<Vec<Resident>> {
     let words = |block: &Case, log_height: usize| -> u64 {
         block.matrices().iter().map(|matrix| ((matrix.width << log_height) as u64).next_multiple_of(64)).sum()
     };
@@ -143,13 +151,39 @@ fn stages(round0: &mut Round0, instances: &[Instance<'_>]) -> Result<Value> {
     Ok(stats.stages.iter().map(|stage| (stage.kernel.name.to_owned(), json!(ms(stage.gpu)))).collect::<serde_json::Map<_, _>>().into())
 }
 
+/// How a device was warmed: GPUs lower their clocks while idle, for example while the host compiles, and take up to seconds of work to raise them.
+pub struct Warmth {
+    pub time: Duration,
+    /// GPU time of the call that was repeated: in the first round, and in the last.
+    pub first_ms: f64,
+    pub last_ms: f64,
+    pub stable: bool,
+}
+
+/// Repeats a call until its GPU time is stable.
+pub fn warm(round0: &Round0, instances: &[Instance<'_>]) -> Result<Warmth> {
+    let start = Instant::now();
+    let mut rounds: Vec<f64> = vec![];
+    loop {
+        let (round, mut fastest) = (Instant::now(), f64::INFINITY);
+        while round.elapsed() < ROUND {
+            fastest = fastest.min(gpu_ms(&round0.evaluate(&challenges(), instances)?.stats));
+        }
+        rounds.push(fastest);
+        let last = rounds.len().saturating_sub(3);
+        let stable = rounds.len() > 2 && rounds[last..].iter().all(|&ms| (ms - fastest).abs() <= STABLE * fastest);
+        // A software device has no clocks of its own.
+        let software = round0.gpu().info().device_type == wgpu::DeviceType::Cpu;
+        if stable || software || start.elapsed() > WARM_UP_LIMIT {
+            return Ok(Warmth { time: start.elapsed(), first_ms: rounds[0], last_ms: fastest, stable });
+        }
+    }
+}
+
 /// The first call, and of `calls` more after a warm-up the one with the median wall time, with the median GPU and CPU times put in.
 pub fn repeat_calls(round0: &Round0, instances: &[Instance<'_>], calls: usize) -> Result<(Round0Output, Round0Stats)> {
     let first = round0.evaluate(&challenges(), instances)?;
-    let start = Instant::now();
-    while start.elapsed() < WARM_UP {
-        round0.evaluate(&challenges(), instances)?;
-    }
+    warm(round0, instances)?;
     let mut stats: Vec<Round0Stats> = (0..calls).map(|_| Ok(round0.evaluate(&challenges(), instances)?.stats)).collect::<Result<_>>()?;
     let middle = stats.len() / 2;
     stats.sort_by_key(|stats| stats.gpu);
@@ -168,16 +202,16 @@ fn uses_selectors(case: &Case) -> bool {
     case.air.nodes().iter().any(|node| matches!(node, Node::IsFirstRow | Node::IsLastRow | Node::IsTransition))
 }
 
-/// GPUs lower their clocks while idle, for example while the host compiles, and take seconds of work to raise them.
-pub fn raise_clocks(gpu: &Gpu, air: &StockAir) -> Result<()> {
+/// Has the device work on an AIR of 2^16 rows until its time is stable, and says so.
+pub fn raise_clocks(gpu: &Gpu, air: &StockAir) -> Result<Warmth> {
     let plan = Round0Plan::new(air.air(), L_SKIP, Strategy::Split)?;
     let resident = reside(gpu, &[air], &[16], 0)?.pop().expect("one AIR");
     let round0 = Round0::new(gpu);
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(3) {
-        round0.evaluate(&challenges(), &[resident.instance(&plan)])?;
-    }
-    Ok(())
+    let warmth = warm(&round0, &[resident.instance(&plan)])?;
+    let Warmth { time, first_ms, last_ms, stable } = warmth;
+    let how = if stable { "stable" } else { "not stable" };
+    eprintln!("warmed for {:.1?}: a reference call took {first_ms:.3} ms of GPU time at first, {last_ms:.3} ms now, {how}", time);
+    Ok(warmth)
 }
 
 pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Result<Value> {
@@ -195,9 +229,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         gpu.adapter(),
         warm_up.known_answers,
     );
-    if !software {
-        raise_clocks(gpu, &stock_airs[KECCAKF_PERM])?;
-    }
+    let warmth = raise_clocks(gpu, &stock_airs[KECCAKF_PERM])?;
     let read = gpu.plain_read_rate()?;
     eprintln!("plain read {:.1} GB/s", read / 1e9);
 
@@ -288,6 +320,7 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     let measured = json!({
         "shader_checks": !args.unchecked,
         "read_gb_s": read / 1e9,
+        "warm_up": { "ms": ms(warmth.time), "first_gpu_ms": warmth.first_ms, "last_gpu_ms": warmth.last_ms, "stable": warmth.stable },
         "compile_ms": compile_ms,
         "known_answers": warm_up.known_answers,
         "known_answers_ms": known_answers_ms,

@@ -110,7 +110,7 @@ impl Round0Plan {
     /// A plan that is to run this program in the interpreter, whatever its length.
     #[cfg(test)]
     pub(crate) fn of_program(air: Air, l_skip: usize, program: Program) -> Self {
-        let pairs = vec![PlannedPair::of_program(&air, program)];
+        let pairs = vec![PlannedPair::of_program(&air, l_skip, program)];
         Self { air, l_skip, strategy: Strategy::Direct, affine: AffineSplit::default(), pairs, checks: OnceLock::new() }
     }
 

@@ -59,7 +59,7 @@ impl PlannedPair {
         };
         let mut programs = vec![];
         for (roots, adds_to) in on_same_cosets(roots, pair) {
-            let on_cosets = |(program, generated)| PlannedProgram { program, generated, adds_to, siblings: 1 };
+            let on_cosets = |with_kernel| PlannedProgram::new(with_kernel, adds_to, l_skip);
             // A root that is too long for a kernel of its own takes a compiler minutes; the interpreter's is compiled already.
             let (with_kernels, beyond) = match strategy {
                 Strategy::Split => generated(air, &roots, l_skip)?,
@@ -78,12 +78,12 @@ impl PlannedPair {
 
     /// A pair that one program in the interpreter computes.
     #[cfg(test)]
-    pub fn of_program(air: &Air, program: Program) -> Self {
+    pub fn of_program(air: &Air, l_skip: usize, program: Program) -> Self {
         Self {
             pair: Pair::Logup,
             matrices: vec![],
             weighted: Reached::named(air, Pair::Logup).nodes,
-            programs: vec![PlannedProgram { program, generated: None, adds_to: Sides::BOTH, siblings: 1 }],
+            programs: vec![PlannedProgram::new((program, None), Sides::BOTH, l_skip)],
             degree: air.constraint_degree,
         }
     }
@@ -143,16 +143,23 @@ pub(crate) struct PlannedProgram {
     pub adds_to: Sides,
     /// Programs of the pair, which share the device and the scratch.
     siblings: usize,
+    /// Loop iterations of a thread for one row.
+    row_steps: u64,
 }
 
 impl PlannedProgram {
+    fn new((program, generated): WithKernel, adds_to: Sides, l_skip: usize) -> Self {
+        let row_steps = match generated {
+            Some(_) => steps::generated_row(&program, l_skip),
+            None => steps::interpreted_row(&program, l_skip),
+        };
+        Self { program, generated, adds_to, siblings: 1, row_steps }
+    }
+
     pub fn geometry(&self, l_skip: usize, num_x: u32) -> CosetGeometry {
         match self.generated {
-            Some(_) => CosetGeometry::generated(1 << l_skip, num_x, steps::generated_row(&self.program, l_skip), self.siblings),
-            None => {
-                let row_steps = steps::interpreted_row(&self.program, l_skip);
-                CosetGeometry::interpreted(1 << l_skip, num_x, row_steps, self.num_temps())
-            }
+            Some(_) => CosetGeometry::generated(1 << l_skip, num_x, self.row_steps, self.siblings),
+            None => CosetGeometry::interpreted(1 << l_skip, num_x, self.row_steps, self.num_temps()),
         }
     }
 

@@ -32,10 +32,11 @@ const CUDA_H200_MS: [f64; 26] = [
 /// The same for segment 118: the sum of its 26 kernels.
 const CUDA_H200_SEGMENT_MS: f64 = 35.2;
 const KECCAKF_PERM: usize = 5;
-/// Calls are repeated before they are timed until the fastest of a round of this length is as fast as those of the two rounds before, but for
-/// this share; for so long at most.
-const ROUND: Duration = Duration::from_millis(50);
+/// Calls are repeated before they are timed, until the fastest of a round of this length is as fast as those of the two rounds before, but for
+/// this share; for so long at least, because an idle H200 was seen to be as slow, five times as slow, for 150 ms; and for so long at most.
+const ROUND: Duration = Duration::from_millis(100);
 const STABLE: f64 = 0.02;
+const WARM_UP: Duration = Duration::from_millis(600);
 const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 
 /// An AIR's block on the host and its traces on the device.
@@ -171,7 +172,8 @@ pub fn warm(round0: &Round0, instances: &[Instance<'_>]) -> Result<Warmth> {
         }
         rounds.push(fastest);
         let last = rounds.len().saturating_sub(3);
-        let stable = rounds.len() > 2 && rounds[last..].iter().all(|&ms| (ms - fastest).abs() <= STABLE * fastest);
+        let stable =
+            start.elapsed() >= WARM_UP && rounds.len() > 2 && rounds[last..].iter().all(|&ms| (ms - fastest).abs() <= STABLE * fastest);
         // A software device has no clocks of its own.
         let software = round0.gpu().info().device_type == wgpu::DeviceType::Cpu;
         if stable || software || start.elapsed() > WARM_UP_LIMIT {

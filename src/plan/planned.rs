@@ -26,6 +26,14 @@ use crate::{
 const MAX_KERNEL_NODES: usize = 128;
 /// Leaves of one generated kernel, which keeps them in registers.
 const MAX_KERNEL_LEAVES: usize = 40;
+/// The same where a root alone has more, or where kernels that share their columns then take far fewer to cosets: a leaf is alive from its load to
+/// its last use, so that sums of products need few at a time.
+const MAX_WIDE_LEAVES: usize = 96;
+/// A kernel of its own.
+const ROOM: Room = Room { kernel: &COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_leaves: MAX_KERNEL_LEAVES };
+const WIDE_ROOM: Room = Room { num_leaves: MAX_WIDE_LEAVES, ..ROOM };
+/// Different kernels that an AIR may have for taking fewer leaves to cosets. Guess: a second for a compiler.
+const MAX_IN_ORDER: usize = 8;
 /// Different generated kernels of one AIR. Each takes a compiler up to seconds; what would need more is interpreted. OpenVM's AIRs need one or
 /// two. Guess.
 pub(super) const MAX_KERNELS: usize = 64;
@@ -200,24 +208,26 @@ type WithKernel = (Program, Option<Generated>);
 /// Programs for kernels of their own, and the roots that are left to the interpreter: those too long for one, and those that would need one
 /// kernel too many.
 fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel>, Vec<Root>)> {
-    let room = Room { kernel: &COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_leaves: MAX_KERNEL_LEAVES };
-    let mut beyond = vec![];
-    let all_fit = |_: &Program| true; // what has room
-    // Where one kernel is not enough, equal ones first.
     let mut notes = Notes::new(air, Forms::new(air, roots));
-    let (mut runs, rest) = match Program::size(air, roots, room, &mut notes) {
-        Some(_) => (vec![], roots.to_vec()),
-        None => equal_runs(air, roots, room, &mut notes),
+    let few = Room { num_nodes: MAX_IN_ORDER * MAX_KERNEL_NODES, num_leaves: usize::MAX, ..ROOM };
+    let can_be_few = Program::size(air, roots, few, &mut notes).is_some();
+    let mut in_order = |room: Room| -> Result<Option<Dealt>> {
+        let dealt = if can_be_few { Some(dealt(air, &[roots], room, &mut notes)?) } else { None };
+        Ok(dealt.filter(|(programs, _)| programs.len() <= MAX_IN_ORDER))
     };
-    runs.push(rest);
-    let mut programs = vec![];
-    for run in &runs {
-        let mut too_long = |root| {
-            beyond.push(root);
-            Ok(())
-        };
-        programs.extend(Program::split(air, run, room, &all_fit, &mut too_long, &mut notes)?);
-    }
+    // Where one kernel is not enough, equal ones have one text; a few different ones, or ones with more leaves in registers, are better only where
+    // they take far fewer leaves to cosets. Where they took a fifteenth less, an H200 was 5 % slower (Xorin's constraints, 2026-11-28).
+    let (programs, mut beyond) = match (in_order(ROOM)?, in_order(WIDE_ROOM)?) {
+        (Some(one), _) if one.0.len() == 1 => one,
+        (narrow, wide) => {
+            let (runs, rest) = equal_runs(air, roots, ROOM, &mut notes);
+            let runs: Vec<&[Root]> = runs.iter().chain([&rest]).map(Vec::as_slice).collect();
+            let equal = dealt(air, &runs, ROOM, &mut notes)?;
+            let num_leaves = |(programs, _): &Dealt| programs.iter().map(|program| program.leaves.len()).sum::<usize>();
+            let far_fewer = |best: Dealt, other: Dealt| if 4 * num_leaves(&other) < 3 * num_leaves(&best) { other } else { best };
+            [narrow, wide].into_iter().flatten().fold(equal, far_fewer)
+        }
+    };
     let mut texts: HashSet<ProgramText> = HashSet::new();
     let mut planned = vec![];
     for program in programs {
@@ -233,6 +243,31 @@ fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel
         planned.push((program, Some(generated)));
     }
     Ok((planned, beyond))
+}
+
+/// Programs, and the roots that have no room.
+type Dealt = (Vec<Program>, Vec<Root>);
+
+/// Programs for these runs of roots, as few as each run needs; a root that has no room alone gets a wide one.
+fn dealt(air: &Air, runs: &[&[Root]], room: Room, notes: &mut Notes) -> Result<Dealt> {
+    let all_fit = |_: &Program| true; // what has room
+    let (mut programs, mut beyond) = (vec![], vec![]);
+    for run in runs {
+        let mut alone = vec![];
+        let mut too_wide = |root| {
+            alone.push(root);
+            Ok(())
+        };
+        programs.extend(Program::split(air, run, room, &all_fit, &mut too_wide, notes)?);
+        for root in alone {
+            let mut too_long = |root| {
+                beyond.push(root);
+                Ok(())
+            };
+            programs.extend(Program::split(air, &[root], WIDE_ROOM, &all_fit, &mut too_long, notes)?);
+        }
+    }
+    Ok((programs, beyond))
 }
 
 /// Programs for the interpreter.

@@ -65,51 +65,51 @@ const TABLE_WORDS: u64 = 64;
 struct Chunk {
     /// Which rows of which matrix, and the word at which they start.
     pieces: Vec<(usize, Range<usize>, u64)>,
-    /// By output buffer.
     dispatches: Vec<Dispatch>,
     num_words: u64,
     /// Words of tables at most, with their alignment.
     table_words: u64,
 }
 
-/// Jobs with outputs in one binding.
+/// Some rows' columns that lie in one place.
 #[derive(Debug)]
 struct Dispatch {
+    /// Which output buffer, and its words.
     buffer: usize,
-    /// Words of the output buffer.
     out: Range<u64>,
-    jobs: Vec<TransposeJob>,
+    job: TransposeJob,
     tiles: Vec<Tile>,
     columns: Vec<u32>,
 }
 
 impl Chunk {
-    /// Adds some rows of a matrix: a job for each place of its columns.
+    /// Adds some rows of a matrix: a dispatch for each place of its columns.
     fn add(&mut self, matrices: &[ColumnsOf<'_>], heights: &[usize], places: &[Place], i: usize, rows: Range<usize>) {
         let matrix = &matrices[i];
         let rows_base = self.num_words;
         let side = TRANSPOSE_SIDE as usize;
         for place in places.iter().filter(|place| place.matrix == i) {
             let column_words = stored_rows(Layout::ColMajor, heights[i]);
-            let out = place.first_word..place.first_word + place.num_words(heights[i]);
-            self.dispatches.push(Dispatch { buffer: place.buffer, out, jobs: vec![], tiles: vec![], columns: vec![] });
-            let dispatch = self.dispatches.last_mut().expect("just pushed");
-            let job = dispatch.jobs.len() as u32;
-            dispatch.jobs.push(TransposeJob {
-                rows_base: rows_base as u32,
-                width: matrix.width as u32,
-                num_rows: rows.len() as u32,
-                columns_base: dispatch.columns.len() as u32,
-                num_columns: place.columns.len() as u32,
-                out_base: rows.start as u32,
-                column_words: column_words as u32,
-                copies: (column_words / heights[i]) as u32,
+            let columns = matrix.columns[place.columns.clone()].iter().map(|&column| column as u32);
+            let tile = |chunk, col_group| Tile { job: 0, chunk, col_group, z_block: 0 };
+            let num_groups = place.columns.len().div_ceil(side) as u32;
+            let tiles = (0..rows.len().div_ceil(side) as u32).flat_map(|chunk| (0..num_groups).map(move |group| tile(chunk, group)));
+            self.dispatches.push(Dispatch {
+                buffer: place.buffer,
+                out: place.first_word..place.first_word + place.num_words(heights[i]),
+                job: TransposeJob {
+                    rows_base: rows_base as u32,
+                    width: matrix.width as u32,
+                    num_rows: rows.len() as u32,
+                    columns_base: 0,
+                    num_columns: place.columns.len() as u32,
+                    out_base: rows.start as u32,
+                    column_words: column_words as u32,
+                    copies: (column_words / heights[i]) as u32,
+                },
+                tiles: tiles.collect(),
+                columns: columns.collect(),
             });
-            dispatch.columns.extend(matrix.columns[place.columns.clone()].iter().map(|&column| column as u32));
-            for chunk in 0..rows.len().div_ceil(side) as u32 {
-                let groups = 0..place.columns.len().div_ceil(side) as u32;
-                dispatch.tiles.extend(groups.map(|col_group| Tile { job, chunk, col_group, z_block: 0 }));
-            }
         }
         self.num_words += ((rows.len() * matrix.width) as u64).next_multiple_of(4);
         self.table_words += table_words(matrix, places.iter().filter(|place| place.matrix == i).count(), rows.len());
@@ -179,8 +179,8 @@ fn transpose(
         let mut end = chunk.num_words;
         let mut tables: Vec<[Range<u64>; 3]> = vec![];
         for dispatch in &chunk.dispatches {
-            let parts: [&[u8]; 3] =
-                [bytemuck::cast_slice(&dispatch.tiles), bytemuck::cast_slice(&dispatch.jobs), bytemuck::cast_slice(&dispatch.columns)];
+            let Dispatch { tiles, job, columns, .. } = dispatch;
+            let parts: [&[u8]; 3] = [bytemuck::cast_slice(tiles), bytemuck::bytes_of(job), bytemuck::cast_slice(columns)];
             tables.push(parts.map(|bytes| {
                 let begin = 4 * end.next_multiple_of(TABLE_WORDS);
                 content.push((begin, bytes));
@@ -296,7 +296,7 @@ mod tests {
         }
         for chunk in &chunks {
             let tables = chunk.dispatches.iter().map(|dispatch| {
-                let words = [4 * dispatch.tiles.len(), 8 * dispatch.jobs.len(), dispatch.columns.len()];
+                let words = [4 * dispatch.tiles.len(), 8, dispatch.columns.len()];
                 words.iter().map(|&words| (words as u64).next_multiple_of(TABLE_WORDS)).sum::<u64>()
             });
             assert!(tables.sum::<u64>() <= chunk.table_words + TABLE_WORDS);

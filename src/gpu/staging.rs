@@ -45,17 +45,27 @@ impl Staging {
         })
     }
 
-    /// A mapped piece: one that is kept, or a new one.
+    /// A mapped piece: one that is free, a new one as long as there are few, or the one that was given away first, once it is free.
     pub fn take(gpu: &Gpu) -> Result<Self> {
-        let kept = gpu.staging().lock().pop();
-        match kept {
+        gpu.poll(wgpu::PollType::Poll)?;
+        let mut kept = gpu.staging().lock();
+        if let Some(free) = kept.iter_mut().position(Self::is_mapped) {
+            return Ok(kept.remove(free));
+        }
+        let oldest = if kept.len() < MAX_KEPT { None } else { kept.pop() };
+        drop(kept); // nobody waits for it while this does
+        match oldest {
             Some(staging) => staging.mapped(gpu),
             None => Self::new(gpu),
         }
     }
 
+    fn is_mapped(&mut self) -> bool {
+        self.in_use.as_mut().is_none_or(|(_, mapping)| mapping.has_arrived())
+    }
+
     /// Waits until it is mapped.
-    pub fn mapped(mut self, gpu: &Gpu) -> Result<Self> {
+    fn mapped(mut self, gpu: &Gpu) -> Result<Self> {
         if let Some((submission, mut mapping)) = self.in_use.take()
             && !mapping.has_arrived()
         {
@@ -93,7 +103,7 @@ impl Staging {
         self.in_use = Some((submission, Mapping::request(&self.host, wgpu::MapMode::Write)));
         let mut kept = gpu.staging().lock();
         if kept.len() < MAX_KEPT {
-            kept.insert(0, self); // taken last
+            kept.insert(0, self);
         }
     }
 }

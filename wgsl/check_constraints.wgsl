@@ -27,7 +27,7 @@ const FAILING_ROWS: u32 = 8u;
 const NO_ROW: u32 = 0xffffffffu;
 
 struct CheckJob {
-    program_base: u32, // segments of [1 + num_loads + num_ops][4] u32, a multiple of 4
+    program_base: u32, // segments, see instructions.wgsl; a multiple of 4
     num_segments: u32,
     columns_base: u32, // [..][3] u32: flat word index of row 0, words per row, 1 for the next row
     values_base: u32,  // [..] u32: degree-0 nodes, known at the call

@@ -16,7 +16,6 @@ use crate::{
     error::{Error, Result, Subject},
     gpu::{Executor, Submission},
     kernels::{self, stage},
-    plan::Round0Plan,
     recording::Recording,
     stats::Round0Stats,
 };
@@ -118,8 +117,8 @@ impl<'a> InFlight<'a> {
         let known_answers = match &engine.asked {
             Some(asked) => asked.fixed_first(&engine.gpu, &recording, &kernels).map(|()| 0)?,
             None => {
-                let plans: Vec<&Round0Plan> = self.call.instances.iter().map(|prepared| prepared.plan).collect();
-                known_answers::ensure_for(&engine.gpu, &plans, &recording, &kernels)?
+                let plans = self.call.instances.iter().map(|prepared| prepared.plan);
+                known_answers::ensure_for(&engine.gpu, plans, &recording, &kernels)?
             }
         };
         if known_answers > 0 {

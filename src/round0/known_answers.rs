@@ -79,12 +79,17 @@ fn is_of(dispatch: &Dispatch, key: &Key) -> bool {
 ///
 /// # Errors
 /// [`Error::WrongAnswer`], and what a call can fail with.
-pub(super) fn ensure_for(gpu: &Gpu, plans: &[&Round0Plan], recording: &Recording, kernels: &[Arc<Compiled>]) -> Result<usize> {
+pub(super) fn ensure_for<'a>(
+    gpu: &Gpu,
+    plans: impl Iterator<Item = &'a Round0Plan>,
+    recording: &Recording,
+    kernels: &[Arc<Compiled>],
+) -> Result<usize> {
     if !gpu.known_answers() || kernels.iter().all(|kernel| kernel.answered()) {
         return Ok(0);
     }
     let keys: Vec<Key> = recording.dispatches.iter().map(Key::of).collect();
-    ensure(gpu, plans, &keys, kernels)
+    ensure(gpu, &plans.collect::<Vec<_>>(), &keys, kernels)
 }
 
 /// The same of the kernels with these keys; the generated ones' programs are in `plans`.

@@ -20,7 +20,7 @@
 //#import shared/words
 
 struct CosetJob {
-    program_base: u32,  // coset_interpret: segments of [1 + num_loads + num_ops][4] u32, a multiple of 4
+    program_base: u32,  // coset_interpret: segments, see instructions.wgsl; a multiple of 4
     num_segments: u32,
     columns_base: u32,  // [..][3] u32: flat word index of row 0, words per row, 1 for the next row
     values_base: u32,   // [..] u32: degree-0 nodes, known at the call

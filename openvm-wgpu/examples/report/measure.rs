@@ -172,11 +172,11 @@ pub fn warm(round0: &Round0, instances: &[Instance<'_>]) -> Result<Warmth> {
         }
         rounds.push(fastest);
         let last = rounds.len().saturating_sub(3);
-        let stable =
-            start.elapsed() >= WARM_UP && rounds.len() > 2 && rounds[last..].iter().all(|&ms| (ms - fastest).abs() <= STABLE * fastest);
         // A software device has no clocks of its own.
         let software = round0.gpu().info().device_type == wgpu::DeviceType::Cpu;
-        if stable || software || start.elapsed() > WARM_UP_LIMIT {
+        let even = || rounds.len() > 2 && rounds[last..].iter().all(|&ms| (ms - fastest).abs() <= STABLE * fastest);
+        let stable = software || (start.elapsed() >= WARM_UP && even());
+        if stable || start.elapsed() > WARM_UP_LIMIT {
             return Ok(Warmth { time: start.elapsed(), first_ms: rounds[0], last_ms: fastest, stable });
         }
     }

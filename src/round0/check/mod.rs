@@ -56,7 +56,7 @@ impl fmt::Display for FailingConstraint {
 pub struct ConstraintCheck {
     /// The constraints that fail, by instance and constraint.
     pub failing: Vec<FailingConstraint>,
-    /// Rows of all traces.
+    /// Rows that were looked at: of the traces of AIRs that have constraints.
     pub num_rows: u64,
     /// Constraints of all instances.
     pub num_constraints: usize,
@@ -134,7 +134,7 @@ impl Round0 {
         }
         let kernels = Executor::kernels(&self.gpu, &recording)?;
         if self.asked.is_none() {
-            known_answers::ensure_for(&self.gpu, &[], &recording, &kernels)?;
+            known_answers::ensure_for(&self.gpu, std::iter::empty(), &recording, &kernels)?;
         }
         let mut executor = self.executor();
         let report = executor.submit(&recording, &kernels, false).and_then(|submission| executor.wait(submission));

@@ -61,7 +61,12 @@ impl Layout<'_> {
         let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
         let words = inputs.section(&words);
         let all_words = Binding { resource: INPUTS, bytes: words };
-        for (kernel, what, requested) in [("eq", "bytes of eq", eq_bytes), ("inputs", "bytes of tables", 4 * inputs.words.len() as u64)] {
+        let sizes = [
+            ("eq", "bytes of eq", eq_bytes),
+            ("inputs", "bytes of tables", 4 * inputs.words.len() as u64),
+            ("results", "bytes of results", 4 * results.len() as u64),
+        ];
+        for (kernel, what, requested) in sizes {
             let limit = limits.binding_bytes;
             if requested > limit {
                 return Err(Error::DeviceLimit { subject: largest().into(), kernel, what, requested, limit });

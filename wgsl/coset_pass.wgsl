@@ -12,27 +12,35 @@
 // which takes half of the products that L itself would need. A skip domain of one point has h = 1 and no second point.
 //
 // A leaf is a cell, which every thread of the same x reads where it is, or an affine form of cells, whose values on D the workgroup makes once
-// and stages in workgroup memory.
+// and stages in workgroup memory, or the cell of a column that the constraints say is 0 or 1. Of such columns the workgroup makes a word of bits
+// for each x, and a value off D is a sum of entries of a table, one for each byte. A cell that is neither 0 nor 1 counts as 1.
 //
 // Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them. A side that no root reaches is neither
-// added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h]. columns: at vec4 index columns_base / 4, for each leaf either a cell,
+// added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h], and of programs with bits, at a multiple of four words, for each byte
+// [256][h][2] the sums of L[j - i] over its bits i, at j and j + h. columns: at vec4 index columns_base / 4, for each leaf either a cell,
 // (flat word index of row 0, words per row, 1 for the next row, 0), or a form, (vec4 index of its terms, constant, 0, groups of four terms);
 // a term is a cell with its coefficient in place of the 0.
-// Workgroup memory: 10,240 bytes (staged, lanes). Barriers: in stage and sum_lanes, reached by every thread.
+// Workgroup memory: 10,240 bytes (staged, lanes). Barriers: in stage and sum_lanes and around stage_bits, reached by every thread.
 //#import shared/coset
 
 const WORKGROUP_SIZE: u32 = 128u;
 const STAGED_FORMS: u32 = 8u; // at a time
+const STAGED_BITS: u32 = 32u;
 const QUADS: u32 = WORKGROUP_SIZE / 4u;
 // Half of the skip domain, L_SKIP as the program says, and its points that a workgroup takes at a time.
 const HALF: u32 = max(1u, (1u << L_SKIP) >> 1u);
 const BLOCK: u32 = min(HALF, WORKGROUP_SIZE);
+// log2 of the vec4 of a row of the bytes' table.
+const LOG_ROW: u32 = max(2u, L_SKIP) - 2u;
+// The x of a workgroup's step.
+const X_LANES: u32 = WORKGROUP_SIZE / BLOCK;
 
 // Whether there are 2^l_skip >= 16 rows at each x, of traces that are column-major with each column at a multiple of four words; of a trace with
 // one or two rows, the column is repeated up to four words.
 override VEC4_LOADS: bool = false;
 
-// [form][sum | difference][thread / 4], signed words of four threads each; on D itself the values at z and at z + h.
+// Of forms [form][sum | difference][thread / 4], signed words of four threads each; on D itself the values at z and at z + h. Of bits
+// [leaf][x lane], see stage_bits.
 var<workgroup> staged: array<vec4<u32>, 2u * STAGED_FORMS * QUADS>;
 
 // A thread's place: the first x of the workgroup's step, the thread's x, its points z and z + h, the thread's index and that of the first with
@@ -73,10 +81,9 @@ fn main(
     }
     var sum: Weighted;
     // Every thread stages in every step. Those past the chunk's end read some row of the trace, and count for nothing.
-    let x_lanes = WORKGROUP_SIZE / BLOCK;
-    let num_steps = max(1u, (1u << job.log_chunk) / x_lanes);
+    let num_steps = max(1u, (1u << job.log_chunk) / X_LANES);
     for (var step = 0u; step < num_steps; step++) {
-        at.step_x = begin + step * x_lanes;
+        at.step_x = begin + step * X_LANES;
         at.x = at.step_x + thread / BLOCK;
         let weighted = program(job, at, plus, minus);
         let e = select(EXT_ZERO, eq[eq_at + min(at.x, end - 1u)], at.x < end);
@@ -164,6 +171,58 @@ fn rows4(job: CosetJob, column: vec4<u32>, row: u32) -> vec4<u32> {
         return trace_vec4(column.x + (row & job.row_mask));
     }
     return cells4(job, column, row);
+}
+
+// Stages the bits of leaves first .. first + count, the next row's cells or this one's, from `slot` on: of each leaf and x its bytes' rows in the
+// table, as offsets of vec4.
+fn stage_bits(job: CosetJob, at: Point2, first: u32, count: u32, slot: u32, next: bool) {
+    for (var task = at.thread; task < count * X_LANES; task += WORKGROUP_SIZE) {
+        let column = descriptor(job, first + task / X_LANES);
+        let row = (at.step_x + (task & (X_LANES - 1u))) << L_SKIP;
+        var word = 0u;
+        for (var z = 0u; z < (1u << L_SKIP); z += 4u) {
+            var cells: vec4<u32>;
+            if next {
+                cells = cells4(job, column, row + z + 1u);
+            } else {
+                cells = rows4(job, column, row + z);
+            }
+            let four = select(vec4<u32>(0u), vec4<u32>(1u, 2u, 4u, 8u), cells != vec4<u32>(0u));
+            word |= (four.x | four.y | four.z | four.w) << z;
+        }
+        let bytes = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u);
+        staged[slot * X_LANES + task] = bytes << vec4<u32>(LOG_ROW);
+    }
+}
+
+fn staged_bits(at: Point2, slot: u32) -> vec4<u32> {
+    return staged[slot * X_LANES + at.thread / BLOCK];
+}
+
+// A boolean column's values on D at the thread's points, from its staged bits.
+fn bit_on_domain(at: Point2, slot: u32) -> vec2<u32> {
+    let bytes = staged_bits(at, slot) >> vec4<u32>(LOG_ROW);
+    let low = at.z;
+    let high = at.z + HALF;
+    return vec2<u32>(ONE * ((bytes[low >> 3u] >> (low & 7u)) & 1u), ONE * ((bytes[high >> 3u] >> (high & 7u)) & 1u));
+}
+
+// And on the coset.
+fn bit_to_coset(job: CosetJob, at: Point2, slot: u32) -> vec2<u32> {
+    let rows = staged_bits(at, slot);
+    let sum = f_add2(byte_entry(job, rows.x, at.z), byte_entry(job, rows.y, at.z - 8u));
+    if L_SKIP == 4u {
+        return sum;
+    }
+    return f_add2(sum, f_add2(byte_entry(job, rows.z, at.z - 16u), byte_entry(job, rows.w, at.z - 24u)));
+}
+
+// The table's entries of a row at z and z + h modulo 2^l_skip, which are next to each other.
+fn byte_entry(job: CosetJob, row: u32, z: u32) -> vec2<u32> {
+    let pair = z & (HALF - 1u);
+    let two_pairs = words[((job.lagrange_base + (3u << L_SKIP)) >> 2u) + row + (pair >> 1u)];
+    let entries = select(two_pairs.xy, two_pairs.zw, (pair & 1u) != 0u);
+    return select(entries, entries.yx, (z & HALF) != 0u);
 }
 
 // A form's values on D at four rows; neighbours where VEC4_LOADS holds.

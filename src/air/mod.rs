@@ -6,6 +6,7 @@
 //! counts are nodes of one DAG over trace cells of a row and of the next one, public values, constants and the row selectors. Build it
 //! with [`AirBuilder`]; `openvm_wgpu::air` makes it from OpenVM's own DAG.
 
+mod boolean;
 mod builder;
 
 use p3_field::PrimeCharacteristicRing;

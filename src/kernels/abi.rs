@@ -99,6 +99,9 @@ pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
 /// Forms that a workgroup of `coset_pass` takes to a coset at a time.
 pub(crate) const STAGED_FORMS: u32 = 8;
 
+/// And boolean columns.
+pub(crate) const STAGED_BITS: u32 = 32;
+
 /// Rows of each failing constraint that `check_constraints` gives.
 pub(crate) const FAILING_ROWS: u32 = 8;
 
@@ -116,7 +119,7 @@ pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&COSET_INTERPRET, OPS),
     (&COSET_INTERPRET, &[("OPERAND_VALUE", OPERAND_VALUE)]),
     (&CHECK_CONSTRAINTS, &[("FAILING_ROWS", FAILING_ROWS), ("NO_ROW", NO_ROW)]),
-    (&COSET_PASS, &[("STAGED_FORMS", STAGED_FORMS)]),
+    (&COSET_PASS, &[("STAGED_FORMS", STAGED_FORMS), ("STAGED_BITS", STAGED_BITS)]),
     (&DUAL_REDUCE, RUN_KINDS),
     (&TRANSPOSE, &[("SIDE", TRANSPOSE_SIDE)]),
     (&PLAIN_READ, &[("READ_PER_WORKGROUP", READ_PER_WORKGROUP)]),

@@ -5,7 +5,7 @@ mod abi;
 pub use self::abi::{CONSTANTS, LAYOUTS};
 pub(crate) use self::abi::{
     CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun,
-    RunKind, STAGED_FORMS, Sides, TRANSPOSE_SIDE, Tile, TransposeJob,
+    RunKind, STAGED_BITS, STAGED_FORMS, Sides, TRANSPOSE_SIDE, Tile, TransposeJob,
 };
 use crate::kernel::{Argument, Kernel, Library, Variant};
 

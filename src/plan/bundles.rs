@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    forms::Forms,
+    leaves::{LeafKind, Leaves},
     notes::Notes,
     program::{Program, Room, Root},
 };
@@ -32,25 +32,26 @@ impl Bundle {
 
 /// What each node looks like: equal for expressions that differ in their leaves and degree-0 values alone, whatever the order of sums and
 /// products. Different ones are equal by chance about never, and nothing depends on it but how many texts there are.
-pub(crate) fn shapes(air: &Air, forms: &Forms) -> Vec<u64> {
+pub(crate) fn shapes(air: &Air, leaves: &Leaves) -> Vec<u64> {
     const VALUE: u64 = 1;
     const CELL: u64 = 2;
     const NEXT: u64 = 3;
     const FORM: u64 = 11;
+    const BIT: u64 = 12;
+    const NEXT_BIT: u64 = 13;
     let mut shapes: Vec<u64> = Vec::with_capacity(air.nodes.len());
     for (i, node) in air.nodes.iter().enumerate() {
         let of = |node: NodeId| shapes[node.index()];
         let either_order = |a: u64, b: u64| [a.min(b), a.max(b)];
         shapes.push(match *node {
             _ if air.degrees[i] == 0 => VALUE,
-            _ if forms.get(air.node_id(i)).is_some() => FORM,
-            Node::Column(column) => {
-                if column.next {
-                    NEXT
-                } else {
-                    CELL
-                }
-            }
+            _ if leaves.form(air.node_id(i)).is_some() => FORM,
+            Node::Column(column) => match leaves.kind(column) {
+                LeafKind::Bit => BIT,
+                LeafKind::NextBit => NEXT_BIT,
+                _ if column.next => NEXT,
+                _ => CELL,
+            },
             Node::IsFirstRow => 4,
             Node::IsLastRow => 5,
             Node::IsTransition => 6,
@@ -211,7 +212,7 @@ mod tests {
         let air = air.build().unwrap();
         named.sort_unstable();
         let roots: Vec<Root> = named.iter().map(|&node| (node, [true, false])).collect();
-        let (runs, rest) = equal_runs(&air, &roots, ROOM, &mut Notes::new(&air, Forms::default()));
+        let (runs, rest) = equal_runs(&air, &roots, ROOM, &mut Notes::new(&air, Leaves::default()));
         // Five bundles of four leaves and four nodes each are half a kernel; three are left, and the single product.
         assert_eq!(runs.iter().map(Vec::len).collect::<Vec<_>>(), [10; 4]);
         assert_eq!(rest.len(), 2 * 3 + 1);
@@ -242,7 +243,7 @@ mod tests {
         rows.iter().for_each(|&node| air.constraint(node));
         let air = air.build().unwrap();
         let roots: Vec<Root> = named.iter().map(|&node| (node, [true, false])).collect();
-        let mut notes = Notes::new(&air, Forms::default());
+        let mut notes = Notes::new(&air, Leaves::default());
         let (runs, rest) = equal_runs(&air, &roots, ROOM, &mut notes);
         // Two sheets have 14 leaves, and a third would make more than half a kernel.
         assert_eq!((runs.len(), rest.len()), (SHEETS / 2, 0));
@@ -261,7 +262,7 @@ mod tests {
         let nodes = [air.mul(cells[2], sum), air.mul(sum, cells[3]), air.mul(cells[2], difference)];
         nodes.iter().for_each(|&node| air.constraint(node));
         let air = air.build().unwrap();
-        let shapes = shapes(&air, &Forms::default());
+        let shapes = shapes(&air, &Leaves::default());
         let [a, b, c] = nodes.map(|node| shapes[node.index()]);
         assert_eq!(a, b);
         assert_ne!(b, c);

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::program::Program;
+use super::{leaves::LeafKind, program::Program};
 use crate::{
     air::NodeId,
     kernel::ProgramText,
-    kernels::{OPERAND_VALUE, Op, STAGED_FORMS},
+    kernels::{OPERAND_VALUE, Op, STAGED_BITS, STAGED_FORMS},
 };
 
 /// The function's text, and the weights in the order in which it adds them.
@@ -77,13 +77,13 @@ impl Generated {
 }
 
 /// The values of all leaves at the thread's two points: `c0`, `c1`, .. On `D` itself they are there, else they are dot products with the Lagrange
-/// tables, the first eight points of `D`'s lower half straight, those past them in one loop for all cells.
+/// tables, the first eight points of `D`'s lower half straight, those past them in one loop for all cells; of bits they are looked up.
 fn leaves(source: &mut String, program: &Program, l_skip: usize) {
-    let (num_cells, num_leaves) = (program.num_cells(), program.leaves.len());
+    let (num_cells, num_leaves) = (program.leaves_of(LeafKind::Cell).end, program.leaves.len());
     let mut line = |indent: usize, text: &str| writeln!(source, "{:1$}{text}", "", 4 * indent).expect(WRITES);
     (0..num_cells).for_each(|i| line(1, &format!("let d{i} = descriptor(job, {i}u);")));
     (0..num_leaves).for_each(|i| line(1, &format!("var c{i} = vec2<u32>(0u);")));
-    let cells = || program.leaves[..num_cells].iter().map(|leaf| leaf.terms[0].column.next).enumerate();
+    let cells = || program.leaves[..num_cells].iter().map(|leaf| leaf.form.terms[0].column.next).enumerate();
     let to_coset = |next: bool| if next { "next_to_coset" } else { "column_to_coset" };
     if num_cells > 0 {
         line(1, "if job.identity == 1u {");
@@ -99,7 +99,24 @@ fn leaves(source: &mut String, program: &Program, l_skip: usize) {
         }
         line(1, "}");
     }
-    for first in (num_cells..num_leaves).step_by(STAGED_FORMS as usize) {
+    let [bits, next_bits] = [LeafKind::Bit, LeafKind::NextBit].map(|kind| program.leaves_of(kind));
+    for first in (bits.start..next_bits.end).step_by(STAGED_BITS as usize) {
+        let end = next_bits.end.min(first + STAGED_BITS as usize);
+        line(1, "workgroupBarrier();");
+        for (of_kind, next) in [(&bits, false), (&next_bits, true)] {
+            let (begin, end) = (of_kind.start.max(first), of_kind.end.min(end));
+            if begin < end {
+                line(1, &format!("stage_bits(job, at, {begin}u, {}u, {}u, {next});", end - begin, begin - first));
+            }
+        }
+        line(1, "workgroupBarrier();");
+        line(1, "if job.identity == 1u {");
+        (first..end).for_each(|i| line(2, &format!("c{i} = bit_on_domain(at, {}u);", i - first)));
+        line(1, "} else {");
+        (first..end).for_each(|i| line(2, &format!("c{i} = bit_to_coset(job, at, {}u);", i - first)));
+        line(1, "}");
+    }
+    for first in (next_bits.end..num_leaves).step_by(STAGED_FORMS as usize) {
         let batch = || (first..num_leaves).take(STAGED_FORMS as usize).enumerate();
         let count = batch().count();
         line(1, "for (var block = 0u; block < HALF; block += BLOCK) {");
@@ -120,6 +137,8 @@ fn leaves(source: &mut String, program: &Program, l_skip: usize) {
         }
         line(2, "}");
         line(1, "}");
+        let differences = (first..num_leaves).take(STAGED_FORMS as usize).filter(|&i| program.leaves[i].is_difference);
+        differences.for_each(|i| line(1, &format!("c{i} = f_add2(c{}, c{i});", i - 1)));
     }
 }
 
@@ -151,7 +170,7 @@ mod tests {
         air::{AirBuilder, Column},
         field::F,
         kernels::COSET_PASS,
-        plan::forms::Form,
+        plan::leaves::{Form, Leaf},
     };
 
     /// It takes leaves to the coset, so that it uses what other programs use, and adds nothing up.
@@ -160,9 +179,11 @@ mod tests {
         let mut air = AirBuilder::new("stub");
         let part = air.main_part(1);
         air.column(part, 0);
-        let cell = Form::cell(&air.build().unwrap(), Column { part, index: 0, next: false });
-        let form = Form { terms: vec![], constant: F::ZERO };
-        let program = Program { leaves: vec![cell.into(), form.into()], ..Program::default() };
+        let air = air.build().unwrap();
+        let cell = |kind, next| Leaf::new(Form::cell(&air, Column { part, index: 0, next }).into(), kind);
+        let form = Leaf::new(Form { terms: vec![], constant: F::ZERO }.into(), LeafKind::Form);
+        let leaves = vec![cell(LeafKind::Cell, false), cell(LeafKind::Bit, false), cell(LeafKind::NextBit, true), form];
+        let program = Program { leaves, ..Program::default() };
         assert_eq!(Some(&*Generated::new(&program, 4).source), COSET_PASS.stub);
     }
 }

@@ -7,6 +7,9 @@ use super::{PlannedPair, PlannedProgram, Round0Plan};
 use crate::error::Error;
 use crate::{error::Result, kernels::Op, matrix::check_height};
 
+/// What looking up the bits of a column takes, in products. Guess.
+const BIT_PRODUCTS: u64 = 3;
+
 /// How fast a device and a host are, for [`Round0Plan::estimate`]. The constants were fitted to the project's own records; for another
 /// device start from the nearest and put in `Gpu::plain_read_rate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,14 +105,16 @@ impl Round0Plan {
 
 impl PlannedProgram {
     /// 32 by 32 bit products for each row of a coset: a multiplication node takes two with its reduction, a root four for each part that it
-    /// reaches, and each part sixteen for `eq`; a column takes half a skip domain, or all of it in the interpreter, on each coset but `D`.
+    /// reaches, and each part sixteen for `eq`; a column takes half a skip domain, or all of it in the interpreter, on each coset but `D`, and less if
+    /// its cells are bits.
     pub(crate) fn products(&self, l_skip: usize, is_identity: bool) -> u64 {
         let program = &self.program;
         let muls = program.instructions.iter().filter(|instruction| instruction[0] == Op::Mul as u32).count() as u64;
         let reached = program.reached.iter().flatten().filter(|&&reached| reached).count() as u64;
         let point = 2 * muls + 4 * reached + 16 * u64::from(self.sides().count());
         let column = if self.generated.is_some() { (1u64 << l_skip).div_ceil(2).max(8) } else { 1 << l_skip };
-        if is_identity { point } else { point + column * program.leaves.len() as u64 }
+        let (num_bits, num_leaves) = (program.num_bits() as u64, program.leaves.len() as u64);
+        if is_identity { point } else { point + column * (num_leaves - num_bits) + BIT_PRODUCTS * num_bits }
     }
 
     fn products_of_all(&self, l_skip: usize, cosets: Range<usize>) -> u64 {

@@ -8,8 +8,8 @@ pub(crate) mod budget;
 mod bundles;
 pub(crate) mod codegen;
 mod estimate;
-pub(crate) mod forms;
 pub(crate) mod geometry;
+pub(crate) mod leaves;
 mod notes;
 pub(crate) mod pair;
 mod planned;
@@ -170,11 +170,21 @@ impl Round0Plan {
         }
     }
 
-    /// How many columns, or affine forms of columns, are taken to a coset for each row.
+    /// How many columns, or affine forms of columns, are taken to a coset by a dot product for each row.
     pub fn num_transforms(&self) -> usize {
+        self.on_cosets(|program| program.leaves.len() - program.num_bits())
+    }
+
+    /// How many boolean columns are looked up on a coset for each row.
+    pub fn num_look_ups(&self) -> usize {
+        self.on_cosets(Program::num_bits)
+    }
+
+    /// Adds up what each program has for each coset other than `D`.
+    fn on_cosets(&self, of_program: fn(&Program) -> usize) -> usize {
         let of_pair = |pair: &PlannedPair| {
             let cosets = |planned: &PlannedProgram| pair.program_cosets(planned, false).filter(|&coset| coset > 0).count();
-            pair.programs.iter().map(|planned| planned.program.leaves.len() * cosets(planned)).sum::<usize>()
+            pair.programs.iter().map(|planned| of_program(&planned.program) * cosets(planned)).sum::<usize>()
         };
         self.pairs.iter().map(of_pair).sum()
     }

@@ -1,6 +1,6 @@
 //! What is noted of an AIR's nodes while its programs are made, one after another.
 
-use super::{bundles::shapes, forms::Forms};
+use super::{bundles::shapes, leaves::Leaves};
 use crate::air::{Air, NodeId};
 
 /// What is noted of a node while a program is made.
@@ -18,15 +18,15 @@ pub(crate) struct Note {
 pub(crate) struct Notes {
     pub of: Vec<Note>,
     pub touched: Vec<usize>,
-    /// What is a leaf beside columns.
-    pub forms: Forms,
+    /// What the leaves are.
+    pub leaves: Leaves,
     /// Equal programs must not differ in the order of operands.
     pub shapes: Vec<u64>,
 }
 
 impl Notes {
-    pub fn new(air: &Air, forms: Forms) -> Self {
-        Self { of: vec![Note::default(); air.nodes.len()], touched: vec![], shapes: shapes(air, &forms), forms }
+    pub fn new(air: &Air, leaves: Leaves) -> Self {
+        Self { of: vec![Note::default(); air.nodes.len()], touched: vec![], shapes: shapes(air, &leaves), leaves }
     }
 
     /// Operands of a sum or a product: the larger expression first.

@@ -7,8 +7,8 @@ use super::{
     affine::{Reached, WeightedNodes},
     bundles::equal_runs,
     codegen::Generated,
-    forms::Forms,
     geometry::CosetGeometry,
+    leaves::Leaves,
     notes::Notes,
     pair::Pair,
     program::{Program, Room, Root},
@@ -71,7 +71,7 @@ impl PlannedPair {
             let on_cosets = |with_kernel| PlannedProgram::new(with_kernel, adds_to, l_skip);
             // A root that is too long for a kernel of its own takes a compiler minutes; the interpreter's is compiled already.
             let (with_kernels, beyond) = match strategy {
-                Strategy::Split => generated(air, &roots, l_skip)?,
+                Strategy::Split => generated(air, pair, &roots, l_skip)?,
                 Strategy::Direct => (vec![], roots),
             };
             programs.extend(with_kernels.into_iter().map(on_cosets));
@@ -208,8 +208,15 @@ type WithKernel = (Program, Option<Generated>);
 
 /// Programs for kernels of their own, and the roots that are left to the interpreter: those too long for one, and those that would need one
 /// kernel too many.
-fn generated(air: &Air, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel>, Vec<Root>)> {
-    let mut notes = Notes::new(air, Forms::new(air, roots));
+fn generated(air: &Air, pair: Pair, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel>, Vec<Root>)> {
+    let leaves = Leaves::new(air, roots);
+    let mut notes = Notes::new(
+        air,
+        match pair {
+            Pair::Logup => leaves, // defined on any trace
+            Pair::Constraints { .. } => leaves.with_bits(air, l_skip),
+        },
+    );
     let few = Room { num_nodes: MAX_IN_ORDER * MAX_KERNEL_NODES, num_leaves: usize::MAX, ..ROOM };
     let can_be_few = Program::size(air, roots, few, &mut notes).is_some();
     let mut in_order = |room: Room| -> Result<Option<Dealt>> {
@@ -293,5 +300,5 @@ fn as_data(air: &Air, roots: &[Root], kernel: &'static Kernel, thread: impl Fn(&
         steps::check(&*air.name, kernel.name, thread(&program))?;
         unreachable!("{}: a root that fits was taken for one that does not", air.name)
     };
-    Program::split(air, roots, room, &fits, &mut too_long, &mut Notes::new(air, Forms::default()))
+    Program::split(air, roots, room, &fits, &mut too_long, &mut Notes::new(air, Leaves::default()))
 }

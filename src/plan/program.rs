@@ -1,9 +1,9 @@
 //! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use super::{
-    forms::{Form, Forms, Term},
+    leaves::{Leaf, LeafKind, Leaves, Term, make_differences},
     notes::Notes,
     slots::assign_slots,
 };
@@ -17,6 +17,10 @@ use crate::{
 /// Leaves that a segment of a program loads at most, and roots that wait for its end: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
 const SEGMENT_ROOTS: usize = 8;
+
+/// Bits of a program below which they are cells: making words of them takes as long as taking a few cells to a coset. An H200 took 14 us longer for
+/// one of 2^20 rows, 11 us less for 16 (2026-11-28).
+const MIN_BITS: usize = 12;
 
 /// Instructions of an AIR's programs together. Roots that share nodes may not fit one program, and then each computes them: a million nodes
 /// could become as many instructions for each of thousands of programs. 256 MiB where the interpreter reads them.
@@ -44,8 +48,8 @@ pub(crate) struct Program {
     pub instructions: Vec<[u32; 4]>,
     /// The instructions' segments, in order.
     pub segments: Vec<Segment>,
-    /// What `Op::Load` names: cells, then forms.
-    pub leaves: Vec<Arc<Form>>,
+    /// What `Op::Load` names, by their kinds.
+    pub leaves: Vec<Leaf>,
     /// The degree-0 nodes that operands name.
     pub values: Vec<NodeId>,
     /// What `Op::Root` names.
@@ -132,17 +136,22 @@ impl Program {
 
     /// The program that adds up `roots`, its leaves columns. Operands are computed just before their first use, so that few are alive at a time.
     pub fn new(air: &Air, roots: &[Root]) -> Self {
-        Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air, Forms::default())).expect("there is room for all")
+        Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air, Leaves::default())).expect("there is room for all")
     }
 
     /// The cells that its leaves are made of, with repetitions.
     pub fn cells(&self) -> impl Iterator<Item = &Term> {
-        self.leaves.iter().flat_map(|leaf| &leaf.terms)
+        self.leaves.iter().flat_map(|leaf| &leaf.form.terms)
     }
 
-    /// How many leaves are cells.
-    pub fn num_cells(&self) -> usize {
-        self.leaves.partition_point(|leaf| leaf.as_cell().is_some())
+    /// Its leaves of one kind.
+    pub fn leaves_of(&self, kind: LeafKind) -> Range<usize> {
+        self.leaves.partition_point(|leaf| leaf.kind < kind)..self.leaves.partition_point(|leaf| leaf.kind <= kind)
+    }
+
+    /// How many of its leaves are bits.
+    pub fn num_bits(&self) -> usize {
+        self.leaves_of(LeafKind::Bit).len() + self.leaves_of(LeafKind::NextBit).len()
     }
 
     /// How many nodes the program that adds up `roots` has, and the nodes that are its leaves, if there is room for it.
@@ -170,19 +179,25 @@ impl Program {
             program.roots.push(root);
             program.reached.push(reached);
         }
-        program.cells_first(&mut steps);
+        program.sort_leaves(&mut steps);
         let steps = program.segment(steps);
         program.allocate(air, notes, &steps);
         Some(program)
     }
 
-    /// Puts forms behind cells among the leaves.
-    fn cells_first(&mut self, steps: &mut [Step]) {
-        let (cells, forms): (Vec<usize>, Vec<usize>) = (0..self.leaves.len()).partition(|&i| self.leaves[i].as_cell().is_some());
-        let order = [cells, forms].concat();
+    /// Sorts the leaves by their kinds. A few bits are cells, and forms may be differences.
+    fn sort_leaves(&mut self, steps: &mut [Step]) {
+        let is_bit = |leaf: &Leaf| [LeafKind::Bit, LeafKind::NextBit].contains(&leaf.kind);
+        if self.leaves.iter().filter(|leaf| is_bit(leaf)).count() < MIN_BITS {
+            self.leaves.iter_mut().filter(|leaf| is_bit(leaf)).for_each(|leaf| leaf.kind = LeafKind::Cell);
+        }
+        let mut order: Vec<usize> = (0..self.leaves.len()).collect();
+        order.sort_by_key(|&i| self.leaves[i].kind);
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &leaf)| places[leaf] = place as u32);
-        self.leaves = order.iter().map(|&leaf| Arc::clone(&self.leaves[leaf])).collect();
+        self.leaves.sort_by_key(|leaf| leaf.kind);
+        let forms = self.leaves_of(LeafKind::Form);
+        make_differences(&mut self.leaves[forms]);
         for step in steps.iter_mut().filter(|step| step.op == Op::Load) {
             step.index = places[step.index as usize];
         }
@@ -222,7 +237,7 @@ impl Program {
                 continue;
             }
             let (op, operands) = match air.nodes[i] {
-                _ if notes.forms.get(node).is_some() => (Op::Load, [None; 2]),
+                _ if notes.leaves.form(node).is_some() => (Op::Load, [None; 2]),
                 Node::Column(_) => (Op::Load, [None; 2]),
                 Node::IsFirstRow => (Op::First, [None; 2]),
                 Node::IsLastRow => (Op::Last, [None; 2]),
@@ -248,10 +263,7 @@ impl Program {
             let mut index = 0;
             if op == Op::Load {
                 index = self.leaves.len() as u32;
-                self.leaves.push(match air.nodes[i] {
-                    Node::Column(column) => Arc::new(Form::cell(air, column)),
-                    _ => Arc::clone(notes.forms.get(node).expect("no column, so a form")),
-                });
+                self.leaves.push(notes.leaves.get(air, node).expect("loaded, so a leaf"));
                 if self.leaves.len() > room.num_leaves {
                     return None;
                 }

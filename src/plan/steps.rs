@@ -7,11 +7,12 @@
 
 use super::{
     geometry::ROWS_PER_THREAD,
+    leaves::LeafKind,
     program::{Program, Segment},
 };
 use crate::{
     error::{Error, Result, Subject},
-    kernels::{COSET_PASS, FAILING_ROWS, Op, STAGED_FORMS},
+    kernels::{COSET_PASS, FAILING_ROWS, Op, STAGED_BITS, STAGED_FORMS},
 };
 
 /// Loop iterations that a thread is given at most: half of those after which lavapipe ends its loops. `round0/steps_edge.rs` searches for
@@ -65,17 +66,22 @@ pub(crate) fn interpreted_thread(program: &Program, l_skip: usize) -> u64 {
 }
 
 /// One row in `coset_pass`: a loop over half of `D` for all cells; for each block of `D` and batch of forms, loops over their terms and over the
-/// block; and a selector's loop for each of two points.
+/// block; loops over the bits of `D`; and a selector's loop for each of two points.
 pub(crate) fn generated_row(program: &Program, l_skip: usize) -> u64 {
     let half = (1u64 << l_skip) / 2;
     let threads = u64::from(COSET_PASS.workgroup_size);
-    let num_forms = program.leaves.len() - program.num_cells();
+    let forms = &program.leaves[program.leaves_of(LeafKind::Form)];
     // Twice a loop over a form's terms, for its two halves, in each block of D.
-    let made = program.leaves.iter().map(|leaf| 1 + 2 * loop_of(leaf.terms.len().div_ceil(4) as u64)).sum::<u64>();
+    let made = forms.iter().map(|leaf| 1 + 2 * loop_of(leaf.form.terms.len().div_ceil(4) as u64)).sum::<u64>();
     let blocks = half.div_ceil(threads).max(1);
     let batch = loop_of(blocks * (1 + loop_of(2) + loop_of(half.min(threads) / 8)));
-    let forms = num_forms.div_ceil(STAGED_FORMS as usize) as u64 * batch + blocks * made;
-    1 + loop_of(half / 8) + forms + num_selectors(program) * 2 * loop_of(1)
+    let forms = forms.len().div_ceil(STAGED_FORMS as usize) as u64 * batch + blocks * made;
+    // Bits are staged 32 at a time or fewer, each of them by as many threads as there are x, threads / half: at most half a loop for each and one more
+    // for a batch of either kind.
+    let num_bits = program.num_bits() as u64;
+    let batches = num_bits.div_ceil(u64::from(STAGED_BITS)) + 1;
+    let bits = if num_bits == 0 { 0 } else { (num_bits.div_ceil(half.max(1)) + 2 * batches) * (1 + loop_of(half / 2)) };
+    1 + loop_of(half / 8) + forms + bits + num_selectors(program) * 2 * loop_of(1)
 }
 
 /// The longest that a thread of `coset_pass` takes with one row.

@@ -89,6 +89,22 @@ fn mutated_kernels_are_caught() {
     }
 }
 
+/// The same of what only programs with bits and differences of forms run.
+#[test]
+fn mutated_look_ups_are_caught() {
+    for (of, by) in [
+        ("byte_entry(job, rows.y, at.z - 8u)", "byte_entry(job, rows.y, at.z)"),
+        ("cells4(job, column, row + z + 1u)", "cells4(job, column, row + z)"),
+        ("vec4<u32>(1u, 2u, 4u, 8u), cells", "vec4<u32>(1u, 2u, 4u, 4u), cells"),
+        ("select(entries, entries.yx, (z & HALF) != 0u)", "entries"),
+    ] {
+        let mutant = Mutant::of(&kernels::COSET_PASS, of, by);
+        let case = crate::zerocheck::case_with_bits(4, 64);
+        let error = Round0::new(&broken(mutant, FieldForm::U64, true)).warm_up(&[&case.plan(Strategy::Split)], case.layout).unwrap_err();
+        assert!(matches!(error, Error::WrongAnswer { kernel: "coset_pass", .. }), "{mutant:?}: {error}");
+    }
+}
+
 /// The same of the kernel that checks constraints, and of the reduction that tells that it ran.
 #[test]
 fn mutated_checks_are_caught() {

@@ -18,7 +18,6 @@ fn count(stock: &StockAir) -> Result<Value> {
         counts
     };
     let products = air.node_ids().zip(air.nodes()).filter(|(_, node)| is_product(&air, node)).count();
-    let booleans = air.constraints().iter().filter(|&&node| is_boolean(&air, node)).count();
     let plan = |air: Air| Round0Plan::new(air, L_SKIP, Strategy::Split);
     let [logup, zerocheck] = [plan(air.clone().without_constraints())?, plan(air.clone().without_interactions())?];
     let textbook = zerocheck.num_columns_used() * air.constraint_degree().saturating_sub(1);
@@ -29,9 +28,10 @@ fn count(stock: &StockAir) -> Result<Value> {
         "fields_and_counts_by_degree": by_degree(&mut air.interactions().iter().flat_map(|i| i.message.iter().chain([&i.count])).copied()),
         "nodes": air.nodes().len(),
         "products": products,
-        "boolean_columns": booleans,
+        "boolean_columns": air.boolean_columns().len(),
         "transforms_textbook": textbook,
         "transforms_zerocheck": zerocheck.num_transforms(),
+        "look_ups_zerocheck": zerocheck.num_look_ups(),
         "transforms_logup": logup.num_transforms(),
         "kernels": zerocheck.num_generated_kernels(),
     }))
@@ -39,17 +39,6 @@ fn count(stock: &StockAir) -> Result<Value> {
 
 fn is_product(air: &Air, node: &Node) -> bool {
     matches!(*node, Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0)
-}
-
-/// Whether a constraint says `b (b - 1) = 0` of a column `b`.
-fn is_boolean(air: &Air, node: NodeId) -> bool {
-    let at = |node: NodeId| air.nodes()[node.index()];
-    let one = |node: NodeId| matches!(at(node), Node::Constant(value) if value == logup_wgpu::p3_field::PrimeCharacteristicRing::ONE);
-    let Node::Mul(a, b) = at(node) else { return false };
-    let less_one = |a: NodeId, b: NodeId| {
-        matches!(at(a), Node::Column(_)) && matches!(at(b), Node::Sub(c, d) if (c == a && one(d)) || (d == a && one(c)))
-    };
-    less_one(a, b) || less_one(b, a)
 }
 
 /// Prints the table, or one line of JSON.
@@ -60,13 +49,13 @@ pub fn print(as_json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<34}{:>8}{:>16}{:>16}{:>8}{:>9}{:>9}{:>10}{:>7}{:>7}{:>8}",
-        "AIR", "columns", "constraints", "fields, counts", "nodes", "products", "booleans", "textbook", "zero", "logup", "kernels"
+        "{:<34}{:>8}{:>16}{:>16}{:>8}{:>9}{:>9}{:>10}{:>7}{:>7}{:>7}{:>8}",
+        "AIR", "columns", "constraints", "fields, counts", "nodes", "products", "booleans", "textbook", "zero", "bits", "logup", "kernels"
     );
     for air in &counts {
         let degrees = |key: &str| air[key].as_array().into_iter().flatten().map(Value::to_string).collect::<Vec<_>>().join("/");
         println!(
-            "{:<34}{:>8}{:>16}{:>16}{:>8}{:>9}{:>9}{:>10}{:>7}{:>7}{:>8}",
+            "{:<34}{:>8}{:>16}{:>16}{:>8}{:>9}{:>9}{:>10}{:>7}{:>7}{:>7}{:>8}",
             short_name(air).chars().take(33).collect::<String>(),
             air["columns"].to_string(),
             degrees("constraints_by_degree"),
@@ -76,10 +65,12 @@ pub fn print(as_json: bool) -> Result<()> {
             air["boolean_columns"].to_string(),
             air["transforms_textbook"].to_string(),
             air["transforms_zerocheck"].to_string(),
+            air["look_ups_zerocheck"].to_string(),
             air["transforms_logup"].to_string(),
             air["kernels"].to_string(),
         );
     }
-    println!("constraints, fields and counts: by degree 0/1/2/..; textbook, zero, logup: columns or forms taken to a coset, for each row");
+    println!("constraints, fields and counts: by degree 0/1/2/..; textbook, zero, logup: columns or forms taken to a coset, for each row;");
+    println!("bits: boolean columns looked up there");
     Ok(())
 }

@@ -59,9 +59,28 @@ pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -
     for (air, &log_height) in airs.iter().zip(log_heights) {
         let mut block = air.random_case(L_SKIP, 1 << log_height.min(LOG_BLOCK), &mut rng);
         block.layout = Layout::ColMajor;
+        with_bits(&mut block, &air.whole_air());
         blocks.push((block, log_height));
     }
     reside_blocks(gpu, blocks)
+}
+
+/// Puts bits into boolean columns.
+fn with_bits(block: &mut Case, air: &logup_wgpu::Air) {
+    use logup_wgpu::{
+        Part,
+        p3_field::{PrimeCharacteristicRing, PrimeField32},
+    };
+    for (part, column) in air.boolean_columns() {
+        let height = block.height;
+        let values = match part {
+            Part::Preprocessed => &mut block.preprocessed.as_mut().unwrap().0,
+            Part::Main(i) => &mut block.main[i].0,
+        };
+        for cell in &mut values[column * height..(column + 1) * height] {
+            *cell = logup_wgpu::F::from_bool(cell.as_canonical_u32() & 1 == 1);
+        }
+    }
 }
 
 /// These blocks, column-major, repeated to so many rows.

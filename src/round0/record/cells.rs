@@ -4,7 +4,7 @@ use super::group::{Group, Job, Launches, flat_word, too_many_windows};
 use crate::{
     error::Result,
     matrix::Placement,
-    plan::{forms::Term, program::Program, windows::WindowRun},
+    plan::{leaves::Term, program::Program, windows::WindowRun},
 };
 
 /// A program's cells, placed in a launch.

@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     field::{self, F},
     kernels::{CosetJob, ReduceRun, RunKind, Sides, Tile},
-    plan::{PlannedPair, PlannedProgram, geometry::CosetGeometry},
+    plan::{PlannedPair, PlannedProgram, geometry::CosetGeometry, leaves::LeafKind},
     round0::{
         polys::lagrange,
         prepared::{Prepared, ProgramInputs},
@@ -61,7 +61,7 @@ impl Recorder<'_> {
     /// Records the programs of all coset blocks.
     pub fn coset_passes(&mut self, work: &[Work]) -> Result<()> {
         let instances = self.instances;
-        let mut lagrange_bases: HashMap<(usize, usize), u32> = HashMap::new();
+        let mut lagrange_bases: HashMap<(usize, usize, bool), u32> = HashMap::new();
         let mut groups = Groups::new();
         let of_block = |(work_idx, work): (usize, &Work)| match work.block {
             Block::Coset(coset) => Some(CosetWork { instance: work.instance, pair: work.pair, coset, work_idx }),
@@ -83,6 +83,7 @@ impl Recorder<'_> {
                 let tables = self.program_tables(planned, inputs);
                 let geometry = planned.geometry(l_skip, instance.num_x);
                 let head = head(planned, instance);
+                let has_bits = planned.program.num_bits() > 0;
                 let mut jobs = Vec::with_capacity(blocks.len());
                 // A program's leaves are written once for all cosets in one group.
                 let mut leaves: Option<(usize, u32)> = None;
@@ -90,7 +91,9 @@ impl Recorder<'_> {
                     let CosetWork { coset, work_idx, .. } = *block;
                     let lagrange_base = match coset {
                         0 => 0,
-                        _ => *lagrange_bases.entry((l_skip, coset)).or_insert_with(|| self.lagrange_tables(l_skip, coset)),
+                        _ => *lagrange_bases
+                            .entry((l_skip, coset, has_bits))
+                            .or_insert_with(|| self.lagrange_tables(l_skip, coset, has_bits)),
                     };
                     let at = group_of(&mut groups, &head, coset as u32);
                     let temp_words = geometry.num_tiles() * planned.temp_words_per_tile();
@@ -190,8 +193,10 @@ impl Recorder<'_> {
         Ok(job_idx)
     }
 
-    /// `L`, and the halves of its sums and differences that `wgsl/coset_pass.wgsl` takes two points at a time with.
-    fn lagrange_tables(&mut self, l_skip: usize, coset: usize) -> u32 {
+    /// `L`, and the halves of its sums and differences that `wgsl/coset_pass.wgsl` takes two points at a time with; `with_bits`, then what each
+    /// byte of a column's bits gives.
+    fn lagrange_tables(&mut self, l_skip: usize, coset: usize, with_bits: bool) -> u32 {
+        self.words.align();
         let base = self.words.next();
         let mut table = lagrange(l_skip, coset);
         self.words.extend_from(field::words(&table));
@@ -202,6 +207,9 @@ impl Recorder<'_> {
         let minus: Vec<F> = (0..table.len()).map(|j| (table[j] - partner(j)) * two_inverse).collect();
         self.words.extend_from(field::words(&plus));
         self.words.extend_from(field::words(&minus));
+        if with_bits {
+            self.words.extend_from(field::words(&byte_table(&table)));
+        }
         base
     }
 
@@ -230,13 +238,16 @@ impl Recorder<'_> {
         let mut terms: Vec<u32> = vec![];
         let first_term = columns_base / 4 + program.leaves.len() as u32;
         for leaf in &program.leaves {
-            match leaf.as_cell() {
-                Some(term) => self.words.extend(cells.descriptor(term).into_iter().chain([0])),
-                None => {
+            let form = &*leaf.form;
+            match leaf.kind {
+                LeafKind::Cell | LeafKind::Bit | LeafKind::NextBit => {
+                    self.words.extend(cells.descriptor(&form.terms[0]).into_iter().chain([0]))
+                }
+                LeafKind::Form => {
                     let at = first_term + terms.len() as u32 / 4;
-                    self.words.extend([at, field::word(leaf.constant), 0, leaf.terms.len().div_ceil(4) as u32]);
-                    let filler = std::iter::repeat_n((&leaf.terms[0], F::ZERO), leaf.terms.len().next_multiple_of(4) - leaf.terms.len());
-                    let each = leaf.terms.iter().map(|term| (term, term.coefficient)).chain(filler);
+                    self.words.extend([at, field::word(form.constant), 0, form.terms.len().div_ceil(4) as u32]);
+                    let filler = std::iter::repeat_n((&form.terms[0], F::ZERO), form.terms.len().next_multiple_of(4) - form.terms.len());
+                    let each = form.terms.iter().map(|term| (term, term.coefficient)).chain(filler);
                     terms.extend(each.flat_map(|(term, coefficient)| cells.descriptor(term).into_iter().chain([field::word(coefficient)])));
                 }
             }
@@ -244,6 +255,20 @@ impl Recorder<'_> {
         self.words.extend_from(&terms);
         Ok(columns_base)
     }
+}
+
+/// `[256][half][2]`: for each byte the sums of `lagrange[j - i]` over its bits `i`, at `j` and `j + half`.
+fn byte_table(lagrange: &[F]) -> Vec<F> {
+    let (size, half) = (lagrange.len(), lagrange.len() / 2);
+    let mut table = F::zero_vec(256 * size);
+    for byte in 1..256usize {
+        let (lowest, others) = (byte.trailing_zeros() as usize, byte & (byte - 1));
+        for j in 0..size {
+            let at = 2 * (j % half) + j / half;
+            table[byte * size + at] = table[others * size + at] + lagrange[(j + size - lowest) % size];
+        }
+    }
+    table
 }
 
 /// EF elements of a program's partial sums on one coset.

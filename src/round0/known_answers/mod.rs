@@ -4,19 +4,22 @@
 //! generated one a plan that it was generated for, on random traces, in the number of trace windows that it was compiled for (spread over
 //! as many buffers, as far as there are columns or row-major matrices for them). The result is compared at a random point with [`reference::round0_at`]. A device that gives a wrong one is not used any more.
 
+mod airs;
+
 use std::{borrow::Cow, sync::Arc};
 
-use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, PrimeField32};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rayon::prelude::*;
 
+use self::airs::{product, products, selectors, sums};
 use super::{
     Challenges, Instance, Round0, Round0Options, check,
     prepared::eq_evals,
     record::{COSET_VEC4_ROWS, VEC4_LOADS},
 };
 use crate::{
-    air::{Air, AirBuilder, NodeId, Part},
+    air::{Air, Part},
     error::{Error, Result, Subject},
     field::{EF, F},
     gpu::{Compiled, Gpu, Key, Trace},
@@ -200,7 +203,7 @@ struct Question<'a> {
     num_x: usize,
 }
 
-/// The inputs of a question.
+/// The inputs of a question: random, but of columns that the constraints say are boolean.
 struct Inputs {
     matrices: Vec<(Vec<F>, usize)>,
     public_values: Vec<F>,
@@ -223,8 +226,21 @@ impl Inputs {
         let exts = |rng: &mut SmallRng, num: usize| (0..num).map(|_| ext(rng)).collect::<Vec<EF>>();
         // An AIR without columns has height 1, and so one x.
         let num_x = if air.parts().any(|(_, width)| width > 0) { question.num_x } else { 1 };
+        let booleans = air.boolean_columns();
+        let with_bits = |part: Part, mut values: Vec<F>, width: usize| {
+            for column in (0..width).filter(|&column| booleans.contains(&(part, column))) {
+                for row in 0..height {
+                    let cell = &mut values[match question.layout {
+                        Layout::ColMajor => column * height + row,
+                        Layout::RowMajor => row * width + column,
+                    }];
+                    *cell = F::from_bool(cell.as_canonical_u32() & 1 == 1);
+                }
+            }
+            (values, width)
+        };
         Self {
-            matrices: air.parts().map(|(_, width)| (elements(&mut rng, width * height), width)).collect(),
+            matrices: air.parts().map(|(part, width)| with_bits(part, elements(&mut rng, width * height), width)).collect(),
             public_values: elements(&mut rng, air.num_public_values),
             xi: exts(&mut rng, num_x.ilog2() as usize),
             beta: ext(&mut rng),
@@ -334,66 +350,4 @@ pub(super) fn answered<T>(gpu: &Gpu, call: impl Fn() -> Result<T>) -> Result<Opt
         Err(error) if is_wrong(&error) => Ok(None),
         result => result.map(Some),
     }
-}
-
-/// Affine messages over 19 columns of so many parts, seven of the columns rotated, with constants and selectors.
-fn sums(num_parts: usize) -> Result<Air> {
-    let mut air = AirBuilder::new("known answer: sums");
-    let num_parts = num_parts.max(1);
-    let parts: Vec<Part> = (0..num_parts).map(|part| air.main_part((19 - part).div_ceil(num_parts))).collect();
-    let cell = |i: usize| (parts[i % num_parts], i / num_parts);
-    let mut fields: Vec<NodeId> = (0..19).map(|i| air.column(cell(i).0, cell(i).1)).collect();
-    for (i, field) in fields.iter_mut().enumerate().take(7) {
-        let (part, column) = cell(2 * i + 3);
-        let next = air.next(part, column);
-        let scale = air.constant(F::from_usize(i + 2));
-        let scaled = air.mul(scale, next);
-        *field = air.sub(*field, scaled);
-    }
-    let (first, transition) = (air.is_first_row(), air.is_transition());
-    fields[17] = air.add(fields[17], first);
-    air.interaction(5, fields.iter().copied(), transition);
-    air.interaction(0, fields[..3].iter().copied(), fields[18]);
-    air.build()
-}
-
-/// One product, for a generated kernel that is compiled soon.
-fn product() -> Result<Air> {
-    let mut air = AirBuilder::new("known answer: product");
-    let main = air.main_part(2);
-    let (a, b) = (air.column(main, 0), air.next(main, 1));
-    let product = air.mul(a, b);
-    air.interaction(1, [product], product);
-    air.build()
-}
-
-/// Every operation of a program, degree 3.
-fn products() -> Result<Air> {
-    let mut air = AirBuilder::new("known answer: products");
-    let main = air.main_part(18);
-    air.public_values(1);
-    let cells: Vec<NodeId> = (0..18).map(|i| if i % 5 == 4 { air.next(main, i) } else { air.column(main, i) }).collect();
-    let (public, first) = (air.public_value(0), air.is_first_row());
-    let (last, transition) = (air.is_last_row(), air.is_transition());
-    let mut sum = air.mul(first, public);
-    for pair in cells.chunks_exact(2) {
-        let product = air.mul(pair[0], pair[1]);
-        let negated = air.neg(product);
-        let gated = air.mul(negated, transition);
-        sum = air.sub(sum, gated);
-    }
-    let difference = air.sub(cells[3], last);
-    air.interaction(7, [sum, difference, public], cells[0]);
-    air.build()
-}
-
-/// Selectors and constants alone.
-fn selectors() -> Result<Air> {
-    let mut air = AirBuilder::new("known answer: selectors");
-    let (first, last, transition) = (air.is_first_row(), air.is_last_row(), air.is_transition());
-    let three = air.constant(F::from_u32(3));
-    let scaled = air.mul(three, last);
-    let product = air.mul(scaled, transition);
-    air.interaction(2, [first, product], transition);
-    air.build()
 }

@@ -2,10 +2,12 @@
 //!
 //! A kernel takes each leaf to a coset, which costs half a skip domain of products, and evaluates products there. A leaf is a cell, or a sum
 //! of cells with constant coefficients, made on `D` before it is taken to the coset: an expression that many columns enter is one leaf and not
-//! as many. Forms are data, so that kernels for different ones can have one text.
+//! as many. Forms are data, so that kernels for different ones can have one text. A cell of a column that the constraints say is 0 or 1 is a bit,
+//! and what a skip domain's bits give on the coset is looked up, eight of them at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -13,7 +15,7 @@ use p3_field::PrimeCharacteristicRing;
 
 use super::program::Root;
 use crate::{
-    air::{Air, Column, Node, NodeId},
+    air::{Air, Column, Node, NodeId, Part},
     field::F,
 };
 
@@ -33,9 +35,42 @@ pub(crate) struct Term {
     pub coefficient: F,
 }
 
-/// The forms among an AIR's nodes that are leaves. Columns always are.
+/// A leaf of a program.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub form: Arc<Form>,
+    pub kind: LeafKind,
+    /// Whether its value is that of the form and of the leaf before it together.
+    pub is_difference: bool,
+}
+
+impl Leaf {
+    pub fn new(form: Arc<Form>, kind: LeafKind) -> Self {
+        Self { form, kind, is_difference: false }
+    }
+}
+
+/// How a leaf gets to a coset, in the order in which a program has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LeafKind {
+    /// A dot product of a column's cells.
+    Cell,
+    /// A look-up by a column's bits, of this row or of the next one.
+    Bit,
+    NextBit,
+    /// A dot product of values that are made first.
+    Form,
+}
+
+/// The leaves of an AIR's programs: its columns, some of them bits, and the nodes that are forms.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Forms(HashMap<usize, Arc<Form>>);
+pub(crate) struct Leaves {
+    forms: HashMap<usize, Arc<Form>>,
+    booleans: BTreeSet<(Part, usize)>,
+}
+
+/// Skip domains of which columns' bits are looked up: those of a row's word, 16 and 32.
+const BIT_SKIPS: RangeInclusive<usize> = 4..=5;
 
 /// Nodes of an expression that is looked at as a form, and terms that it may have. What is larger is evaluated on the coset. (The internal rounds of
 /// a Poseidon2 AIR make expressions of some 700 nodes over 30 cells.)
@@ -52,12 +87,20 @@ impl Form {
         Self { terms: vec![Term { part_idx: air.part_idx(column.part), column, coefficient: F::ONE }], constant: F::ZERO }
     }
 
-    /// The cell that it is, if it is nothing else.
-    pub fn as_cell(&self) -> Option<&Term> {
-        match &self.terms[..] {
-            [term] if term.coefficient == F::ONE && self.constant == F::ZERO => Some(term),
-            _ => None,
+    /// What is left when another is taken away. One term at least, whose coefficient may be zero.
+    fn minus(&self, other: &Self) -> Self {
+        let mut coefficients: BTreeMap<(usize, Column), F> = BTreeMap::new();
+        for (form, sign) in [(self, F::ONE), (other, F::NEG_ONE)] {
+            for term in &form.terms {
+                *coefficients.entry((term.part_idx, term.column)).or_default() += sign * term.coefficient;
+            }
         }
+        let terms = coefficients.into_iter().map(|((part_idx, column), coefficient)| Term { part_idx, column, coefficient });
+        let (mut terms, zero): (Vec<Term>, Vec<Term>) = terms.partition(|term| term.coefficient != F::ZERO);
+        if terms.is_empty() {
+            terms.extend(zero.into_iter().next());
+        }
+        Self { terms, constant: self.constant - other.constant }
     }
 
     /// An affine expression; `None` for one over selectors or public values, and for a long one.
@@ -98,8 +141,8 @@ impl Form {
     }
 }
 
-impl Forms {
-    /// The forms that are worth it below these roots.
+impl Leaves {
+    /// With the forms that are worth it below these roots. No column is a bit.
     pub fn new(air: &Air, roots: &[Root]) -> Self {
         // Of the affine expressions in products and beside them, the largest that are forms; and the columns that are needed anyway.
         let mut candidates: Vec<(usize, Arc<Form>)> = vec![];
@@ -126,12 +169,46 @@ impl Forms {
             stack.extend(air.nodes[i].operands().rev());
         }
         let forms = clusters(candidates, &single).into_iter().filter(|cluster| cluster.is_worth_it()).flat_map(|cluster| cluster.forms);
-        Self(forms.collect())
+        Self { forms: forms.collect(), booleans: BTreeSet::new() }
+    }
+
+    /// With boolean columns as bits, on traces that satisfy the AIR's constraints.
+    pub fn with_bits(self, air: &Air, l_skip: usize) -> Self {
+        if BIT_SKIPS.contains(&l_skip) { Self { booleans: air.boolean_columns(), ..self } } else { self }
     }
 
     /// The form that a node is, if it is one.
-    pub fn get(&self, node: NodeId) -> Option<&Arc<Form>> {
-        self.0.get(&node.index())
+    pub fn form(&self, node: NodeId) -> Option<&Arc<Form>> {
+        self.forms.get(&node.index())
+    }
+
+    /// How a column gets to a coset.
+    pub fn kind(&self, column: Column) -> LeafKind {
+        match (self.booleans.contains(&(column.part, column.index)), column.next) {
+            (false, _) => LeafKind::Cell,
+            (true, false) => LeafKind::Bit,
+            (true, true) => LeafKind::NextBit,
+        }
+    }
+
+    /// The leaf that a node is, if it is one.
+    pub fn get(&self, air: &Air, node: NodeId) -> Option<Leaf> {
+        if let Node::Column(column) = air.nodes[node.index()] {
+            return Some(Leaf::new(Arc::new(Form::cell(air, column)), self.kind(column)));
+        }
+        self.form(node).map(|form| Leaf::new(Arc::clone(form), LeafKind::Form))
+    }
+}
+
+/// Makes each of these forms but the first its difference from the one before, if they have far fewer terms so, as sums up to each of many columns
+/// have. All or none, so that kernels of equal shape keep equal texts.
+pub(crate) fn make_differences(forms: &mut [Leaf]) {
+    let differences: Vec<Form> = forms.windows(2).map(|two| two[1].form.minus(&two[0].form)).collect();
+    let num_terms = |forms: &mut dyn Iterator<Item = &Form>| forms.map(|form| form.terms.len()).sum::<usize>();
+    if 3 * num_terms(&mut differences.iter()) < 2 * num_terms(&mut forms.iter().skip(1).map(|leaf| &*leaf.form)) {
+        for (leaf, difference) in forms.iter_mut().skip(1).zip(differences) {
+            *leaf = Leaf { form: Arc::new(difference), kind: LeafKind::Form, is_difference: true };
+        }
     }
 }
 
@@ -182,6 +259,34 @@ mod tests {
     use super::*;
     use crate::air::AirBuilder;
 
+    /// Sums up to each of many columns are cheaper one after another; sums of different columns are not.
+    #[test]
+    fn forms_that_differ_little_are_differences() {
+        let mut air = AirBuilder::new("differences");
+        let main = air.main_part(8);
+        for column in 0..8 {
+            air.column(main, column);
+        }
+        let air = air.build().unwrap();
+        let form = |columns: std::ops::Range<usize>, constant: u32| {
+            let cell = |index| Form::cell(&air, Column { part: main, index, next: false }).terms.remove(0);
+            Leaf::new(Arc::new(Form { terms: columns.map(cell).collect(), constant: F::from_u32(constant) }), LeafKind::Form)
+        };
+        let mut sums = [form(0..5, 1), form(0..6, 3), form(1..6, 3), form(1..6, 4)];
+        make_differences(&mut sums);
+        let of = |leaf: &Leaf| {
+            let terms: Vec<_> = leaf.form.terms.iter().map(|term| (term.column.index, term.coefficient)).collect();
+            (leaf.is_difference, terms, leaf.form.constant)
+        };
+        assert_eq!(of(&sums[0]).1.len(), 5);
+        assert_eq!(of(&sums[1]), (true, vec![(5, F::ONE)], F::TWO));
+        assert_eq!(of(&sums[2]), (true, vec![(0, F::NEG_ONE)], F::ZERO));
+        assert_eq!(of(&sums[3]), (true, vec![(1, F::ZERO)], F::ONE));
+        let mut different = [form(0..4, 0), form(4..8, 0)];
+        make_differences(&mut different);
+        assert!(different.iter().all(|leaf| !leaf.is_difference));
+    }
+
     /// A sum of four columns in a square is one leaf; a sum of two that are needed anyway is none; nor is one with a public value.
     #[test]
     fn forms_are_what_saves_columns() {
@@ -206,13 +311,14 @@ mod tests {
             air.constraint(node);
         }
         let air = air.build().unwrap();
-        let forms = Forms::new(&air, &[square, cube, last].map(|root| (root, [true, false])));
-        assert_eq!(forms.0.len(), 1);
-        let form = forms.get(sum).unwrap();
+        let leaves = Leaves::new(&air, &[square, cube, last].map(|root| (root, [true, false])));
+        assert_eq!(leaves.forms.len(), 1);
+        let form = leaves.form(sum).unwrap();
         let mut terms: Vec<_> = form.terms.iter().map(|term| (term.column.index, term.coefficient)).collect();
         terms.sort_unstable_by_key(|term| term.0);
         assert_eq!(terms, [(0, F::ONE), (1, -F::TWO), (2, F::ONE), (3, F::ONE)]);
         assert_eq!(form.constant, F::from_u32(5));
-        assert!(form.as_cell().is_none() && Form::cell(&air, Column { part: main, index: 1, next: true }).as_cell().is_some());
+        let kinds = [cells[0], sum, public].map(|node| leaves.get(&air, node).map(|leaf| leaf.kind));
+        assert_eq!(kinds, [Some(LeafKind::Cell), Some(LeafKind::Form), None]);
     }
 }

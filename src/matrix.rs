@@ -128,7 +128,7 @@ pub(crate) fn stored_rows(layout: Layout, height: usize) -> usize {
 }
 
 /// Where a matrix's cells lie, buffers being of whatever kind names them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placement<B> {
     pub width: usize,
     pub height: usize,
@@ -140,7 +140,7 @@ pub(crate) struct Placement<B> {
 }
 
 /// Consecutive columns that lie in one buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece<B> {
     pub buffer: B,
     pub first_word: u64,

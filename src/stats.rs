@@ -53,6 +53,8 @@ pub struct Round0Stats {
     pub coset_kernels: usize,
     /// `dual_reduce` dispatches; the end of each submission but the last of a wait is one, which reduces nothing.
     pub reduction_kernels: usize,
+    /// Recordings made: 0 where the call is as one before, of the same plans and of traces with the same shapes and places, whose recording was kept.
+    pub recordings: usize,
     /// Device buffers created: 0 at steady state.
     pub allocations: usize,
     /// Bytes of device scratch in use at the same time: partial sums, temporaries and `eq`.

@@ -15,6 +15,8 @@ pub(crate) struct Arena {
     buffers: HashMap<Slot, wgpu::Buffer>,
     /// Buffers created since `take_allocations`.
     allocations: usize,
+    /// How often a device buffer was made or given up: bind groups are of one generation.
+    generation: u64,
 }
 
 /// Which buffer.
@@ -32,7 +34,7 @@ const MIN_BYTES: u64 = 4096;
 
 impl Arena {
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), buffers: HashMap::new(), allocations: 0 }
+        Self { gpu: gpu.clone(), buffers: HashMap::new(), allocations: 0, generation: 1 }
     }
 
     /// A buffer of at least `bytes`. What a smaller one held is gone after it grew.
@@ -64,6 +66,7 @@ impl Arena {
             })
         })?;
         self.allocations += 1;
+        self.generation += u64::from(matches!(slot, Slot::Device(_)));
         self.buffers.insert(slot, buffer);
         Ok(())
     }
@@ -75,7 +78,13 @@ impl Arena {
 
     /// Forgets a buffer.
     pub fn release(&mut self, slot: Slot) {
+        self.generation += u64::from(matches!(slot, Slot::Device(_)));
         self.buffers.remove(&slot);
+    }
+
+    /// The same as long as the device buffers are.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Buffers created since the last call of this.

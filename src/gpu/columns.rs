@@ -234,7 +234,7 @@ fn encode(
     let entries = resources.into_iter().zip(0..).map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource });
     let bind_group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some(TRANSPOSE.name),
-        layout: &kernel.pipeline.get_bind_group_layout(0),
+        layout: &kernel.layouts[0],
         entries: &entries.collect::<Vec<_>>(),
     });
     pass.set_bind_group(0, &bind_group, &[]);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     kernel::Kernel,
-    recording::{Binding, Dispatch, Recording, Resource},
+    recording::{Binding, Dispatch, Recording, Resource, TraceWindow},
     stats::StageTime,
 };
 
@@ -46,6 +46,15 @@ pub(crate) struct Submission {
     pub allocations: usize,
     /// Bytes uploaded.
     pub upload_bytes: u64,
+}
+
+/// The bind groups of a recording's arguments, for its next run in the same buffers. They hold no trace.
+#[derive(Debug, Default)]
+pub(crate) struct ArgumentGroups {
+    /// Of the arena; 0 before the first run.
+    generation: u64,
+    /// Of each dispatch.
+    groups: Vec<wgpu::BindGroup>,
 }
 
 /// Buffers, and what runs in them: replays recordings, one at a time.
@@ -81,7 +90,7 @@ impl Executor {
     pub fn run(&mut self, recording: &Recording) -> Result<Vec<u32>> {
         recording.check()?;
         let kernels = Self::kernels(&self.gpu, recording)?;
-        let submission = self.submit(recording, &kernels, false)?;
+        let submission = self.submit(recording, &kernels, &mut ArgumentGroups::default(), false)?;
         let report = self.wait(submission);
         if report.is_err() {
             self.abandon();
@@ -94,10 +103,16 @@ impl Executor {
         recording.dispatches.iter().map(|dispatch| gpu.kernel(&Key::of(dispatch))).collect()
     }
 
-    /// Submits a recording, with its [`kernels`](Self::kernels). `per_stage` puts every run of the same kernel into a pass of its own, for
+    /// Submits a recording, with its [`kernels`](Self::kernels) and what is left of an earlier run of the same dispatches here. `per_stage` puts every run of the same kernel into a pass of its own, for
     /// their times; otherwise all dispatches share one pass. [`wait`](Self::wait) or [`abandon`](Self::abandon) must follow before the next
     /// submission.
-    pub(crate) fn submit(&mut self, recording: &Recording, kernels: &[Arc<Compiled>], per_stage: bool) -> Result<Submission> {
+    pub(crate) fn submit(
+        &mut self,
+        recording: &Recording,
+        kernels: &[Arc<Compiled>],
+        arguments: &mut ArgumentGroups,
+        per_stage: bool,
+    ) -> Result<Submission> {
         let gpu = self.gpu.clone();
         let passes = passes(recording, per_stage);
         let timestamps = if passes.len() <= MAX_TIMED_PASSES { gpu.timestamps(2 * passes.len() as u32) } else { None };
@@ -117,6 +132,12 @@ impl Executor {
             let new_encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
             let mut encoder = new_encoder();
             self.encode_uploads(&mut encoder, recording);
+            if arguments.generation != self.arena.generation() {
+                arguments.groups =
+                    recording.dispatches.iter().zip(kernels).map(|(dispatch, kernel)| self.argument_group(dispatch, kernel)).collect();
+                arguments.generation = self.arena.generation();
+            }
+            let windows = self.window_groups(recording, kernels);
             for (i, range) in passes.iter().enumerate() {
                 if i > 0 && recording.ends.contains(&range.start) {
                     gpu.queue().submit([std::mem::replace(&mut encoder, new_encoder()).finish()]);
@@ -130,7 +151,13 @@ impl Executor {
                     }),
                 });
                 for i in range.clone() {
-                    self.encode_dispatch(&mut pass, &recording.dispatches[i], &kernels[i].pipeline, &recording.trace_buffers);
+                    let dispatch = &recording.dispatches[i];
+                    pass.set_pipeline(&kernels[i].pipeline);
+                    pass.set_bind_group(0, &arguments.groups[i], &[]);
+                    if let Some((_, group)) = windows.iter().find(|(windows, _)| *windows == dispatch.traces) {
+                        pass.set_bind_group(1, group, &[]);
+                    }
+                    pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
                 }
             }
             let readback = self.arena.get(Slot::Readback);
@@ -229,21 +256,23 @@ impl Executor {
         }
     }
 
-    fn encode_dispatch(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        dispatch: &Dispatch,
-        pipeline: &wgpu::ComputePipeline,
-        traces: &[Arc<wgpu::Buffer>],
-    ) {
-        pass.set_pipeline(pipeline);
-        let own = dispatch.bindings.iter().map(|Binding { resource, bytes }| (self.arena.get(Slot::Device(*resource)), bytes.clone()));
-        pass.set_bind_group(0, &bind_group(&self.gpu, pipeline, 0, dispatch.kernel, own), &[]);
-        if !dispatch.traces.is_empty() {
-            let windows = dispatch.traces.iter().map(|window| (&*traces[window.buffer], window.bytes.clone()));
-            pass.set_bind_group(1, &bind_group(&self.gpu, pipeline, 1, dispatch.kernel, windows), &[]);
+    /// A dispatch's bind group 0.
+    fn argument_group(&self, dispatch: &Dispatch, kernel: &Compiled) -> wgpu::BindGroup {
+        let ranges = dispatch.bindings.iter().map(|Binding { resource, bytes }| (self.arena.get(Slot::Device(*resource)), bytes.clone()));
+        bind_group(&self.gpu, &kernel.layouts[0], dispatch.kernel.name, ranges)
+    }
+
+    /// Bind groups 1: one for all dispatches that bind the same trace windows.
+    fn window_groups<'a>(&self, recording: &'a Recording, kernels: &[Arc<Compiled>]) -> Vec<(&'a [TraceWindow], wgpu::BindGroup)> {
+        let mut groups: Vec<(&[TraceWindow], wgpu::BindGroup)> = Vec::new();
+        for (dispatch, kernel) in recording.dispatches.iter().zip(kernels) {
+            if dispatch.traces.is_empty() || groups.iter().any(|(known, _)| *known == dispatch.traces) {
+                continue;
+            }
+            let ranges = dispatch.traces.iter().map(|window| (&*recording.trace_buffers[window.buffer], window.bytes.clone()));
+            groups.push((&dispatch.traces, bind_group(&self.gpu, &kernel.layouts[1], "trace windows", ranges)));
         }
-        pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+        groups
     }
 }
 
@@ -254,27 +283,20 @@ fn timestamps_at(result_bytes: u64) -> u64 {
 
 fn bind_group<'a>(
     gpu: &Gpu,
-    pipeline: &wgpu::ComputePipeline,
-    group: u32,
-    kernel: &'static Kernel,
+    layout: &wgpu::BindGroupLayout,
+    label: &'static str,
     ranges: impl Iterator<Item = (&'a wgpu::Buffer, Range<u64>)>,
 ) -> wgpu::BindGroup {
-    let entries: Vec<wgpu::BindGroupEntry<'_>> = ranges
-        .enumerate()
-        .map(|(i, (buffer, bytes))| wgpu::BindGroupEntry {
-            binding: i as u32,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset: bytes.start,
-                size: wgpu::BufferSize::new(bytes.end - bytes.start),
-            }),
-        })
-        .collect();
-    gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(kernel.name),
-        layout: &pipeline.get_bind_group_layout(group),
-        entries: &entries,
-    })
+    let entry = |(i, (buffer, bytes)): (usize, (&'a wgpu::Buffer, Range<u64>))| wgpu::BindGroupEntry {
+        binding: i as u32,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: bytes.start,
+            size: wgpu::BufferSize::new(bytes.end - bytes.start),
+        }),
+    };
+    let entries: Vec<_> = ranges.enumerate().map(entry).collect();
+    gpu.device().create_bind_group(&wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries })
 }
 
 /// The dispatches of each compute pass, none of which is part of two submissions.

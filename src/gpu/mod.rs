@@ -31,6 +31,6 @@ pub use self::{
     trace::{BufferMatrix, Trace},
 };
 pub(crate) use self::{
-    executor::Submission,
+    executor::{ArgumentGroups, Submission},
     pipelines::{Compiled, Key},
 };

@@ -61,7 +61,7 @@ impl Gpu {
             let entries: Vec<_> = (inputs.iter().chain([&out]).enumerate())
                 .map(|(i, buffer)| wgpu::BindGroupEntry { binding: i as u32, resource: buffer.as_entire_binding() })
                 .collect();
-            let layout = &compiled.pipeline.get_bind_group_layout(0);
+            let layout = &compiled.layouts[0];
             let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(name), layout, entries: &entries });
             let timestamps = self.timestamps(2);
             let mut once = Once { words: vec![], fastest: Duration::MAX };

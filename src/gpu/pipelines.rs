@@ -15,7 +15,7 @@ use std::{
 use super::{Gpu, pipeline_cache::PipelineCache};
 use crate::{
     error::{Error, Result},
-    kernel::{Kernel, ProgramText, Variant},
+    kernel::{Access, Kernel, ProgramText, Variant},
     recording::Dispatch,
 };
 
@@ -55,6 +55,8 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub pipeline: wgpu::ComputePipeline,
+    /// Of its bind groups, the second without trace windows empty. Equal ones are one, so that dispatches of different kernels share bind groups.
+    pub layouts: [wgpu::BindGroupLayout; 2],
     answered: AtomicBool,
 }
 
@@ -72,7 +74,11 @@ impl Compiled {
 
 /// The kernels of one device.
 #[derive(Debug, Default)]
-pub(crate) struct Pipelines(Mutex<Known>);
+pub(crate) struct Pipelines {
+    known: Mutex<Known>,
+    /// By how each buffer is accessed.
+    layouts: Mutex<HashMap<Vec<Access>, wgpu::BindGroupLayout>>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -135,7 +141,7 @@ impl Gpu {
     /// # Errors
     /// As [`kernel`](Self::kernel).
     pub(crate) fn kernel_and_time(&self, key: &Key) -> Result<(Arc<Compiled>, Duration)> {
-        let slot = Arc::clone(&lock(&self.pipelines().0).entry(key).kernel);
+        let slot = Arc::clone(&lock(&self.pipelines().known).entry(key).kernel);
         let mut kernel = lock(&slot);
         if let Some(kernel) = &*kernel {
             return Ok((Arc::clone(kernel), Duration::ZERO));
@@ -143,22 +149,52 @@ impl Gpu {
         let variant = Variant { kernel: key.kernel, form: self.field_form(), slots: key.slots };
         self.limits().check_kernel(variant)?;
         let start = Instant::now();
-        let pipeline = compile(self, variant, key)?;
+        let layouts = bind_group_layouts(self, variant)?;
+        let pipeline = compile(self, variant, key, &layouts)?;
         let time = start.elapsed();
         let milliseconds = time.as_secs_f64() * 1e3;
         tracing::debug!(kernel = variant.kernel.name, slots = key.slots, milliseconds, "compiled a kernel");
-        Ok((Arc::clone(kernel.insert(Arc::new(Compiled { pipeline, answered: AtomicBool::new(false) }))), time))
+        Ok((Arc::clone(kernel.insert(Arc::new(Compiled { pipeline, layouts, answered: AtomicBool::new(false) }))), time))
     }
 
     /// Kernels that are kept.
     #[doc(hidden)]
     pub fn num_kernels(&self) -> usize {
-        lock(&self.pipelines().0).kernels.len()
+        lock(&self.pipelines().known).kernels.len()
     }
 }
 
+/// The layouts of a kernel's arguments and of its trace windows.
+fn bind_group_layouts(gpu: &Gpu, variant: Variant) -> Result<[wgpu::BindGroupLayout; 2]> {
+    let arguments: Vec<Access> = variant.kernel.arguments.iter().map(|argument| argument.access).collect();
+    let windows = vec![Access::Read; variant.slots as usize];
+    gpu.checked("bind group layouts", || {
+        let mut known = lock(&gpu.pipelines().layouts);
+        [arguments, windows].map(|accesses| known.entry(accesses).or_insert_with_key(|accesses| bind_group_layout(gpu, accesses)).clone())
+    })
+}
+
+fn bind_group_layout(gpu: &Gpu, accesses: &[Access]) -> wgpu::BindGroupLayout {
+    let entry = |(i, access): (usize, &Access)| wgpu::BindGroupLayoutEntry {
+        binding: i as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty: match access {
+                Access::Uniform => wgpu::BufferBindingType::Uniform,
+                Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+            },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    };
+    let entries: Vec<_> = accesses.iter().enumerate().map(entry).collect();
+    gpu.device().create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
 #[expect(unsafe_code, reason = "a caller can ask for kernels without wgpu's checks")]
-fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeline> {
+fn compile(gpu: &Gpu, variant: Variant, key: &Key, layouts: &[wgpu::BindGroupLayout; 2]) -> Result<wgpu::ComputePipeline> {
     let name = variant.kernel.name;
     let mut source = key.program.as_ref().map_or_else(|| variant.source(), |program| variant.source_with(program));
     if let Some(EditShader(edit)) = &gpu.options().edit_shader {
@@ -174,9 +210,13 @@ fn compile(gpu: &Gpu, variant: Variant, key: &Key) -> Result<wgpu::ComputePipeli
             // every kernel with each storage access compared with its binding's length, and all loops are counted in `plan::steps`.
             unsafe { gpu.device().create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
+        let groups = layouts.each_ref().map(Some);
+        let groups = if variant.slots > 0 { &groups[..] } else { &groups[..1] };
+        let layout = wgpu::PipelineLayoutDescriptor { label: Some(name), bind_group_layouts: groups, ..Default::default() };
+        let layout = gpu.device().create_pipeline_layout(&layout);
         gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
-            layout: None,
+            layout: Some(&layout),
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {

@@ -45,7 +45,7 @@ pub struct Library {
 }
 
 /// How a kernel accesses a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// `var<uniform>`
     Uniform,

@@ -5,6 +5,8 @@
 //! negations and products with degree-0 coefficients until it reaches columns, selectors, constants, or a product of two operands of
 //! degree one or more. Such a product is a root of the non-affine part, and what reached it is its weight there.
 
+use std::cell::Cell;
+
 use p3_field::PrimeCharacteristicRing;
 
 use super::{pair::Pair, program::Root};
@@ -71,6 +73,25 @@ pub(crate) struct WeightedNodes {
     order: Vec<u32>,
     /// For each node, its place in that order; [`Self::NOWHERE`] for the others.
     places: Vec<u32>,
+    /// For each place, where a weight there goes on to.
+    flows: Vec<Flow>,
+}
+
+/// Where a node's weight goes on to: other places, or what is left of it.
+#[derive(Clone, Copy, Debug)]
+enum Flow {
+    /// It stays: at a column, at a root.
+    Stays,
+    /// To the constant, times a degree-0 value, by its node.
+    Constant(u32),
+    IsFirst,
+    IsLast,
+    IsTransition,
+    Add(u32, u32),
+    Sub(u32, u32),
+    Neg(u32),
+    /// To a place, times a degree-0 value, by its node.
+    Scaled(u32, u32),
 }
 
 impl WeightedNodes {
@@ -79,7 +100,21 @@ impl WeightedNodes {
     fn new(air: &Air, order: Vec<u32>) -> Self {
         let mut places = vec![Self::NOWHERE; air.nodes.len()];
         order.iter().enumerate().for_each(|(place, &node)| places[node as usize] = place as u32);
-        Self { order, places }
+        let place = |node: NodeId| places[node.index()];
+        let flow = |&i: &u32| match air.nodes[i as usize] {
+            _ if air.degrees[i as usize] == 0 => Flow::Constant(i),
+            Node::IsFirstRow => Flow::IsFirst,
+            Node::IsLastRow => Flow::IsLast,
+            Node::IsTransition => Flow::IsTransition,
+            Node::Add(a, b) => Flow::Add(place(a), place(b)),
+            Node::Sub(a, b) => Flow::Sub(place(a), place(b)),
+            Node::Neg(a) => Flow::Neg(place(a)),
+            Node::Mul(a, b) if air.degree(a) == 0 => Flow::Scaled(place(b), a.index() as u32),
+            Node::Mul(a, b) if air.degree(b) == 0 => Flow::Scaled(place(a), b.index() as u32),
+            Node::Mul(..) | Node::Column(_) | Node::PublicValue(_) | Node::Constant(_) => Flow::Stays,
+        };
+        let flows = order.iter().map(flow).collect();
+        Self { order, places, flows }
     }
 
     fn place(&self, node: NodeId) -> Option<usize> {
@@ -181,9 +216,22 @@ fn flow(air: &Air, mut reached: Vec<[bool; 2]>, mut arrive: impl FnMut(usize, [b
     }
 }
 
+thread_local! {
+    /// Memory for the weights of nodes.
+    static NODES: Cell<Vec<Weight>> = const { Cell::new(Vec::new()) };
+}
+
 impl Weights {
     fn none(nodes: &WeightedNodes) -> Self {
-        Self { constant: NO_WEIGHT, is_first: NO_WEIGHT, is_last: NO_WEIGHT, nodes: vec![NO_WEIGHT; nodes.order.len()] }
+        let mut of_nodes = NODES.take();
+        of_nodes.clear();
+        of_nodes.resize(nodes.order.len(), NO_WEIGHT);
+        Self { constant: NO_WEIGHT, is_first: NO_WEIGHT, is_last: NO_WEIGHT, nodes: of_nodes }
+    }
+
+    /// Forgets the nodes' once they were read, for the thread's next AIR: fresh memory for each would cost more than the weights.
+    pub fn forget_nodes(&mut self) {
+        NODES.set(std::mem::take(&mut self.nodes));
     }
 
     /// The weights as the constraints give them, on their own nodes: `lambda^i` on constraint `i`, in the polynomial of its degree.
@@ -215,34 +263,32 @@ impl Weights {
 
     /// Lets the weights flow back to columns, selectors, the constant and the roots. `values` are those of the degree-0 nodes.
     /// One step for each node that can have weight, whatever the number of columns or rows.
-    pub fn flow_back(&mut self, air: &Air, nodes: &WeightedNodes, values: &[F]) {
-        for (place, &i) in nodes.order.iter().enumerate() {
+    pub fn flow_back(&mut self, nodes: &WeightedNodes, values: &[F]) {
+        for (place, &flow) in nodes.flows.iter().enumerate() {
             let weight = self.nodes[place];
             if weight == NO_WEIGHT {
                 continue;
             }
-            let mut give = |node: NodeId, weight: Weight| add(self.at(nodes, node), weight);
-            match air.nodes[i as usize] {
-                _ if air.degrees[i as usize] == 0 => add(&mut self.constant, scale(weight, values[i as usize])),
-                Node::Column(_) | Node::PublicValue(_) | Node::Constant(_) => {}
-                Node::IsFirstRow => add(&mut self.is_first, weight),
-                Node::IsLastRow => add(&mut self.is_last, weight),
-                Node::IsTransition => {
+            let mut give = |to: u32, weight: Weight| add(&mut self.nodes[to as usize], weight);
+            match flow {
+                Flow::Stays => {}
+                Flow::Constant(value) => add(&mut self.constant, scale(weight, values[value as usize])),
+                Flow::IsFirst => add(&mut self.is_first, weight),
+                Flow::IsLast => add(&mut self.is_last, weight),
+                Flow::IsTransition => {
                     add(&mut self.constant, weight);
-                    add(&mut self.is_last, weight.map(|w| -w));
+                    add(&mut self.is_last, negated(weight));
                 }
-                Node::Add(a, b) => {
+                Flow::Add(a, b) => {
                     give(a, weight);
                     give(b, weight);
                 }
-                Node::Sub(a, b) => {
+                Flow::Sub(a, b) => {
                     give(a, weight);
-                    give(b, weight.map(|w| -w));
+                    give(b, negated(weight));
                 }
-                Node::Neg(a) => give(a, weight.map(|w| -w)),
-                Node::Mul(a, b) if air.degree(a) == 0 => give(b, scale(weight, values[a.index()])),
-                Node::Mul(a, b) if air.degree(b) == 0 => give(a, scale(weight, values[b.index()])),
-                Node::Mul(..) => {} // a root
+                Flow::Neg(a) => give(a, negated(weight)),
+                Flow::Scaled(to, value) => give(to, scale(weight, values[value as usize])),
             }
         }
     }
@@ -260,6 +306,10 @@ impl Weights {
 fn add(to: &mut Weight, weight: Weight) {
     to[0] += weight[0];
     to[1] += weight[1];
+}
+
+fn negated(weight: Weight) -> Weight {
+    weight.map(|w| -w)
 }
 
 fn scale(weight: Weight, by: F) -> Weight {
@@ -300,7 +350,7 @@ mod tests {
         let (beta, eq_3b, public_value) = (EF::from_u32(1000), EF::from_u32(7), F::from_u32(3));
         let values = air.degree_zero_values(&[public_value]);
         let mut weights = Weights::of_interactions(&air, &reached[0].nodes, &[EF::ONE, beta, beta * beta], &[eq_3b]);
-        weights.flow_back(&air, &reached[0].nodes, &values);
+        weights.flow_back(&reached[0].nodes, &values);
         assert_eq!(weights.of(&reached[0].nodes, Some(a)), [EF::ZERO, -eq_3b * public_value]);
         assert_eq!(weights.of(&reached[0].nodes, Some(b)), [EF::ZERO, eq_3b]);
         assert_eq!(weights.of(&reached[0].nodes, Some(product)), [EF::ZERO, -eq_3b]);

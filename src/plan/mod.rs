@@ -7,6 +7,7 @@ pub(crate) mod affine;
 pub(crate) mod budget;
 mod bundles;
 pub(crate) mod codegen;
+mod display;
 mod estimate;
 pub(crate) mod geometry;
 pub(crate) mod leaves;
@@ -16,9 +17,16 @@ mod planned;
 pub(crate) mod program;
 mod slots;
 pub(crate) mod steps;
+mod values;
 pub(crate) mod windows;
 
-use std::{collections::HashSet, fmt, sync::OnceLock};
+use std::{
+    collections::HashSet,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 pub(crate) use self::planned::{PlannedPair, PlannedProgram};
 pub use self::{
@@ -31,6 +39,7 @@ use self::{
     geometry::ColumnGeometry,
     pair::Pair,
     program::Program,
+    values::DegreeZeroValues,
 };
 use crate::{
     air::Air,
@@ -75,6 +84,8 @@ pub enum Strategy {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Round0Plan {
+    /// Equal plans of one origin have the same.
+    id: u64,
     pub(crate) air: Air,
     pub(crate) l_skip: usize,
     pub(crate) strategy: Strategy,
@@ -82,6 +93,7 @@ pub struct Round0Plan {
     pub(crate) affine: AffineSplit,
     /// LogUp's if there are interactions, then those of the constraints.
     pub(crate) pairs: Vec<PlannedPair>,
+    pub(crate) values: DegreeZeroValues,
     /// The constraints on rows, once they were asked for.
     checks: OnceLock<Vec<Program>>,
 }
@@ -104,14 +116,20 @@ impl Round0Plan {
         };
         let planned = pairs.into_iter().zip(reached).map(|(pair, reached)| PlannedPair::new(&air, l_skip, strategy, pair, reached));
         let pairs = planned.collect::<Result<_>>()?;
-        Ok(Self { air, l_skip, strategy, affine, pairs, checks: OnceLock::new() })
+        Ok(Self { id: next_id(), values: DegreeZeroValues::new(&air), air, l_skip, strategy, affine, pairs, checks: OnceLock::new() })
     }
 
     /// A plan that is to run this program in the interpreter, whatever its length.
     #[cfg(test)]
     pub(crate) fn of_program(air: Air, l_skip: usize, program: Program) -> Self {
         let pairs = vec![PlannedPair::of_program(&air, l_skip, program)];
-        Self { air, l_skip, strategy: Strategy::Direct, affine: AffineSplit::default(), pairs, checks: OnceLock::new() }
+        let (strategy, affine) = (Strategy::Direct, AffineSplit::default());
+        Self { id: next_id(), values: DegreeZeroValues::new(&air), air, l_skip, strategy, affine, pairs, checks: OnceLock::new() }
+    }
+
+    /// No other plan's but its clones', in this process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// The planned AIR.
@@ -262,45 +280,9 @@ impl Round0Plan {
     }
 }
 
-impl fmt::Display for Round0Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        write!(f, "{}: {}", self.air.name, count(self.air.interactions.len(), "interaction"))?;
-        if !self.air.constraints.is_empty() {
-            write!(f, ", {}", count(self.air.constraints.len(), "constraint"))?;
-        }
-        write!(f, ", l_skip {}, {:?}", self.l_skip, self.strategy)?;
-        let affine_columns = self.affine.matrices.iter().map(|m| m.columns.len()).sum::<usize>();
-        if self.strategy == Strategy::Split {
-            write!(f, "; affine part: {}, {}", count(affine_columns, "column"), count(self.affine.num_affine_nodes, "node"))?;
-        }
-        if self.programs().next().is_some() {
-            let mut columns: Vec<_> = self.program_columns().collect();
-            columns.sort_unstable();
-            columns.dedup();
-            let programs = || self.programs().map(|planned| &planned.program);
-            let total = |of: fn(&Program) -> usize| programs().map(of).sum::<usize>();
-            let roots = programs().flat_map(|program| &program.roots);
-            let temps = programs().map(|program| program.num_temps).max().unwrap_or(0);
-            write!(
-                f,
-                "; {}: {} over {}, degree {}, {}, {}, {}",
-                if self.strategy == Strategy::Split { "non-affine part" } else { "all nodes" },
-                count(total(|program| program.num_nodes), "node"),
-                count(columns.len(), "column"),
-                roots.map(|&root| self.air.degree(root)).max().unwrap_or(0),
-                count(self.num_cosets(), "coset"),
-                count(total(|program| program.instructions.len()), "instruction"),
-                if temps == 1 { "1 temporary".into() } else { format!("{temps} temporaries") },
-            )?;
-        }
-        write!(f, "; reads {} bytes a row", 4 * self.num_columns_used())?;
-        // column sums with their wrap-around, a kernel per program or an interpreted pass per coset, the reduction
-        let is_interpreted = self.programs().any(|planned| planned.generated.is_none());
-        let coset_kernels = self.num_generated_kernels() + if is_interpreted { self.num_cosets() } else { 0 };
-        let kernels = if self.pairs.is_empty() { 0 } else { 1 + usize::from(affine_columns > 0) + coset_kernels };
-        write!(f, "; {} at most", count(kernels, "kernel"))
-    }
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::{
 use super::{
     Round0, Round0Output, Round0Polys,
     instance::{Challenges, Instance},
+    kept::{CallKey, CallSet, Recorded},
     known_answers,
     prepared::PreparedCall,
     record::{self, EQ, Results, SCRATCH, Step},
 };
 use crate::{
     error::{Error, Result, Subject},
-    gpu::{Executor, Submission},
+    gpu::Submission,
     kernels::{self, stage},
     recording::Recording,
     stats::Round0Stats,
@@ -26,11 +27,11 @@ use crate::{
 pub struct InFlight<'a> {
     engine: &'a Round0,
     /// The call's buffers, until nothing of it runs any more.
-    executor: Option<Executor>,
+    set: Option<CallSet>,
     call: Arc<PreparedCall<'a>>,
     /// Finished steps with their result words.
-    done: Vec<(Results, Vec<u32>)>,
-    running: Option<(Results, Submission)>,
+    done: Vec<(Arc<Results>, Vec<u32>)>,
+    running: Option<(Arc<Results>, Submission)>,
     stats: Round0Stats,
     /// Host time spent waiting.
     wait: Duration,
@@ -56,10 +57,11 @@ impl<'a> InFlight<'a> {
             all_answered: engine.gpu.known_answers(),
             ..Round0Stats::default()
         };
+        let key = CallKey::new(&call);
         drop(entered);
         let mut in_flight = InFlight {
             engine,
-            executor: Some(engine.executor()),
+            set: Some(engine.call_set(Some(&key))),
             call: Arc::new(call),
             done: Vec::new(),
             running: None,
@@ -70,10 +72,14 @@ impl<'a> InFlight<'a> {
             span,
         };
         let call = Arc::clone(&in_flight.call);
-        engine.each_step(&call, |step| {
-            in_flight.finish_running()?;
-            in_flight.run(step)
-        })?;
+        if engine.keeps() {
+            in_flight.run_batched(key)?;
+        } else {
+            engine.each_step(&call, |step| {
+                in_flight.finish_running()?;
+                in_flight.run(step)
+            })?;
+        }
         in_flight.cpu = start.elapsed().saturating_sub(in_flight.wait);
         Ok(in_flight)
     }
@@ -86,12 +92,12 @@ impl<'a> InFlight<'a> {
         let resumed = Instant::now();
         let wait_before = self.wait;
         self.finish_running()?;
-        if let Some(executor) = self.executor.take() {
-            self.engine.give_back(executor);
+        if let Some(set) = self.set.take() {
+            self.engine.give_back(set);
         }
         let span = self.span.clone();
         let _entered = span.enter();
-        let polys = self.engine.polys(&self.call, self.done.iter().map(|(results, words)| (results, &words[..])))?;
+        let polys = self.engine.polys(&self.call, self.done.iter().map(|(results, words)| (&**results, &words[..])))?;
         let mut stats = std::mem::take(&mut self.stats);
         stats.wall = self.start.elapsed();
         stats.cpu = self.cpu + resumed.elapsed().saturating_sub(self.wait - wait_before);
@@ -99,47 +105,73 @@ impl<'a> InFlight<'a> {
         Ok(Round0Output { polys, stats })
     }
 
-    /// Records and submits.
+    /// Submits the whole call, as recorded before or anew.
+    fn run_batched(&mut self, key: CallKey) -> Result<()> {
+        let (span, call) = (self.span.clone(), Arc::clone(&self.call));
+        let _entered = span.enter();
+        let mut recorded = match self.set().take(&key) {
+            Some(recorded) => recorded.of_call(self.engine, &call),
+            None => match Step::batched(&call) {
+                Some(step) => self.record(&call, step)?,
+                None => return Ok(()), // nothing to compute
+            },
+        };
+        self.start(&mut recorded)?;
+        self.set().keep(key, recorded);
+        Ok(())
+    }
+
+    /// Records a step and submits it.
     fn run(&mut self, step: Step) -> Result<()> {
-        let _entered = self.span.enter();
-        let engine = self.engine;
-        let executor = self.executor.as_mut().expect("taken only after the last run");
+        let (span, call) = (self.span.clone(), Arc::clone(&self.call));
+        let _entered = span.enter();
         if step.fresh_scratch {
-            executor.release(SCRATCH);
+            self.set().executor.release(SCRATCH);
         }
-        let limits = engine.gpu.limits();
-        let (mut recording, results) = record::record(&self.call, step, &limits, engine.gpu.budget(), engine.next_nonce())?;
-        if let Some(asked) = &engine.asked {
-            asked.widen(&mut recording)?;
-        }
-        let kernels = Executor::kernels(&engine.gpu, &recording)?;
+        let mut recorded = self.record(&call, step)?;
+        self.start(&mut recorded)
+    }
+
+    fn record(&mut self, call: &PreparedCall<'_>, step: Step) -> Result<Recorded> {
+        self.stats.recordings += 1;
+        Recorded::new(self.engine, call, step)
+    }
+
+    fn set(&mut self) -> &mut CallSet {
+        self.set.as_mut().expect("taken only after the last run")
+    }
+
+    /// Submits what was recorded, once its kernels gave known answers.
+    fn start(&mut self, recorded: &mut Recorded) -> Result<()> {
+        let engine = self.engine;
+        let Recorded { recording, results, kernels, arguments, .. } = recorded;
         let start = Instant::now();
         let known_answers = match &engine.asked {
-            Some(asked) => asked.fixed_first(&engine.gpu, &recording, &kernels).map(|()| 0)?,
+            Some(asked) => asked.fixed_first(&engine.gpu, recording, kernels).map(|()| 0)?,
             None => {
                 let plans = self.call.instances.iter().map(|prepared| prepared.plan);
-                known_answers::ensure_for(&engine.gpu, plans, &recording, &kernels)?
+                known_answers::ensure_for(&engine.gpu, plans, recording, kernels)?
             }
         };
         if known_answers > 0 {
             self.stats.known_answers += known_answers;
             self.stats.answer += start.elapsed();
         }
-        let submission = executor.submit(&recording, &kernels, engine.options.stage_times)?;
-        self.stats.count(&recording);
+        let submission = self.set().executor.submit(recording, kernels, arguments, engine.options.stage_times)?;
+        self.stats.count(recording);
         self.stats.allocations += submission.allocations;
         self.stats.upload_bytes += submission.upload_bytes;
         if engine.asked.is_none() {
-            trace_kernels(engine, &recording);
+            trace_kernels(engine, recording);
         }
-        self.running = Some((results, submission));
+        self.running = Some((Arc::clone(results), submission));
         Ok(())
     }
 
     /// Waits for the submission that is running, if one is.
     fn finish_running(&mut self) -> Result<()> {
         let Some((results, submission)) = self.running.take() else { return Ok(()) };
-        let report = self.executor.as_mut().expect("taken only after the last run").wait(submission)?;
+        let report = self.set().executor.wait(submission)?;
         self.wait += report.wait;
         if !report.passes.is_empty() {
             *self.stats.gpu.get_or_insert_default() += report.passes.iter().map(|pass| pass.gpu).sum::<Duration>();
@@ -154,11 +186,11 @@ impl<'a> InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if let Some(mut executor) = self.executor.take() {
+        if let Some(mut set) = self.set.take() {
             if self.running.is_some() {
-                executor.abandon();
+                set.executor.abandon();
             }
-            self.engine.give_back(executor);
+            self.engine.give_back(set);
         }
     }
 }
@@ -212,7 +244,7 @@ impl<'a> RecordedCall<'a> {
         let (limits, budget) = (engine.gpu.limits(), engine.gpu.budget());
         let (mut recordings, mut results) = (vec![], vec![]);
         engine.each_step(&call, |step| {
-            let (recording, of_step) = record::record(&call, step, &limits, budget, engine.next_nonce())?;
+            let (recording, of_step, _) = record::record(&call, step, &limits, budget, engine.next_nonce())?;
             recordings.push(recording);
             results.push(of_step);
             Ok(())

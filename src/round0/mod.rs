@@ -4,6 +4,7 @@ mod check;
 mod in_flight;
 mod instance;
 mod interpolation;
+mod kept;
 mod known_answers;
 mod per_coset;
 mod polys;
@@ -32,6 +33,7 @@ pub use self::{
 };
 use self::{
     interpolation::{Interpolation, Interpolations, polys_of},
+    kept::{CallKey, CallSet},
     known_answers::Asked,
     prepared::PreparedCall,
     record::{Results, Step, Work},
@@ -87,8 +89,8 @@ pub struct Round0Output {
 pub struct Round0 {
     gpu: Gpu,
     options: Round0Options,
-    /// Buffers that no call is using.
-    idle: Mutex<Vec<Executor>>,
+    /// Buffers that no call is using, with the calls that they know.
+    idle: Mutex<Vec<CallSet>>,
     num_runs: AtomicU32,
     /// By `l_skip` and cosets.
     interpolations: Mutex<Interpolations>,
@@ -210,16 +212,25 @@ impl Round0 {
         1 + self.num_runs.fetch_add(1, Ordering::Relaxed) % (field::P - 1)
     }
 
-    /// Buffers for a call.
-    fn executor(&self) -> Executor {
-        lock(&self.idle).pop().unwrap_or_else(|| Executor::new(&self.gpu))
+    /// Whether what it records is kept for calls to come.
+    fn keeps(&self) -> bool {
+        self.options.schedule == Schedule::Batched && self.asked.is_none()
+    }
+
+    /// Buffers for a call, of those that know it if there are any.
+    fn call_set(&self, key: Option<&CallKey>) -> CallSet {
+        let mut idle = lock(&self.idle);
+        match idle.iter().rposition(|set| key.is_some_and(|key| set.knows(key))) {
+            Some(at) => idle.remove(at),
+            None => idle.pop().unwrap_or_else(|| CallSet::new(Executor::new(&self.gpu))),
+        }
     }
 
     /// Keeps buffers for a later call.
-    fn give_back(&self, executor: Executor) {
+    fn give_back(&self, set: CallSet) {
         let mut idle = lock(&self.idle);
         if idle.len() < MAX_IDLE {
-            idle.push(executor);
+            idle.push(set);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Instances that fit their plans: first the check, then what the host computes for each.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
@@ -186,6 +186,40 @@ pub(crate) struct ProgramInputs {
     pub weights: Vec<u32>,
 }
 
+/// Which of a call's words: those that change from call to call where plans and heights do not.
+#[derive(Clone, Debug)]
+pub(crate) struct InputWords {
+    pub instance: usize,
+    /// Which of the plan's pairs.
+    pub pair: usize,
+    pub of: WordsOf,
+}
+
+/// Which of a pair's.
+#[derive(Clone, Debug)]
+pub(crate) enum WordsOf {
+    /// A program's degree-0 nodes.
+    Values { program: usize },
+    /// A program's weights.
+    Weights { program: usize },
+    /// Some columns of an affine matrix: words of their weights, or of their next-row cells'.
+    Columns { matrix: usize, next: bool, words: Range<usize> },
+}
+
+impl InputWords {
+    pub fn get<'a>(&self, instances: &'a [Prepared<'_>]) -> &'a [u32] {
+        let pair = &instances[self.instance].pairs[self.pair];
+        match &self.of {
+            &WordsOf::Values { program } => &pair.programs[program].values,
+            &WordsOf::Weights { program } => &pair.programs[program].weights,
+            WordsOf::Columns { matrix, next, words } => {
+                let weights = &pair.matrices[*matrix];
+                &(if *next { &weights.next } else { &weights.current })[words.clone()]
+            }
+        }
+    }
+}
+
 /// The powers of a call's challenges, as many as its AIRs need.
 #[derive(Debug)]
 struct Powers {
@@ -216,7 +250,7 @@ impl PairInputs {
             Pair::Constraints { degrees } => Weights::of_constraints(air, nodes, degrees, &powers.lambda),
         };
         if plan.strategy() == Strategy::Split {
-            weights.flow_back(air, nodes, values);
+            weights.flow_back(nodes, values);
         }
         let matrices = plan.affine.matrices.iter().zip(&planned.matrices).map(|(matrix, &is_read)| match is_read {
             true => MatrixWeights {
@@ -239,7 +273,7 @@ impl PairInputs {
             },
         });
         let (matrices, programs) = (matrices.collect(), programs.collect());
-        weights.nodes = Vec::new(); // read; many AIRs' would fill the caches
+        weights.forget_nodes();
         Self { weights, matrices, programs }
     }
 }
@@ -247,7 +281,7 @@ impl PairInputs {
 impl<'a> Prepared<'a> {
     fn new(instance: &Instance<'a>, checked: &Checked<'a>, powers: &Powers) -> Self {
         let plan = instance.plan;
-        let values = plan.air().degree_zero_values(instance.public_values);
+        let values = plan.values.of_call(plan.air(), instance.public_values);
         let pairs = plan.pairs.iter().map(|planned| PairInputs::new(planned, instance, powers, &values)).collect();
         let &Checked { ref traces, num_x, eq } = checked;
         let [eq_first, eq_last, eq_sum] = eq.first_last_and_sum();
@@ -264,6 +298,8 @@ impl<'a> Prepared<'a> {
 #[derive(Debug)]
 pub(crate) struct PreparedCall<'a> {
     pub instances: Vec<Prepared<'a>>,
+    /// The challenges of which each cube has the first.
+    pub xi: &'a [EF],
     /// As [`TraceBuffers`].
     pub buffers: Vec<Arc<wgpu::Buffer>>,
     /// Whether constraints' sums are wanted of traces on which they need not hold, as known answers are.
@@ -283,7 +319,7 @@ impl<'a> PreparedCall<'a> {
         for (prepared, checked) in prepared.iter_mut().zip(&checked) {
             prepared.traces = buffers.place(&checked.traces);
         }
-        Ok(Self { instances: prepared, buffers: buffers.0, sums })
+        Ok(Self { instances: prepared, xi: challenges.xi, buffers: buffers.0, sums })
     }
 }
 

@@ -16,6 +16,7 @@ mod faults;
 mod fence;
 mod field;
 mod hostile;
+mod kept;
 mod known_answers;
 mod limits;
 mod lost;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, Result, Subject},
     field::F,
-    gpu::Executor,
+    gpu::{ArgumentGroups, Executor},
     kernels::NO_ROW,
     matrix::Placement,
     plan::Round0Plan,
@@ -136,12 +136,13 @@ impl Round0 {
         if self.asked.is_none() {
             known_answers::ensure_for(&self.gpu, std::iter::empty(), &recording, &kernels)?;
         }
-        let mut executor = self.executor();
-        let report = executor.submit(&recording, &kernels, false).and_then(|submission| executor.wait(submission));
+        let mut set = self.call_set(None);
+        let submission = set.executor.submit(&recording, &kernels, &mut ArgumentGroups::default(), false);
+        let report = submission.and_then(|submission| set.executor.wait(submission));
         if report.is_err() {
-            executor.abandon();
+            set.executor.abandon();
         }
-        self.give_back(executor);
+        self.give_back(set);
         let report = report?;
         check.find(instances, &report.words)?;
         check.wall = start.elapsed();

@@ -101,5 +101,7 @@ pub(crate) fn checks(
         let largest = instances.iter().max_by_key(|instance| instance.plan.air().nodes().len() * instance.height);
         largest.map_or_else(String::new, |instance| instance.plan.air().name().to_owned())
     };
-    Layout { limits, words, scratch, launches, eq: EqTables::default(), results, nonce, trace_bytes }.finish(buffers, largest)
+    Layout { limits, words, scratch, launches, eq: EqTables::default(), results, nonce, trace_bytes }
+        .finish(buffers, largest)
+        .map(|(recording, _)| recording)
 }

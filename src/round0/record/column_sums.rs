@@ -16,7 +16,7 @@ use crate::{
         geometry::ColumnGeometry,
         windows::WindowRun,
     },
-    round0::prepared::{PairInputs, Prepared},
+    round0::prepared::{InputWords, Prepared, WordsOf},
 };
 
 /// Rows at each `x` that `column_sums` needs.
@@ -35,7 +35,7 @@ impl Recorder<'_> {
             let instance = &instances[instance_idx];
             for (matrix_idx, matrix) in instance.plan.affine.matrices.iter().enumerate() {
                 let readers = of_instance.iter().filter(|(_, work)| instance.plan.pairs[work.pair].matrices[matrix_idx]);
-                let readers: Vec<Reader<'_>> = readers.map(|&(work_idx, work)| (work_idx, &instance.pairs[work.pair])).collect();
+                let readers: Vec<Reader> = readers.copied().collect();
                 if readers.is_empty() {
                     continue;
                 }
@@ -131,14 +131,17 @@ impl Recorder<'_> {
         let words_of = |columns: Range<usize>| 2 * EXT_WORDS * columns.start..2 * EXT_WORDS * columns.end;
         // Columns with a next-row cell come first.
         let next_columns = sums.columns.start..sums.columns.end.min(sums.matrix().num_next);
-        for &(work_idx, inputs) in sums.readers {
-            let weights = &inputs.matrices[sums.matrix_idx];
+        for &(work_idx, work) in sums.readers {
+            let mut weights = |next: bool, columns: Range<usize>| {
+                let of = WordsOf::Columns { matrix: sums.matrix_idx, next, words: words_of(columns) };
+                self.words.input(self.instances, InputWords { instance: work.instance, pair: work.pair, of })
+            };
             if !sums.wrap {
-                let current = self.words.elements(&weights.current[words_of(sums.columns.clone())]);
+                let current = weights(false, sums.columns.clone());
                 self.runs[work_idx].push(run(RunKind::Columns, sums.columns.len(), current));
             }
             if !next_columns.is_empty() {
-                let next = self.words.elements(&weights.next[words_of(next_columns.clone())]);
+                let next = weights(true, next_columns.clone());
                 self.runs[work_idx].push(run(if sums.wrap { RunKind::Wrap } else { RunKind::Next }, next_columns.len(), next));
             }
         }
@@ -146,8 +149,8 @@ impl Recorder<'_> {
     }
 }
 
-/// A block that column sums count towards, and its pair's weights.
-type Reader<'a> = (usize, &'a PairInputs);
+/// A block that column sums count towards, and its place in the step's work.
+type Reader = (usize, Work);
 
 /// The column sums of a part of a matrix: some columns, some `x`.
 #[derive(Clone)]
@@ -162,7 +165,7 @@ struct ColumnSums<'a> {
     /// The sums of the rows after each `x`'s last, for rotated columns.
     wrap: bool,
     eq: EqOf,
-    readers: &'a [Reader<'a>],
+    readers: &'a [Reader],
 }
 
 impl<'a> ColumnSums<'a> {

@@ -17,7 +17,7 @@ use crate::{
     plan::{PlannedPair, PlannedProgram, geometry::CosetGeometry, leaves::LeafKind},
     round0::{
         polys::lagrange,
-        prepared::{Prepared, ProgramInputs},
+        prepared::{InputWords, Prepared, WordsOf},
     },
 };
 
@@ -72,15 +72,15 @@ impl Recorder<'_> {
             let CosetWork { instance: instance_idx, pair, .. } = of_pair[0];
             let instance = &instances[instance_idx];
             let l_skip = instance.plan.l_skip();
-            let (planned_pair, inputs) = (&instance.plan.pairs[pair], &instance.pairs[pair]);
+            let planned_pair = &instance.plan.pairs[pair];
             let mut next_partials = self.partials_of_blocks(instance, planned_pair, of_pair)?;
-            for (planned, inputs) in planned_pair.programs.iter().zip(&inputs.programs) {
+            for (program, planned) in planned_pair.programs.iter().enumerate() {
                 let cosets = planned_pair.program_cosets(planned, self.sums);
                 let blocks: Vec<&CosetWork> = of_pair.iter().filter(|work| cosets.contains(&work.coset)).collect();
                 if blocks.is_empty() {
                     continue;
                 }
-                let tables = self.program_tables(planned, inputs);
+                let tables = self.program_tables(planned, of_pair[0], program);
                 let geometry = planned.geometry(l_skip, instance.num_x);
                 let head = head(planned, instance);
                 let has_bits = planned.program.num_bits() > 0;
@@ -214,14 +214,13 @@ impl Recorder<'_> {
     }
 
     /// The words of a program that do not depend on the coset.
-    fn program_tables(&mut self, planned: &PlannedProgram, inputs: &ProgramInputs) -> ProgramTables {
+    fn program_tables(&mut self, planned: &PlannedProgram, work: CosetWork, program: usize) -> ProgramTables {
         let program_base = match planned.generated {
             Some(_) => 0,
             None => self.words.program(&planned.program),
         };
-        let values_base = self.words.next();
-        self.words.extend_from(&inputs.values);
-        ProgramTables { program_base, values_base, weights_base: self.words.elements(&inputs.weights) }
+        let mut input = |of| self.words.input(self.instances, InputWords { instance: work.instance, pair: work.pair, of });
+        ProgramTables { program_base, values_base: input(WordsOf::Values { program }), weights_base: input(WordsOf::Weights { program }) }
     }
 
     /// Places the windows of a program's matrices and writes its leaves: where, and what, see the kernels' headers.

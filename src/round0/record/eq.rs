@@ -1,6 +1,6 @@
 //! `eq` of every cube of a step, as split tables: `eq[x] = low[x mod 2^log_low] * high[x >> log_low]`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use p3_field::PrimeCharacteristicRing;
 
@@ -24,6 +24,8 @@ pub(crate) struct EqOf {
 pub(crate) struct EqTables {
     /// For each instance of the call; of those that the step has no work for, zeros.
     pub of: Vec<EqOf>,
+    /// For each table, of which of the call's challenges `xi` it is `eq`; `None` if one is of another kind.
+    pub sources: Option<Vec<Range<usize>>>,
     /// The buffer's content; empty where it is still there from the step before.
     pub content: Vec<u32>,
     /// EF elements of the buffer.
@@ -33,20 +35,28 @@ pub(crate) struct EqTables {
 impl EqTables {
     /// Two small tables for each cube, whose products the kernels take; one each for equal inputs. Given evaluations are one long table.
     pub fn split(instances: &[Prepared<'_>], work: &[Work]) -> Self {
-        let mut tables = Self { of: vec![EqOf::default(); instances.len()], ..Self::default() };
-        let mut known: HashMap<&[EF], u32> = HashMap::new();
+        let mut tables = Self { of: vec![EqOf::default(); instances.len()], sources: Some(vec![]), ..Self::default() };
+        // All cubes' challenges are the first of one list.
+        let mut known: HashMap<Range<usize>, u32> = HashMap::new();
         // Evaluations are long: the same ones are known by where they lie, and how many.
         let mut known_evals: HashMap<(*const EF, usize), EqOf> = HashMap::new();
         for of_instance in work.chunk_by(|a, b| a.instance == b.instance) {
             let instance = of_instance[0].instance;
             tables.of[instance] = match instances[instance].eq {
                 Eq::Challenges(xi) => {
-                    let (low, high) = xi.split_at(xi.len().min(LOG_EQ_LOW as usize));
-                    let [low_base, high_base] = [low, high].map(|xi| *known.entry(xi).or_insert_with(|| tables.add(&eq_evals(xi))));
-                    EqOf { low: low_base, high: high_base, log_low: low.len() as u32 }
+                    let middle = xi.len().min(LOG_EQ_LOW as usize);
+                    let [low, high] = [0..middle, middle..xi.len()].map(|of| {
+                        let of = if of.is_empty() { 0..0 } else { of };
+                        *known.entry(of.clone()).or_insert_with(|| {
+                            tables.sources.iter_mut().for_each(|sources| sources.push(of.clone()));
+                            tables.add(&eq_evals(&xi[of]))
+                        })
+                    });
+                    EqOf { low, high, log_low: middle as u32 }
                 }
                 Eq::Evals(evals) => *known_evals.entry((evals.as_ptr(), evals.len())).or_insert_with(|| {
-                    let high = *known.entry(&[]).or_insert_with(|| tables.add(&[EF::ONE]));
+                    tables.sources = None;
+                    let high = *known.entry(0..0).or_insert_with(|| tables.add(&[EF::ONE]));
                     EqOf { low: tables.add(evals), high, log_low: evals.len().ilog2() }
                 }),
             };

@@ -1,10 +1,11 @@
 //! The one place that lays tables out: typed tables become words of the input buffer, arguments become ranges of buffers.
 
-use std::{ops::Range, rc::Rc, sync::Arc};
+use std::{mem::offset_of, ops::Range, rc::Rc, sync::Arc};
 
 use bytemuck::Pod;
 
 use super::{
+    changing::Changing,
     eq::EqTables,
     group::{Jobs, Launch, Launches},
     tables::{Scratch, Words},
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result, Subject},
     field::{EXT_WORDS, NOT_AN_ELEMENT},
-    kernels::{CosetJob, DUAL_REDUCE},
+    kernels::{CosetJob, DUAL_REDUCE, ReduceJob},
     limits::DeviceLimits,
     recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
 };
@@ -40,11 +41,11 @@ pub(super) struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// The recording. `largest` names the AIR to blame for buffers that are too large.
+    /// The recording, and what of it changes from call to call. `largest` names the AIR to blame for buffers that are too large.
     ///
     /// # Errors
     /// [`Error::DeviceLimit`].
-    pub fn finish(self, buffers: &[Arc<wgpu::Buffer>], largest: impl Fn() -> String) -> Result<Recording> {
+    pub fn finish(self, buffers: &[Arc<wgpu::Buffer>], largest: impl Fn() -> String) -> Result<(Recording, Changing)> {
         let Self { limits, words, scratch, launches, eq, mut results, nonce, trace_bytes } = self;
         let eq_bytes = eq.bytes();
         let (temps_base, scratch_bytes) = scratch.finish(&largest)?;
@@ -53,13 +54,19 @@ impl Layout<'_> {
         results.resize(results.len() + EXT_WORDS * ends.len(), NOT_AN_ELEMENT);
 
         // About as many words as there will be, so that the buffer does not grow by copies.
-        let words = words.finish();
+        let (words, changing) = words.finish();
         let of_launch =
             |launch: &Launch| 4 * launch.tiles.len() + 24 * launch.jobs.len() + 8 * launch.runs.len() + limits.binding_alignment as usize;
         let num_words = launches.all.iter().map(of_launch).sum::<usize>() + words.len() + limits.binding_alignment as usize;
-        let mut inputs = Inputs { limits, words: Vec::with_capacity(num_words), shared: vec![] };
+        let mut inputs = Inputs { limits, words: Vec::with_capacity(num_words), shared: vec![], nonces: vec![] };
         let tables: Vec<Tables> = launches.all.iter().map(|launch| inputs.tables(launch, temps_base as u32)).collect();
         let words = inputs.section(&words);
+        let first_word = words.start as usize / 4;
+        let changing = Changing {
+            inputs: changing.into_iter().map(|(at, input)| (first_word + at, input)).collect(),
+            nonces: std::mem::take(&mut inputs.nonces),
+            eq: eq.sources,
+        };
         let all_words = Binding { resource: INPUTS, bytes: words };
         let sizes = [
             ("eq", "bytes of eq", eq_bytes),
@@ -103,7 +110,7 @@ impl Layout<'_> {
             })
         };
         let dispatches = launches.all.iter().zip(tables).enumerate().map(dispatch).collect::<Result<_>>()?;
-        Ok(Recording {
+        let recording = Recording {
             trace_buffers: buffers.to_vec(),
             log_window: limits.log_window(),
             buffers: vec![
@@ -117,7 +124,8 @@ impl Layout<'_> {
             ends,
             nonce,
             trace_bytes,
-        })
+        };
+        Ok((recording, changing))
     }
 }
 
@@ -134,6 +142,8 @@ struct Inputs<'a> {
     words: Vec<u32>,
     /// Tables that launches share, known by where they lie in the host's memory, with their bytes in the buffer.
     shared: Vec<(*const u8, Range<u64>)>,
+    /// The words that are the nonce.
+    nonces: Vec<usize>,
 }
 
 impl Inputs<'_> {
@@ -149,7 +159,12 @@ impl Inputs<'_> {
                 }
                 // Without partial sums, temporaries start where scratch does.
                 Jobs::Checks(jobs) => self.section(jobs),
-                Jobs::Reduce(jobs) => self.section(jobs),
+                Jobs::Reduce(jobs) => {
+                    let section = self.section(jobs);
+                    let nonce_of = |job: usize| (section.start as usize + job * size_of::<ReduceJob>() + offset_of!(ReduceJob, nonce)) / 4;
+                    self.nonces.extend((0..jobs.len()).map(nonce_of));
+                    section
+                }
             },
             runs: if launch.head.kernel == &DUAL_REDUCE { self.shared(&launch.runs) } else { 0..0 },
         }
@@ -189,7 +204,7 @@ fn grid(launch: &Launch, limits: &DeviceLimits) -> Result<[u32; 2]> {
 mod tests {
     use super::*;
     use crate::{
-        kernels::{COLUMN_SUMS, ColumnJob, ReduceJob, ReduceRun, Sides, Tile},
+        kernels::{COLUMN_SUMS, ColumnJob, ReduceRun, Sides, Tile},
         plan::windows::Slots,
         round0::record::group::{Group, Head},
     };
@@ -231,7 +246,7 @@ mod tests {
         scratch.temporaries("air", 7).unwrap();
         let (words, eq) = (Words::with_capacity(0), EqTables::default());
         let layout = Layout { limits: &LIMITS, words, scratch, launches, eq, results: vec![0; 8 * EXT_WORDS], nonce: 5, trace_bytes: 0 };
-        let recording = layout.finish(&[], || "air".into()).unwrap();
+        let (recording, _) = layout.finish(&[], || "air".into()).unwrap();
 
         assert_eq!((recording.bytes(SCRATCH), recording.bytes(RESULTS)), (4 * (40 + 7), 16 * (8 + 2)));
         let [sums, first, second] = &recording.dispatches[..] else { panic!("three dispatches") };

@@ -4,6 +4,7 @@
 //! Launches in order: the column sums, the coset passes, the reduction. AIRs share a launch as long as their traces fit into its windows.
 
 mod cells;
+mod changing;
 mod checks;
 mod column_sums;
 mod coset_passes;
@@ -14,6 +15,7 @@ mod reduction;
 mod tables;
 
 pub(super) use self::{
+    changing::Changing,
     checks::{CHECK_WORDS, checks},
     column_sums::COLUMN_VEC4_ROWS,
     coset_passes::{COSET_VEC4_ROWS, VEC4_LOADS},
@@ -121,7 +123,7 @@ pub(super) fn record(
     limits: &DeviceLimits,
     budget: Option<Budget>,
     nonce: u32,
-) -> Result<(Recording, Results)> {
+) -> Result<(Recording, Results, Changing)> {
     let Step { work, mut eq, reductions, .. } = step;
     let eq_of = std::mem::take(&mut eq.of);
     let mut recorder = Recorder {
@@ -147,7 +149,8 @@ pub(super) fn record(
     };
     let results = vec![NOT_AN_ELEMENT; EXT_WORDS * result_elements as usize];
     let laid_out = layout::Layout { limits, words, scratch, launches, eq, results, nonce, trace_bytes };
-    Ok((laid_out.finish(&call.buffers, largest)?, Results { work, bases }))
+    let (recording, changing) = laid_out.finish(&call.buffers, largest)?;
+    Ok((recording, Results { work, bases }, changing))
 }
 
 /// About as many words as the word table will have, so that it does not grow by copies.

@@ -5,40 +5,46 @@ use crate::{
     field::EXT_WORDS,
     limits::DeviceLimits,
     plan::program::Program,
+    round0::prepared::{InputWords, Prepared},
 };
 
 /// The table of single words and EF elements.
 #[derive(Debug)]
-pub(super) struct Words(Vec<u32>);
+pub(super) struct Words {
+    words: Vec<u32>,
+    /// What the call's challenges and public values make, and where it begins.
+    inputs: Vec<(usize, InputWords)>,
+}
 
 impl Words {
     pub fn with_capacity(num_words: usize) -> Self {
-        Self(Vec::with_capacity(num_words))
+        Self { words: Vec::with_capacity(num_words), inputs: vec![] }
     }
 
     /// Where the next word will be.
     pub fn next(&self) -> u32 {
-        self.0.len() as u32
+        self.words.len() as u32
     }
 
     pub fn extend(&mut self, words: impl IntoIterator<Item = u32>) {
-        self.0.extend(words);
+        self.words.extend(words);
     }
 
     pub fn extend_from(&mut self, words: &[u32]) {
-        self.0.extend_from_slice(words);
+        self.words.extend_from_slice(words);
     }
 
     /// EF elements start at multiples of four words.
     pub fn align(&mut self) {
-        self.0.resize(self.0.len().next_multiple_of(EXT_WORDS), 0);
+        self.words.resize(self.words.len().next_multiple_of(EXT_WORDS), 0);
     }
 
-    /// Adds EF elements, given as words; where the first is.
-    pub fn elements(&mut self, words: &[u32]) -> u32 {
+    /// Adds what the call's challenges and public values make, whole EF elements or as good as such; where the first word is.
+    pub fn input(&mut self, instances: &[Prepared<'_>], input: InputWords) -> u32 {
         self.align();
         let base = self.next();
-        self.extend_from(words);
+        self.words.extend_from_slice(input.get(instances));
+        self.inputs.push((base as usize, input));
         base
     }
 
@@ -55,11 +61,11 @@ impl Words {
         base
     }
 
-    /// The table, with whole elements and at least one.
-    pub fn finish(mut self) -> Vec<u32> {
+    /// The table, with whole elements and at least one, and what of it changes from call to call.
+    pub fn finish(mut self) -> (Vec<u32>, Vec<(usize, InputWords)>) {
         self.align();
-        self.0.resize(self.0.len().max(EXT_WORDS), 0);
-        self.0
+        self.words.resize(self.words.len().max(EXT_WORDS), 0);
+        (self.words, self.inputs)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The whole comparison on whatever adapter is there: OpenVM's 26 AIRs, a real segment, many small AIRs.
 //!
 //! ```text
-//! cargo run --release -p openvm-wgpu --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--synthetic]
+//! cargo run --release -p openvm-wgpu --features vm --example report [-- --quick] [--log-height N] [--json] [--out DIR] [--unchecked] [--growth] [--synthetic]
 //!     [--census] [--plot RECORD]
 //! ```
 //! Each AIR's traces are a random block of at most 2^13 rows, repeated on the device, so that the stock prover can check any height:
 //! summed over the high bits of `x`, `eq` is 1, and a repeated trace has the block's polynomials. Selectors do not repeat: above the block's
-//! height, AIRs that use them are checked by `Strategy::Direct` instead, as is the segment. `--out DIR` writes a dated record and a plot.
+//! height, AIRs that use them are checked by `Strategy::Direct` instead, as is the segment. The constraints' half runs on rows of a VM's run, repeated,
+//! and says how many constraints fail where such a trace is none. `--out DIR` writes a dated record and a plot.
 //! `--census` measures nothing and needs no GPU: it counts what the AIRs' expressions are made of.
 //! `--synthetic` measures six AIRs with long expressions instead: 300 to 700 nodes of degree 2 to 4.
 //! `--growth` measures how the cost grows instead: six AIRs of 3 to 913 columns over log heights 4 to 22.
@@ -22,6 +23,7 @@ mod measure;
 mod plot;
 #[path = "../../../tests/support/record.rs"]
 mod record;
+mod satisfying;
 #[path = "../../../tests/stock/mod.rs"]
 mod stock;
 #[path = "../../../tests/support/mod.rs"]

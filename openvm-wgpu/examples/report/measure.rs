@@ -6,14 +6,19 @@ use std::{
 };
 
 use logup_wgpu::{
-    BufferMatrix, Gpu, Instance, Layout, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule, Strategy, Trace,
+    Air, BufferMatrix, F, Gpu, Instance, Layout, Part, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule,
+    Strategy, Trace,
+    p3_field::{PrimeCharacteristicRing, PrimeField32},
     wgpu,
 };
 use serde_json::{Value, json};
 
 use crate::{
     Args,
-    fixtures::vm_airs::{SEGMENT_118, keccak_vm_airs},
+    fixtures::{
+        vm_airs::{SEGMENT_118, keccak_vm_airs},
+        vm_traces::{AirTrace, traces_of_a_run},
+    },
     record,
     stock::{StockAir, StockInstance},
     support::{Case, challenges, rng},
@@ -32,6 +37,8 @@ const CUDA_H200_MS: [f64; 26] = [
 /// The same for segment 118: the sum of its 26 kernels.
 const CUDA_H200_SEGMENT_MS: f64 = 35.2;
 const KECCAKF_PERM: usize = 5;
+/// Of the VM's run whose rows traces are made of.
+const PERMUTATIONS: u32 = 32;
 /// Calls are repeated before they are timed, until the fastest of a round of this length is as fast as those of the two rounds before, but for
 /// this share; for so long at least, because an idle H200 was seen to be as slow, five times as slow, for 150 ms; and for so long at most.
 const ROUND: Duration = Duration::from_millis(100);
@@ -60,33 +67,43 @@ pub fn reside(gpu: &Gpu, airs: &[&StockAir], log_heights: &[usize], seed: u64) -
         let mut block = air.random_case(L_SKIP, 1 << log_height.min(LOG_BLOCK), &mut rng);
         block.layout = Layout::ColMajor;
         with_bits(&mut block, &air.whole_air());
-        blocks.push((block, log_height));
+        blocks.push(Block::whole(block, log_height));
     }
     reside_blocks(gpu, blocks)
 }
 
-/// Puts bits into boolean columns.
-fn with_bits(block: &mut Case, air: &logup_wgpu::Air) {
-    use logup_wgpu::{
-        Part,
-        p3_field::{PrimeCharacteristicRing, PrimeField32},
-    };
+/// Puts bits into boolean columns: kernels see nothing else of them.
+fn with_bits(block: &mut Case, air: &Air) {
     for (part, column) in air.boolean_columns() {
-        let height = block.height;
-        let values = match part {
-            Part::Preprocessed => &mut block.preprocessed.as_mut().unwrap().0,
-            Part::Main(i) => &mut block.main[i].0,
+        let rows = column * block.height..(column + 1) * block.height;
+        let (values, _) = match part {
+            Part::Preprocessed => block.preprocessed.as_mut().expect("the AIR has columns there"),
+            Part::Main(i) => &mut block.main[i],
         };
-        for cell in &mut values[column * height..(column + 1) * height] {
-            *cell = logup_wgpu::F::from_bool(cell.as_canonical_u32() & 1 == 1);
-        }
+        values[rows].iter_mut().for_each(|cell| *cell = F::from_bool(cell.as_canonical_u32() & 1 == 1));
     }
 }
 
-/// These blocks, column-major, repeated to so many rows.
-pub fn reside_blocks(gpu: &Gpu, blocks: Vec<(Case, usize)>) -> Result<Vec<Resident>> {
-    let words = |block: &Case, log_height: usize| -> u64 {
-        block.matrices().iter().map(|matrix| ((matrix.width << log_height) as u64).next_multiple_of(64)).sum()
+/// Rows that are repeated on the device.
+pub struct Block {
+    /// Column-major.
+    pub case: Case,
+    /// How many of its rows are repeated, from the first on.
+    pub rows: usize,
+    pub log_height: usize,
+}
+
+impl Block {
+    /// All rows.
+    pub fn whole(case: Case, log_height: usize) -> Self {
+        Self { rows: case.height, case, log_height }
+    }
+}
+
+/// These blocks, each repeated until its trace is full.
+pub fn reside_blocks(gpu: &Gpu, blocks: Vec<Block>) -> Result<Vec<Resident>> {
+    let words = |block: &Block| -> u64 {
+        block.case.matrices().iter().map(|matrix| ((matrix.width << block.log_height) as u64).next_multiple_of(64)).sum()
     };
     let limit = gpu.limits().buffer_bytes / 4;
     let mut residents: Vec<Resident> = vec![];
@@ -94,13 +111,13 @@ pub fn reside_blocks(gpu: &Gpu, blocks: Vec<(Case, usize)>) -> Result<Vec<Reside
     while !rest.is_empty() {
         // As many AIRs as one buffer takes.
         let mut num_words = 0;
-        let fits = rest.iter().take_while(|(block, log_height)| {
-            num_words += words(block, *log_height);
+        let fits = rest.iter().take_while(|block| {
+            num_words += words(block);
             num_words <= limit
         });
         let (now, later) = rest.split_at(fits.count().max(1));
         rest = later;
-        let num_words: u64 = now.iter().map(|(block, log_height)| words(block, *log_height)).sum();
+        let num_words: u64 = now.iter().map(words).sum();
         let buffer = Arc::new(gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("resident traces"),
             size: 4 * num_words,
@@ -108,32 +125,34 @@ pub fn reside_blocks(gpu: &Gpu, blocks: Vec<(Case, usize)>) -> Result<Vec<Reside
             mapped_at_creation: false,
         }));
         let mut at = 0;
-        for (block, log_height) in now {
-            let source = Trace::upload(gpu, &block.matrices())?;
+        for block in now {
+            let log_height = block.log_height;
+            let source = Trace::upload(gpu, &block.case.matrices())?;
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let mut traces = vec![];
             for trace in &source {
-                repeat(&mut encoder, trace, &buffer, at, *log_height);
+                repeat(&mut encoder, trace, block.rows as u64, &buffer, at, log_height);
                 let (buffer, layout) = (Arc::clone(&buffer), Layout::ColMajor);
                 let matrix = BufferMatrix { buffer, first_word: at, width: trace.width(), height: 1 << log_height, layout };
                 traces.push(Trace::from_buffer(gpu, matrix)?);
                 at += ((trace.width() << log_height) as u64).next_multiple_of(64);
             }
             gpu.queue().submit([encoder.finish()]);
-            residents.push(Resident { block: block.clone(), log_height: *log_height, traces });
+            residents.push(Resident { block: block.case.clone(), log_height, traces });
         }
     }
     let _ = gpu.device().poll(wgpu::PollType::wait_indefinitely());
     Ok(residents)
 }
 
-/// Copies a block's columns to `at` and lengthens each to `2^log_height` rows by repetition.
-fn repeat(encoder: &mut wgpu::CommandEncoder, block: &Trace, to: &wgpu::Buffer, at: u64, log_height: usize) {
-    let (block_rows, rows) = (block.height() as u64, 1u64 << log_height);
+/// Copies the first `block_rows` of a block's columns to `at`, again and again until `2^log_height` rows are full.
+fn repeat(encoder: &mut wgpu::CommandEncoder, block: &Trace, block_rows: u64, to: &wgpu::Buffer, at: u64, log_height: usize) {
+    let rows = 1u64 << log_height;
     for column in 0..block.width() as u64 {
         let (from, first) = block.location(column as usize);
-        for copy in 0..rows / block_rows {
-            encoder.copy_buffer_to_buffer(from, 4 * first, to, 4 * (at + column * rows + copy * block_rows), 4 * block_rows);
+        for row in (0..rows).step_by(block_rows as usize) {
+            let bytes = 4 * block_rows.min(rows - row);
+            encoder.copy_buffer_to_buffer(from, 4 * first, to, 4 * (at + column * rows + row), bytes);
         }
     }
 }
@@ -254,6 +273,8 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
     let read = gpu.plain_read_rate()?;
     eprintln!("plain read {:.1} GB/s", read / 1e9);
 
+    // Of the VM's AIRs those with interactions, as `stock_airs` are.
+    let run: Vec<AirTrace> = traces_of_a_run(PERMUTATIONS).into_iter().filter(|of| !of.air.dag.interactions.is_empty()).collect();
     let mut airs = vec![];
     for (i, (stock, plan)) in stock_airs.iter().zip(&plans).enumerate() {
         let height = if i == KECCAKF_PERM { log_height - 2 } else { log_height };
@@ -291,12 +312,16 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
             "stage_ms": stages(&mut round0, &instances)?,
             "exact": exact,
         });
-        if let Some(zerocheck) = zerocheck::air(gpu, stock, i, &resident, height, calls, on_h200 && log_height == 20)? {
+        let block = resident.block.clone();
+        drop(resident); // before the next
+        if let Some(zerocheck) = zerocheck::air(gpu, &run[i], i, &block, height, calls, on_h200 && log_height == 20)? {
             eprintln!(
-                "        zerocheck {:>38} {:>9.3} ms, exact: {}",
+                "        zerocheck {:>38} {:>9.3} ms, exact: {}; rows {}, {} constraints fail",
                 "",
                 zerocheck["gpu_ms"].as_f64().unwrap_or(0.0),
-                zerocheck["exact"]
+                zerocheck["exact"],
+                zerocheck["trace"]["rows"].as_str().unwrap_or_default(),
+                zerocheck["trace"]["failing_constraints"],
             );
             row["zerocheck"] = zerocheck;
         }

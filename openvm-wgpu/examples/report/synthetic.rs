@@ -5,7 +5,7 @@ use logup_wgpu::{Air, AirBuilder, Gpu, Layout, NodeId, Result, Round0, Round0Pla
 use serde_json::{Value, json};
 
 use crate::{
-    measure::{L_SKIP, Resident, gpu_ms, ms, repeat_calls, reside_blocks},
+    measure::{Block, L_SKIP, Resident, gpu_ms, ms, repeat_calls, reside_blocks},
     support::{Case, challenges, rng},
 };
 
@@ -56,7 +56,7 @@ pub fn measure(gpu: &Gpu, log_height: usize, calls: usize) -> Result<Value> {
         let block_height = 1 << log_height.min(crate::measure::LOG_BLOCK);
         let block = Case::random(air.clone(), L_SKIP, block_height, (None, &[width]), 0, &mut rng(num_nodes as u64));
         let block = Case { layout: Layout::ColMajor, ..block };
-        let resident: Resident = reside_blocks(gpu, vec![(block, log_height)])?.pop().expect("one");
+        let resident: Resident = reside_blocks(gpu, vec![Block::whole(block, log_height)])?.pop().expect("one");
         let plan = Round0Plan::new(air.clone(), L_SKIP, Strategy::Split)?;
         let round0 = Round0::new(gpu);
         let warm_up = round0.warm_up(&[&plan], Layout::ColMajor)?;

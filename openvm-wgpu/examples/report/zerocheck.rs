@@ -1,8 +1,8 @@
 //! The zerocheck's half of round 0 of each AIR, and both halves of a segment in one call.
 //!
-//! Traces are the random ones of LogUp's half: time does not depend on what is in them. The polynomials of `Strategy::Split` and of
+//! Traces satisfy the constraints as far as rows of a VM's run do when they are repeated (`satisfying`). The polynomials of `Strategy::Split` and of
 //! `Strategy::Direct` are defined by the same evaluations on any trace, so one judges the other at full height; that they are the stock prover's
-//! on traces that satisfy the constraints is what `tests/vm_airs` shows.
+//! on traces that satisfy the constraints is what `tests/vm_airs` shows. The segment's traces are LogUp's random ones, with bits in boolean columns.
 
 use std::time::Instant;
 
@@ -10,10 +10,11 @@ use logup_wgpu::{Gpu, Result, Round0, Round0Plan, Strategy};
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::vm_airs::SEGMENT_118,
-    measure::{L_SKIP, Resident, gpu_ms, ms, of_call, repeat_calls, reside},
+    fixtures::{vm_airs::SEGMENT_118, vm_traces::AirTrace},
+    measure::{L_SKIP, gpu_ms, ms, of_call, repeat_calls, reside},
+    satisfying::{self, Satisfying},
     stock::{StockAir, StockInstance},
-    support::challenges,
+    support::{Case, challenges},
 };
 
 /// GPU ms of the native CUDA kernel `_zerocheck_ntt_eval_constraints` (openvm-cuda-backend 2.0.1) on an H200, under the conditions of
@@ -25,16 +26,17 @@ const CUDA_H200_MS: [f64; 26] = [
 /// The same for segment 118, LogUp's kernels included.
 const CUDA_H200_SEGMENT_MS: f64 = 86.7;
 
-/// One AIR's constraints; `None` where it has none above degree 1.
+/// One AIR's constraints; `None` where it has none. The stock prover is timed on `block`.
 pub fn air(
     gpu: &Gpu,
-    stock: &StockAir,
+    trace: &AirTrace,
     air_idx: usize,
-    resident: &Resident,
+    block: &Case,
     log_height: usize,
     calls: usize,
     on_h200: bool,
 ) -> Result<Option<Value>> {
+    let stock = &trace.air;
     let air = stock.whole_air().without_interactions();
     if air.constraints().is_empty() {
         return Ok(None);
@@ -43,13 +45,14 @@ pub fn air(
     let plan = Round0Plan::new(air.clone(), L_SKIP, Strategy::Split)?;
     let round0 = Round0::new(gpu);
     let warm_up = round0.warm_up(&[&plan], logup_wgpu::Layout::ColMajor)?;
+    let Satisfying { resident, made } = satisfying::reside(gpu, trace, log_height)?;
     let instances = [resident.instance(&plan).weights(&[])];
     let (output, stats) = repeat_calls(&round0, &instances, calls)?;
     let direct = Round0Plan::new(air, L_SKIP, Strategy::Direct)?;
     let exact = Round0::new(gpu).evaluate(&challenges(), &[resident.instance(&direct).weights(&[])])?.polys == output.polys;
     let start = Instant::now();
-    std::hint::black_box(StockInstance::new(stock, &resident.block).zerocheck());
-    let stock_ms = ms(start.elapsed()) * ((1usize << log_height) / resident.block.height) as f64;
+    std::hint::black_box(StockInstance::new(stock, block).zerocheck());
+    let stock_ms = ms(start.elapsed()) * ((1usize << log_height) / block.height) as f64;
     let mut row = json!({
         "constraints": num_constraints,
         "used_columns": plan.num_columns_used(),
@@ -62,6 +65,7 @@ pub fn air(
         "known_answers_ms": ms(warm_up.answer),
         "stock_cpu_ms": stock_ms,
         "speedup_stock": stock_ms / ms(stats.wall),
+        "trace": made,
         "exact": exact,
     });
     if on_h200 {

@@ -24,6 +24,7 @@ mod plot;
 #[path = "../../../tests/support/record.rs"]
 mod record;
 mod satisfying;
+mod single_calls;
 #[path = "../../../tests/stock/mod.rs"]
 mod stock;
 #[path = "../../../tests/support/mod.rs"]

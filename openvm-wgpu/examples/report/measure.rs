@@ -19,7 +19,7 @@ use crate::{
         vm_airs::{SEGMENT_118, keccak_vm_airs},
         vm_traces::{AirTrace, traces_of_a_run},
     },
-    record,
+    record, single_calls,
     stock::{StockAir, StockInstance},
     support::{Case, challenges, rng},
     zerocheck,
@@ -357,12 +357,18 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
 
     let mut many_small = of_call(&stats);
     many_small["log_height"] = json!(5);
+    eprintln!("100 wide AIRs of 2^5 rows");
+    let many_wide = single_calls::many_wide(gpu, calls)?;
+    let permutations = if software || args.quick { 16 } else { 1024 };
+    eprintln!("p3's Keccak-f, {permutations} permutations");
+    let keccakf = single_calls::keccakf(gpu, permutations, calls)?;
 
     let speedups: Vec<f64> = airs.iter().filter_map(|air| air["speedup_stock"].as_f64()).collect();
     let zerocheck = |key: &str| airs.iter().filter_map(|air| air["zerocheck"][key].as_f64()).collect::<Vec<f64>>();
     let (zerocheck_stock, zerocheck_cuda) = (zerocheck("speedup_stock"), zerocheck("speedup_cuda"));
     let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
-    let exact = small_exact && airs.iter().all(|air| air["exact"] == true && air["zerocheck"]["exact"] != false);
+    let others_exact = small_exact && many_wide["exact"] == true && keccakf["exact"] == true;
+    let exact = others_exact && airs.iter().all(|air| air["exact"] == true && air["zerocheck"]["exact"] != false);
     let measured = json!({
         "shader_checks": !args.unchecked,
         "read_gb_s": read / 1e9,
@@ -379,6 +385,8 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         "segment_118": segment,
         "segment_118_both_halves": both_halves,
         "many_small": many_small,
+        "many_wide": many_wide,
+        "keccakf": keccakf,
     });
     let mut report = record::head(gpu);
     record::extend(&mut report, measured);
@@ -477,5 +485,7 @@ pub fn print(report: &Value) {
     println!("segment 118: {}", report["segment_118"]);
     println!("segment 118, both halves in one call: {}", report["segment_118_both_halves"]);
     println!("300 small AIRs: {}", report["many_small"]);
+    println!("100 wide AIRs: {}", report["many_wide"]);
+    println!("p3's Keccak-f: {}", report["keccakf"]);
     println!("every result exact: {}", report["exact"]);
 }

@@ -15,7 +15,8 @@
 // and stages in workgroup memory, or the cell of a column that the constraints say is 0 or 1. Of such columns the workgroup makes a word of bits
 // for each x, and a value off D is a sum of entries of a table, one for each byte. A cell that is neither 0 nor 1 counts as 1.
 //
-// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them. A side that no root reaches is neither
+// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them; among them
+// four coefficients each of sums of roots that have one weight. A side that no root reaches is neither
 // added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h], and of programs with bits, at a multiple of four words, for each byte
 // [256][h][2] the sums of L[j - i] over its bits i, at j and j + h. columns: at vec4 index columns_base / 4, for each leaf either a cell,
 // (flat word index of row 0, words per row, 1 for the next row, 0), or a form, (vec4 index of its terms, constant, 0, groups of four terms);
@@ -401,6 +402,12 @@ fn form_to_coset(plus: Octet, minus: Octet, at: Point2, slot: u32, z: u32) -> ve
     let sums = 2u * slot;
     let diffs = sums + 1u;
     return to_coset(plus, minus, staged4(sums, thread), staged4(sums, thread + 4u), staged4(diffs, thread), staged4(diffs, thread + 4u));
+}
+
+// Four roots' values times the coefficients that stand in place of a weight.
+fn dot4(job: CosetJob, i: u32, a: vec2<u32>, b: vec2<u32>, c: vec2<u32>, d: vec2<u32>) -> vec2<u32> {
+    let coefficients = weight(job, i);
+    return vec2<u32>(f_dot4(coefficients, vec4<u32>(a.x, b.x, c.x, d.x)), f_dot4(coefficients, vec4<u32>(a.y, b.y, c.y, d.y)));
 }
 
 // (sum of four roots' values at z, at z + h) times their weights.

@@ -180,7 +180,7 @@ fn nested(air: &Air, roots: &[Root], shapes: &[u64]) -> Vec<Bundle> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{air::AirBuilder, kernels};
+    use crate::{air::AirBuilder, kernels, plan::shares::Shares};
 
     const ROOM: Room = Room { kernel: &kernels::COSET_PASS, num_nodes: 128, num_leaves: 40 };
 
@@ -219,7 +219,7 @@ mod tests {
         let mut dealt: Vec<Root> = [runs.concat(), rest].concat();
         dealt.sort_unstable();
         assert_eq!(dealt, roots, "each root is somewhere once");
-        let texts = runs.iter().map(|run| crate::plan::codegen::Generated::new(&Program::new(&air, run), 4).source);
+        let texts = runs.iter().map(|run| crate::plan::codegen::Generated::new(&Program::new(&air, run), 4, &Shares::default()).source);
         assert_eq!(texts.collect::<HashSet<_>>().len(), 1);
     }
 
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!((runs.len(), rest.len()), (SHEETS / 2, 0));
         let programs: Vec<Program> = runs.iter().map(|run| Program::new(&air, run)).collect();
         assert!(programs.iter().all(|program| (program.leaves.len(), program.roots.len()) == (14, 10)));
-        let texts = programs.iter().map(|program| crate::plan::codegen::Generated::new(program, 4).source);
+        let texts = programs.iter().map(|program| crate::plan::codegen::Generated::new(program, 4, &Shares::default()).source);
         assert_eq!(texts.collect::<HashSet<_>>().len(), 1);
     }
 

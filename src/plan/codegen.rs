@@ -1,10 +1,17 @@
 //! A coset program as WGSL: `fn program` of `wgsl/coset_pass.wgsl`.
 
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
-use super::{leaves::LeafKind, program::Program};
+use p3_field::{Field, PrimeCharacteristicRing};
+
+use super::{
+    leaves::LeafKind,
+    program::Program,
+    shares::{Share, Shares},
+};
 use crate::{
     air::NodeId,
+    field::F,
     kernel::ProgramText,
     kernels::{OPERAND_VALUE, Op, STAGED_BITS, STAGED_FORMS},
 };
@@ -14,8 +21,19 @@ use crate::{
 pub(crate) struct Generated {
     /// Equal programs have equal texts: the key of their pipeline.
     pub source: ProgramText,
-    /// Root and part (0 numerator, 1 denominator); `None` pads a group of four.
-    pub weights: Vec<Option<(NodeId, usize)>>,
+    /// In groups of four, but for coefficients.
+    pub weights: Vec<Entry>,
+}
+
+/// One of a generated kernel's weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Entry {
+    /// A root's in a part (0 numerator, 1 denominator).
+    Root(NodeId, usize),
+    /// What four roots are multiplied by in a sum that has one weight.
+    Coefficients([F; 4]),
+    /// Fills a group of four.
+    Zero,
 }
 
 /// Weighted roots that wait for a group of four.
@@ -25,11 +43,27 @@ struct Pending {
     roots: Vec<NodeId>,
 }
 
+/// Roots whose weights are shares of one.
+struct Sum {
+    /// Whose weight it has, and that one's share.
+    first: Option<(NodeId, F)>,
+    /// How many are still to come.
+    num_left: usize,
+    /// Those that wait for a group of four.
+    values: Vec<String>,
+    coefficients: Vec<F>,
+    /// What was added up so far.
+    so_far: Option<String>,
+}
+
+/// Fewer roots than these have a weight each: as many products.
+const MIN_SHARES: usize = 3;
+
 impl Generated {
     /// Leaves first, at two points at once. Then every instruction becomes a `let` under a name
     /// of its own. Roots are added to numerator or denominator four at a time, as soon as four are there, and only to the part that a weight
-    /// can reach.
-    pub fn new(program: &Program, l_skip: usize) -> Self {
+    /// can reach; those that share a weight first to each other.
+    pub fn new(program: &Program, l_skip: usize, shares: &Shares) -> Self {
         let mut names: Vec<String> = vec![String::new(); program.num_temps];
         let [has_p, has_q] = [0, 1].map(|part| program.reached.iter().any(|reached| reached[part]));
         let mut source = format!("const L_SKIP: u32 = {l_skip}u;\nconst HAS_P: bool = {has_p};\nconst HAS_Q: bool = {has_q};\n\n");
@@ -38,14 +72,22 @@ impl Generated {
         source.push_str("    var sum: Weighted;\n");
         let mut weights = Vec::new();
         let mut pending = [Pending::default(), Pending::default()];
+        let mut sums = sums(program, shares);
         for (at, &[op, destination, a, b]) in program.instructions.iter().enumerate() {
             let operand = |word: u32| {
                 if word & OPERAND_VALUE != 0 { format!("value2(job, {}u)", word & !OPERAND_VALUE) } else { names[word as usize].clone() }
             };
             if op == Op::Root as u32 {
+                let root = program.roots[b as usize];
                 for (part, pending) in pending.iter_mut().enumerate().filter(|(part, _)| program.reached[b as usize][*part]) {
-                    pending.values.push(operand(a));
-                    pending.roots.push(program.roots[b as usize]);
+                    let share = shares.get(root, part);
+                    let weighted = match share.and_then(|share| Some((share, sums.get_mut(&(part, share.source))?))) {
+                        Some((share, sum)) => sum.add(&mut source, &mut weights, root, share, operand(a)),
+                        None => Some((root, operand(a))),
+                    };
+                    let Some((root, value)) = weighted else { continue };
+                    pending.values.push(value);
+                    pending.roots.push(root);
                     if pending.values.len() == 4 {
                         flush(&mut source, &mut weights, part, pending);
                     }
@@ -73,6 +115,50 @@ impl Generated {
         }
         source.push_str("    return sum;\n}\n");
         Self { source: ProgramText::new(source), weights }
+    }
+}
+
+/// The sums of the roots in a program that share weights, by part and source.
+fn sums(program: &Program, shares: &Shares) -> HashMap<(usize, u32), Sum> {
+    let mut counts: HashMap<(usize, u32), usize> = HashMap::new();
+    for (&root, reached) in program.roots.iter().zip(&program.reached) {
+        for part in (0..2).filter(|&part| reached[part]) {
+            if let Some(share) = shares.get(root, part) {
+                *counts.entry((part, share.source)).or_default() += 1;
+            }
+        }
+    }
+    let sum = |num_left| Sum { first: None, num_left, values: vec![], coefficients: vec![], so_far: None };
+    counts.into_iter().filter(|&(_, count)| count >= MIN_SHARES).map(|(key, count)| (key, sum(count))).collect()
+}
+
+impl Sum {
+    /// Adds a root; after the last the sum, and the root whose weight it has.
+    fn add(
+        &mut self,
+        source: &mut String,
+        weights: &mut Vec<Entry>,
+        root: NodeId,
+        share: Share,
+        value: String,
+    ) -> Option<(NodeId, String)> {
+        let (first, of_first) = *self.first.get_or_insert((root, share.coefficient));
+        self.values.push(value);
+        self.coefficients.push(share.coefficient * of_first.inverse());
+        self.num_left -= 1;
+        if self.values.len() == 4 || self.num_left == 0 {
+            self.values.resize(4, "vec2<u32>(0u)".to_owned());
+            self.coefficients.resize(4, F::ZERO);
+            let at = weights.len();
+            let values = self.values.drain(..).collect::<Vec<_>>().join(", ");
+            let dot = format!("dot4(job, {at}u, {values})");
+            let sum = self.so_far.take().map_or(dot.clone(), |so_far| format!("f_add2({so_far}, {dot})"));
+            writeln!(source, "    let s{at} = {sum};").expect(WRITES);
+            weights.push(Entry::Coefficients(std::array::from_fn(|i| self.coefficients[i])));
+            self.coefficients.clear();
+            self.so_far = Some(format!("s{at}"));
+        }
+        if self.num_left == 0 { self.so_far.take().map(|sum| (first, sum)) } else { None }
     }
 }
 
@@ -146,14 +232,14 @@ fn leaves(source: &mut String, program: &Program, l_skip: usize) {
 const WRITES: &str = "a String takes all";
 
 /// Adds what is pending, filled up with zeros.
-fn flush(source: &mut String, weights: &mut Vec<Option<(NodeId, usize)>>, part: usize, pending: &mut Pending) {
+fn flush(source: &mut String, weights: &mut Vec<Entry>, part: usize, pending: &mut Pending) {
     if pending.values.is_empty() {
         return;
     }
     let sum = ["p", "q"][part];
     let first = weights.len();
-    weights.extend(pending.roots.drain(..).map(|root| Some((root, part))));
-    weights.resize(first + 4, None);
+    weights.extend(pending.roots.drain(..).map(|root| Entry::Root(root, part)));
+    weights.resize(first + 4, Entry::Zero);
     pending.values.resize(4, "vec2<u32>(0u)".to_owned());
     let values = pending.values.drain(..).collect::<Vec<_>>().join(", ");
     for point in 0..2 {
@@ -163,12 +249,9 @@ fn flush(source: &mut String, weights: &mut Vec<Option<(NodeId, usize)>>, part: 
 
 #[cfg(test)]
 mod tests {
-    use p3_field::PrimeCharacteristicRing;
-
     use super::*;
     use crate::{
         air::{AirBuilder, Column},
-        field::F,
         kernels::COSET_PASS,
         plan::leaves::{Form, Leaf},
     };
@@ -184,6 +267,6 @@ mod tests {
         let form = Leaf::new(Form { terms: vec![], constant: F::ZERO }.into(), LeafKind::Form);
         let leaves = vec![cell(LeafKind::Cell, false), cell(LeafKind::Bit, false), cell(LeafKind::NextBit, true), form];
         let program = Program { leaves, ..Program::default() };
-        assert_eq!(Some(&*Generated::new(&program, 4).source), COSET_PASS.stub);
+        assert_eq!(Some(&*Generated::new(&program, 4, &Shares::default()).source), COSET_PASS.stub);
     }
 }

@@ -15,6 +15,7 @@ mod notes;
 pub(crate) mod pair;
 mod planned;
 pub(crate) mod program;
+mod shares;
 mod slots;
 pub(crate) mod steps;
 mod values;

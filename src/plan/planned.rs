@@ -12,6 +12,7 @@ use super::{
     notes::Notes,
     pair::Pair,
     program::{Program, Room, Root},
+    shares::Shares,
     steps,
 };
 use crate::{
@@ -209,7 +210,7 @@ type WithKernel = (Program, Option<Generated>);
 /// Programs for kernels of their own, and the roots that are left to the interpreter: those too long for one, and those that would need one
 /// kernel too many.
 fn generated(air: &Air, pair: Pair, roots: &[Root], l_skip: usize) -> Result<(Vec<WithKernel>, Vec<Root>)> {
-    let leaves = Leaves::new(air, roots);
+    let (leaves, shares) = (Leaves::new(air, roots), Shares::new(air, pair));
     let mut notes = Notes::new(
         air,
         match pair {
@@ -239,7 +240,7 @@ fn generated(air: &Air, pair: Pair, roots: &[Root], l_skip: usize) -> Result<(Ve
     let mut texts: HashSet<ProgramText> = HashSet::new();
     let mut planned = vec![];
     for program in programs {
-        let mut generated = Generated::new(&program, l_skip);
+        let mut generated = Generated::new(&program, l_skip, &shares);
         match texts.get(&generated.source) {
             Some(known) => generated.source = known.clone(), // one text in memory
             None if texts.len() == MAX_KERNELS => {

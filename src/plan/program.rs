@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    leaves::{Leaf, LeafKind, Leaves, Term, make_differences},
+    leaves::{Leaf, LeafKind, Leaves, Term, few_bits_are_cells, make_differences},
     notes::Notes,
     slots::assign_slots,
 };
@@ -17,10 +17,6 @@ use crate::{
 /// Leaves that a segment of a program loads at most, and roots that wait for its end: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
 const SEGMENT_ROOTS: usize = 8;
-
-/// Bits of a program below which they are cells: making words of them takes as long as taking a few cells to a coset. An H200 took 14 us longer for
-/// one of 2^20 rows, 11 us less for 16 (2026-11-28).
-const MIN_BITS: usize = 12;
 
 /// Instructions of an AIR's programs together. Roots that share nodes may not fit one program, and then each computes them: a million nodes
 /// could become as many instructions for each of thousands of programs. 256 MiB where the interpreter reads them.
@@ -187,10 +183,7 @@ impl Program {
 
     /// Sorts the leaves by their kinds. A few bits are cells, and forms may be differences.
     fn sort_leaves(&mut self, steps: &mut [Step]) {
-        let is_bit = |leaf: &Leaf| [LeafKind::Bit, LeafKind::NextBit].contains(&leaf.kind);
-        if self.leaves.iter().filter(|leaf| is_bit(leaf)).count() < MIN_BITS {
-            self.leaves.iter_mut().filter(|leaf| is_bit(leaf)).for_each(|leaf| leaf.kind = LeafKind::Cell);
-        }
+        few_bits_are_cells(&mut self.leaves);
         let mut order: Vec<usize> = (0..self.leaves.len()).collect();
         order.sort_by_key(|&i| self.leaves[i].kind);
         let mut places = vec![0; order.len()];
@@ -400,8 +393,7 @@ mod tests {
         let value = |i: usize| F::from_usize(10 + i * i);
         let loaded: Vec<F> = program.cells().map(|term| value(term.column.index)).collect();
         let public_value = F::from_u32(5);
-        let roots = run(&program, &loaded, &[public_value]);
-        let c = value;
+        let (roots, c) = (run(&program, &loaded, &[public_value]), value);
         let expected = ((c(0) * c(1) - c(2) * c(0)) * c(3) + public_value) * (c(4) - c(0));
         assert_eq!(roots, [expected, -(c(5) * c(5))]);
     }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use p3_field::PrimeCharacteristicRing;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use rayon::prelude::*;
 
 use super::instance::{Challenges, Instance};
@@ -12,7 +12,7 @@ use crate::{
     field::{self, EF, EXT_WORDS, F},
     gpu::{Gpu, Trace},
     matrix::Placement,
-    plan::{PlannedPair, Round0Plan, Strategy, affine::Weights, pair::Pair},
+    plan::{PlannedPair, Round0Plan, Strategy, affine::Weights, codegen::Entry, pair::Pair},
 };
 
 /// `eq` of an instance's cube.
@@ -263,8 +263,9 @@ impl PairInputs {
             values: planned.program.values.iter().map(|node| field::word(values[node.index()])).collect(),
             weights: match &planned.generated {
                 Some(generated) => ext_words(generated.weights.iter().map(|entry| match *entry {
-                    Some((root, side)) => weights.of(nodes, Some(root))[side],
-                    None => EF::ZERO,
+                    Entry::Root(root, side) => weights.of(nodes, Some(root))[side],
+                    Entry::Coefficients(coefficients) => EF::from_basis_coefficients_fn(|i| coefficients[i]),
+                    Entry::Zero => EF::ZERO,
                 })),
                 None => ext_words(planned.program.roots.iter().zip(&planned.program.reached).flat_map(|(&root, reached)| {
                     let weight = weights.of(nodes, Some(root));

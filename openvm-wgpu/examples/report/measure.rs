@@ -269,6 +269,13 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         gpu.adapter(),
         warm_up.known_answers,
     );
+    let compile = Instant::now();
+    let constraints = |air: &StockAir| Round0Plan::new(air.whole_air().without_interactions(), L_SKIP, Strategy::Split);
+    let constraints: Vec<Round0Plan> = stock_airs.iter().map(constraints).collect::<Result<_>>()?;
+    let planned = compile.elapsed();
+    let of_constraints = round0.warm_up(&constraints.iter().collect::<Vec<_>>(), Layout::ColMajor)?;
+    let (plan_ms, compile_zerocheck_ms) = (ms(planned), ms(compile.elapsed() - planned - of_constraints.answer));
+    eprintln!("planned the constraints in {plan_ms:.0} ms and compiled their kernels in {compile_zerocheck_ms:.0} ms");
     let warmth = raise_clocks(gpu, &stock_airs[KECCAKF_PERM])?;
     let read = gpu.plain_read_rate()?;
     eprintln!("plain read {:.1} GB/s", read / 1e9);
@@ -374,6 +381,9 @@ pub fn report(gpu: &Gpu, log_height: usize, software: bool, args: &Args) -> Resu
         "read_gb_s": read / 1e9,
         "warm_up": { "ms": ms(warmth.time), "first_gpu_ms": warmth.first_ms, "last_gpu_ms": warmth.last_ms, "stable": warmth.stable },
         "compile_ms": compile_ms,
+        "plan_zerocheck_ms": plan_ms,
+        "compile_zerocheck_ms": compile_zerocheck_ms,
+        "known_answers_zerocheck_ms": ms(of_constraints.answer),
         "known_answers": warm_up.known_answers,
         "known_answers_ms": known_answers_ms,
         "exact": exact,

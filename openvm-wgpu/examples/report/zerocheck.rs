@@ -44,7 +44,6 @@ pub fn air(
     let num_constraints = air.constraints().len();
     let plan = Round0Plan::new(air.clone(), L_SKIP, Strategy::Split)?;
     let round0 = Round0::new(gpu);
-    let warm_up = round0.warm_up(&[&plan], logup_wgpu::Layout::ColMajor)?;
     let Satisfying { resident, made } = satisfying::reside(gpu, trace, log_height)?;
     let instances = [resident.instance(&plan).weights(&[])];
     let (output, stats) = repeat_calls(&round0, &instances, calls)?;
@@ -61,8 +60,6 @@ pub fn air(
         "cpu_ms": ms(stats.cpu),
         "kernels": stats.kernels(),
         "scratch_bytes": stats.scratch_bytes,
-        "compile_ms": ms(warm_up.compile),
-        "known_answers_ms": ms(warm_up.answer),
         "stock_cpu_ms": stock_ms,
         "speedup_stock": stock_ms / ms(stats.wall),
         "trace": made,

@@ -1,19 +1,29 @@
 //! Two calls that are hard in their own ways: a proof of one wide AIR's, and many wide AIRs with few rows.
 
+use std::time::Instant;
+
 use logup_wgpu::{Air, AirBuilder, Gpu, Instance, Layout, NodeId, Result, Round0, Round0Plan, Strategy, Trace};
+use openvm_stark_backend::air_builders::debug::check_constraints;
+use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
+use p3_matrix::dense::RowMajorMatrixView;
 use serde_json::{Value, json};
 
 use crate::{
-    measure::{Block, L_SKIP, of_call, repeat_calls, reside_blocks},
-    stock::keccakf,
+    measure::{Block, L_SKIP, ms, of_call, repeat_calls, reside_blocks},
+    stock::keccakf::{self, KeccakfBusAir},
     support::{Case, challenges, rng},
 };
 
-/// Both halves of p3's Keccak-f AIR for so many permutations (1,024 are 2^15 rows), its own trace resident.
+/// Both halves of p3's Keccak-f AIR for so many permutations (1,024 are 2^15 rows), its own trace resident; and a check of its constraints on every row,
+/// beside the stock check on the CPU.
 pub fn keccakf(gpu: &Gpu, permutations: usize, calls: usize) -> Result<Value> {
     let stock = keccakf::air();
     let rows = keccakf::case(&stock, permutations, L_SKIP);
     let (values, width) = &rows.main[0];
+    let start = Instant::now();
+    let views = [RowMajorMatrixView::new(values, *width)];
+    check_constraints::<_, BabyBearPoseidon2Config>(&KeccakfBusAir, &stock.name, &None, &views, &rows.public_values);
+    let stock_check_ms = ms(start.elapsed());
     let columns = (0..*width).flat_map(|column| values.iter().skip(column).step_by(*width).copied()).collect();
     let case = Case { main: vec![(columns, *width)], layout: Layout::ColMajor, ..rows };
     let air = stock.whole_air();
@@ -26,10 +36,16 @@ pub fn keccakf(gpu: &Gpu, permutations: usize, calls: usize) -> Result<Value> {
     let mut round0 = Round0::new(gpu);
     let (output, mut stats) = repeat_calls(&round0, &[instance(&split, &traces, &case)], calls)?;
     let exact = Round0::new(gpu).evaluate(&challenges(), &[instance(&direct, &traces, &case)])?.polys == output.polys;
+    let check = || round0.check_constraints(&[instance(&split, &traces, &case)]);
+    check()?; // compiles
+    let check = check()?;
+    check.satisfied()?;
     round0.set_stage_times(true);
     stats.stages = round0.evaluate(&challenges(), &[instance(&split, &traces, &case)])?.stats.stages;
     let mut call = of_call(&stats);
     (call["log_height"], call["exact"]) = (json!(case.height.ilog2()), json!(exact));
+    (call["check_ms"], call["check_gpu_ms"]) = (json!(ms(check.wall)), json!(check.gpu.map(ms)));
+    call["stock_check_ms"] = json!(stock_check_ms);
     Ok(call)
 }
 

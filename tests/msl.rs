@@ -26,6 +26,7 @@ use support::{
     mutant::Mutant,
     random_air::{Size, random_case},
     rng,
+    satisfying::{by_rows, case_with_bits},
 };
 
 fn references(cases: &[Case]) -> Vec<Round0Polys> {
@@ -42,7 +43,8 @@ fn random_airs_run() {
         let layout = if seed % 2 == 0 { Layout::ColMajor } else { Layout::RowMajor };
         Case { layout, ..random_case(&mut rng(seed), size, l_skip, height) }
     });
-    let cases: Vec<Case> = cases.collect();
+    let mut cases: Vec<Case> = cases.collect();
+    cases.extend([case_with_bits(4, 64), by_rows(&case_with_bits(5, 128))]);
     let expected = references(&cases);
     let mut counts = Counts::default();
     for form in FieldForm::ALL {
@@ -325,6 +327,8 @@ fn mutants_are_caught() {
         Mutant::without_barrier(&kernels::COSET_PASS, 2),
         Mutant::without_barrier(&kernels::COSET_PASS, 3),
         Mutant::without_barrier(&kernels::COSET_PASS, 4),
+        Mutant::without_barrier(&kernels::COSET_PASS, 5),
+        Mutant::without_barrier(&kernels::COSET_PASS, 6),
         Mutant::without_barrier(&kernels::COSET_INTERPRET, 0),
         Mutant::without_barrier(&kernels::COSET_INTERPRET, 1),
         Mutant::without_barrier(&kernels::COSET_INTERPRET, 2),
@@ -362,6 +366,7 @@ fn mutants_are_caught() {
         parts_case(3, 2, 256, Layout::RowMajor),
         parts_case(3, 4, 4, Layout::ColMajor),
         forms_case(4, 1 << 9, Layout::ColMajor),
+        case_with_bits(4, 1 << 9),
     ];
     let expected = references(&cases);
     let is_caught = |form, edit: &(dyn Fn(&'static Kernel, String) -> String + Sync)| {

@@ -17,6 +17,7 @@ use support::{
     portable::{Group, check, webgpu},
     random_air::{Size, random_case},
     rng,
+    satisfying::{by_rows, case_with_bits},
     wide_air::wide_case,
 };
 
@@ -32,7 +33,8 @@ fn random_cases() -> Vec<Case> {
         let case = random_case(&mut rng(seed as u64), size, l_skip, height);
         [Layout::ColMajor, Layout::RowMajor].map(|layout| Case { layout, ..case.clone() })
     };
-    shapes.iter().enumerate().flat_map(with_layouts).collect()
+    let bits = [case_with_bits(4, 64), by_rows(&case_with_bits(5, 128))];
+    shapes.iter().enumerate().flat_map(with_layouts).chain(bits).collect()
 }
 
 /// Kernels without a trace window.

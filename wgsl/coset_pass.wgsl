@@ -21,7 +21,7 @@
 // [256][h][2] the sums of L[j - i] over its bits i, at j and j + h. columns: at vec4 index columns_base / 4, for each leaf either a cell,
 // (flat word index of row 0, words per row, 1 for the next row, 0), or a form, (vec4 index of its terms, constant, 0, groups of four terms);
 // a term is a cell with its coefficient in place of the 0.
-// Workgroup memory: 10,240 bytes (staged, lanes). Barriers: in stage and sum_lanes and around stage_bits, reached by every thread.
+// Workgroup memory: 10,240 bytes (staged, lanes). Barriers: in stage_bits, stage and sum_lanes, reached by every thread.
 //#import shared/coset
 
 const WORKGROUP_SIZE: u32 = 128u;
@@ -177,6 +177,7 @@ fn rows4(job: CosetJob, column: vec4<u32>, row: u32) -> vec4<u32> {
 // Stages the bits of leaves first .. first + count, the next row's cells or this one's, from `slot` on: of each leaf and x its bytes' rows in the
 // table, as offsets of vec4.
 fn stage_bits(job: CosetJob, at: Point2, first: u32, count: u32, slot: u32, next: bool) {
+    workgroupBarrier(); // what was staged before has been read
     for (var task = at.thread; task < count * X_LANES; task += WORKGROUP_SIZE) {
         let column = descriptor(job, first + task / X_LANES);
         let row = (at.step_x + (task & (X_LANES - 1u))) << L_SKIP;
@@ -191,9 +192,14 @@ fn stage_bits(job: CosetJob, at: Point2, first: u32, count: u32, slot: u32, next
             let four = select(vec4<u32>(0u), vec4<u32>(1u, 2u, 4u, 8u), cells != vec4<u32>(0u));
             word |= (four.x | four.y | four.z | four.w) << z;
         }
-        let bytes = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u);
-        staged[slot * X_LANES + task] = bytes << vec4<u32>(LOG_ROW);
+        staged[slot * X_LANES + task] = vec4<u32>(
+            (word & 255u) << LOG_ROW,
+            ((word >> 8u) & 255u) << LOG_ROW,
+            ((word >> 16u) & 255u) << LOG_ROW,
+            (word >> 24u) << LOG_ROW,
+        );
     }
+    workgroupBarrier();
 }
 
 fn staged_bits(at: Point2, slot: u32) -> vec4<u32> {
@@ -202,10 +208,12 @@ fn staged_bits(at: Point2, slot: u32) -> vec4<u32> {
 
 // A boolean column's values on D at the thread's points, from its staged bits.
 fn bit_on_domain(at: Point2, slot: u32) -> vec2<u32> {
-    let bytes = staged_bits(at, slot) >> vec4<u32>(LOG_ROW);
+    let rows = staged_bits(at, slot);
     let low = at.z;
     let high = at.z + HALF;
-    return vec2<u32>(ONE * ((bytes[low >> 3u] >> (low & 7u)) & 1u), ONE * ((bytes[high >> 3u] >> (high & 7u)) & 1u));
+    let low_byte = rows[low >> 3u] >> LOG_ROW;
+    let high_byte = rows[high >> 3u] >> LOG_ROW;
+    return vec2<u32>(ONE * ((low_byte >> (low & 7u)) & 1u), ONE * ((high_byte >> (high & 7u)) & 1u));
 }
 
 // And on the coset.
@@ -222,8 +230,11 @@ fn bit_to_coset(job: CosetJob, at: Point2, slot: u32) -> vec2<u32> {
 fn byte_entry(job: CosetJob, row: u32, z: u32) -> vec2<u32> {
     let pair = z & (HALF - 1u);
     let two_pairs = words[((job.lagrange_base + (3u << L_SKIP)) >> 2u) + row + (pair >> 1u)];
-    let entries = select(two_pairs.xy, two_pairs.zw, (pair & 1u) != 0u);
-    return select(entries, entries.yx, (z & HALF) != 0u);
+    let is_second = (pair & 1u) != 0u;
+    let low = select(two_pairs.x, two_pairs.z, is_second);
+    let high = select(two_pairs.y, two_pairs.w, is_second);
+    let is_swapped = (z & HALF) != 0u;
+    return vec2<u32>(select(low, high, is_swapped), select(high, low, is_swapped));
 }
 
 // A form's values on D at four rows; neighbours where VEC4_LOADS holds.

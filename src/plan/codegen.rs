@@ -188,14 +188,12 @@ fn leaves(source: &mut String, program: &Program, l_skip: usize) {
     let [bits, next_bits] = [LeafKind::Bit, LeafKind::NextBit].map(|kind| program.leaves_of(kind));
     for first in (bits.start..next_bits.end).step_by(STAGED_BITS as usize) {
         let end = next_bits.end.min(first + STAGED_BITS as usize);
-        line(1, "workgroupBarrier();");
         for (of_kind, next) in [(&bits, false), (&next_bits, true)] {
             let (begin, end) = (of_kind.start.max(first), of_kind.end.min(end));
             if begin < end {
                 line(1, &format!("stage_bits(job, at, {begin}u, {}u, {}u, {next});", end - begin, begin - first));
             }
         }
-        line(1, "workgroupBarrier();");
         line(1, "if job.identity == 1u {");
         (first..end).for_each(|i| line(2, &format!("c{i} = bit_on_domain(at, {}u);", i - first)));
         line(1, "} else {");

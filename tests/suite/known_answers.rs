@@ -96,10 +96,10 @@ fn mutated_look_ups_are_caught() {
         ("byte_entry(job, rows.y, at.z - 8u)", "byte_entry(job, rows.y, at.z)"),
         ("cells4(job, column, row + z + 1u)", "cells4(job, column, row + z)"),
         ("vec4<u32>(1u, 2u, 4u, 8u), cells", "vec4<u32>(1u, 2u, 4u, 4u), cells"),
-        ("select(entries, entries.yx, (z & HALF) != 0u)", "entries"),
+        ("select(low, high, is_swapped), select(high, low, is_swapped)", "low, high"),
     ] {
         let mutant = Mutant::of(&kernels::COSET_PASS, of, by);
-        let case = crate::zerocheck::case_with_bits(4, 64);
+        let case = crate::support::satisfying::case_with_bits(4, 64);
         let error = Round0::new(&broken(mutant, FieldForm::U64, true)).warm_up(&[&case.plan(Strategy::Split)], case.layout).unwrap_err();
         assert!(matches!(error, Error::WrongAnswer { kernel: "coset_pass", .. }), "{mutant:?}: {error}");
     }

@@ -1,16 +1,15 @@
 //! The constraints' polynomial on traces that satisfy them: the stock prover's, the formula's, and the engine's in every form, strategy and
 //! schedule.
 
-use logup_wgpu::{AirBuilder, EF, F, Layout, NodeId, Strategy, reference};
+use logup_wgpu::{EF, Strategy, reference};
 use p3_field::PrimeCharacteristicRing;
 use proptest::prelude::*;
-use rand::Rng;
 
 use crate::{
     stock::{StockAir, StockInstance},
     support::{
         Case, check_all, random_ef, rng,
-        satisfying::{Size, satisfying_case},
+        satisfying::{Size, by_rows, case_with_bits, satisfying_case},
     },
 };
 
@@ -79,52 +78,6 @@ fn halves_share_a_call() {
     check_all(&cases, &expected);
 }
 
-/// 24 boolean columns, products of theirs with next rows', and sums up to each of them behind a gate.
-pub fn case_with_bits(l_skip: usize, height: usize) -> Case {
-    const BITS: usize = 24;
-    const GROUP: usize = 6;
-    let rng = &mut rng(height as u64);
-    let bits: Vec<Vec<bool>> = (0..BITS).map(|_| (0..height).map(|_| rng.random()).collect()).collect();
-    let mut columns: Vec<Vec<F>> = bits.iter().map(|bits| bits.iter().map(|&bit| F::from_bool(bit)).collect()).collect();
-    let mut air = AirBuilder::new("bits");
-    let main = air.main_part(BITS + BITS / GROUP + GROUP);
-    let one = air.constant(F::ONE);
-    let cells: Vec<NodeId> = (0..BITS).map(|i| air.column(main, i)).collect();
-    let nexts: Vec<NodeId> = (0..BITS).map(|i| air.next(main, i)).collect();
-    let mut constraints = vec![];
-    for &cell in &cells {
-        let less_one = air.sub(cell, one);
-        constraints.push(air.mul(cell, less_one));
-    }
-    let both = |i: usize, row: usize| bits[i][row] && bits[(i + 1) % BITS][(row + 1) % height];
-    for group in 0..BITS / GROUP {
-        let members = GROUP * group..GROUP * (group + 1);
-        let mut sum = air.column(main, columns.len());
-        for i in members.clone() {
-            let product = air.mul(cells[i], nexts[(i + 1) % BITS]);
-            sum = air.sub(sum, product);
-        }
-        constraints.push(sum);
-        columns.push((0..height).map(|row| F::from_usize(members.clone().filter(|&i| both(i, row)).count())).collect());
-    }
-    let gate = air.mul(cells[0], nexts[1]);
-    let mut sum = cells[2];
-    let mut values = columns[2].clone();
-    for i in 3..16 {
-        sum = air.add(sum, cells[i]);
-        values.iter_mut().zip(&columns[i]).for_each(|(sum, &bit)| *sum += bit);
-        if i >= 10 {
-            let claimed = air.column(main, columns.len());
-            let difference = air.sub(claimed, sum);
-            constraints.push(air.mul(gate, difference));
-            columns.push((0..height).map(|row| if both(0, row) { values[row] } else { rng.random() }).collect());
-        }
-    }
-    constraints.into_iter().for_each(|node| air.constraint(node));
-    let case = Case::random(air.build().unwrap(), l_skip, height, (None, &[columns.len()]), 0, rng);
-    Case { main: vec![(columns.concat(), columns.len())], layout: Layout::ColMajor, ..case }
-}
-
 /// Bits are looked up in skip domains of 16 and 32 points, and are cells elsewhere; of rows both ways, of lifted traces too.
 #[test]
 fn boolean_columns_are_looked_up() {
@@ -132,12 +85,7 @@ fn boolean_columns_are_looked_up() {
         let case = case_with_bits(l_skip, 1 << log_height);
         assert_eq!(case.plan(Strategy::Split).num_look_ups() >= 30, (4..=5).contains(&l_skip), "2^{l_skip} points");
         let expected = expected(&case);
-        let rows = Case { layout: Layout::RowMajor, main: vec![by_rows(&case.main[0])], ..case.clone() };
+        let rows = by_rows(&case);
         check_all(&[case, rows], &[expected.clone(), expected]);
     }
-}
-
-fn by_rows((columns, width): &(Vec<F>, usize)) -> (Vec<F>, usize) {
-    let height = columns.len() / width;
-    ((0..height).flat_map(|row| (0..*width).map(move |column| columns[column * height + row])).collect(), *width)
 }

@@ -183,3 +183,56 @@ pub fn satisfying_case(rng: &mut StdRng, size: Size, l_skip: usize, height: usiz
     let preprocessed = if has_preprocessed { matrices.next() } else { None };
     Case { preprocessed, main: matrices.collect(), public_values, ..case }
 }
+
+/// 24 boolean columns, products of theirs with next rows', and sums up to each of them behind a gate.
+pub fn case_with_bits(l_skip: usize, height: usize) -> Case {
+    const BITS: usize = 24;
+    const GROUP: usize = 6;
+    let rng = &mut super::rng(height as u64);
+    let bits: Vec<Vec<bool>> = (0..BITS).map(|_| (0..height).map(|_| rng.random()).collect()).collect();
+    let mut columns: Vec<Vec<F>> = bits.iter().map(|bits| bits.iter().map(|&bit| F::from_bool(bit)).collect()).collect();
+    let mut air = AirBuilder::new("bits");
+    let main = air.main_part(BITS + BITS / GROUP + GROUP);
+    let one = air.constant(F::ONE);
+    let cells: Vec<NodeId> = (0..BITS).map(|i| air.column(main, i)).collect();
+    let nexts: Vec<NodeId> = (0..BITS).map(|i| air.next(main, i)).collect();
+    let mut constraints = vec![];
+    for &cell in &cells {
+        let less_one = air.sub(cell, one);
+        constraints.push(air.mul(cell, less_one));
+    }
+    let both = |i: usize, row: usize| bits[i][row] && bits[(i + 1) % BITS][(row + 1) % height];
+    for group in 0..BITS / GROUP {
+        let members = GROUP * group..GROUP * (group + 1);
+        let mut sum = air.column(main, columns.len());
+        for i in members.clone() {
+            let product = air.mul(cells[i], nexts[(i + 1) % BITS]);
+            sum = air.sub(sum, product);
+        }
+        constraints.push(sum);
+        columns.push((0..height).map(|row| F::from_usize(members.clone().filter(|&i| both(i, row)).count())).collect());
+    }
+    let gate = air.mul(cells[0], nexts[1]);
+    let mut sum = cells[2];
+    let mut values = columns[2].clone();
+    for i in 3..16 {
+        sum = air.add(sum, cells[i]);
+        values.iter_mut().zip(&columns[i]).for_each(|(sum, &bit)| *sum += bit);
+        if i >= 10 {
+            let claimed = air.column(main, columns.len());
+            let difference = air.sub(claimed, sum);
+            constraints.push(air.mul(gate, difference));
+            columns.push((0..height).map(|row| if both(0, row) { values[row] } else { rng.random() }).collect());
+        }
+    }
+    constraints.into_iter().for_each(|node| air.constraint(node));
+    let case = Case::random(air.build().unwrap(), l_skip, height, (None, &[columns.len()]), 0, rng);
+    Case { main: vec![(columns.concat(), columns.len())], layout: Layout::ColMajor, ..case }
+}
+
+/// A column-major case of one matrix, row by row.
+pub fn by_rows(case: &Case) -> Case {
+    let (columns, width) = &case.main[0];
+    let rows = (0..case.height).flat_map(|row| (0..*width).map(move |column| columns[column * case.height + row])).collect();
+    Case { layout: Layout::RowMajor, main: vec![(rows, *width)], ..case.clone() }
+}

@@ -13,10 +13,8 @@ fn program(job: CosetJob, at: Point2, plus: Octet, minus: Octet) -> Weighted {
     } else {
         c0 = column_to_coset(job, plus, minus, d0, at, 0u);
     }
-    workgroupBarrier();
     stage_bits(job, at, 1u, 1u, 0u, false);
     stage_bits(job, at, 2u, 1u, 1u, true);
-    workgroupBarrier();
     if job.identity == 1u {
         c1 = bit_on_domain(at, 0u);
         c2 = bit_on_domain(at, 1u);

@@ -15,10 +15,10 @@
 // and stages in workgroup memory, or the cell of a column that the constraints say is 0 or 1. Of such columns the workgroup makes a word of bits
 // for each x, and a value off D is a sum of entries of a table, one for each byte. A cell that is neither 0 nor 1 counts as 1.
 //
-// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them; among them
-// four coefficients each of sums of roots that have one weight. A side that no root reaches is neither
-// added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h], and of programs with bits, at a multiple of four words, for each byte
-// [256][h][2] the sums of L[j - i] over its bits i, at j and j + h. columns: at vec4 index columns_base / 4, for each leaf either a cell,
+// Grid, bindings: see shared/coset.wgsl. weights: EF in the order in which the program adds them; where roots have one weight between them, four
+// coefficients in place of an EF. A side that no root reaches is neither added up nor stored. lagrange: L [2^l_skip], plus [2 h], minus [2 h], and of
+// programs with bits, at a multiple of four words, a row [h][2] for each of the 256 bytes: the sums of L[j - i] over the byte's bits i, at j and at
+// j + h. columns: at vec4 index columns_base / 4, for each leaf either a cell or a bit,
 // (flat word index of row 0, words per row, 1 for the next row, 0), or a form, (vec4 index of its terms, constant, 0, groups of four terms);
 // a term is a cell with its coefficient in place of the 0.
 // Workgroup memory: 10,240 bytes (staged, lanes). Barriers: in stage_bits, stage and sum_lanes, reached by every thread.
@@ -174,8 +174,8 @@ fn rows4(job: CosetJob, column: vec4<u32>, row: u32) -> vec4<u32> {
     return cells4(job, column, row);
 }
 
-// Stages the bits of leaves first .. first + count, the next row's cells or this one's, from `slot` on: of each leaf and x its bytes' rows in the
-// table, as offsets of vec4.
+// Stages the bits of leaves first .. first + count, the next row's cells or this one's, from `slot` on: for each leaf and x where the rows of its bytes
+// are in the table, in vec4.
 fn stage_bits(job: CosetJob, at: Point2, first: u32, count: u32, slot: u32, next: bool) {
     workgroupBarrier(); // what was staged before has been read
     for (var task = at.thread; task < count * X_LANES; task += WORKGROUP_SIZE) {

@@ -29,6 +29,9 @@ fn report_is_exact_and_complete() {
     assert!(segment["kernels"].as_u64().unwrap() < 26, "AIRs share dispatches: {segment}");
     assert_eq!(json["many_small"]["waits"], 1);
     assert_eq!(airs.iter().filter(|air| air["zerocheck"].is_object()).count(), 25, "all but the program's have constraints");
+    let holds = |air: &&Value| air["zerocheck"]["trace"]["failing_constraints"] == 0;
+    assert!(airs.iter().filter(holds).count() >= 20, "traces that satisfy their AIR");
+    assert_eq!([&json["keccakf"]["exact"], &json["many_wide"]["exact"]], [true, true]);
     for key in ["geomean_speedup_stock_zerocheck", "min_speedup_stock_zerocheck"] {
         assert!(json[key].as_f64().unwrap() > 0.0, "{key}");
     }

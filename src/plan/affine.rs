@@ -216,6 +216,9 @@ fn flow(air: &Air, mut reached: Vec<[bool; 2]>, mut arrive: impl FnMut(usize, [b
     }
 }
 
+/// Nodes for whose weights a thread keeps memory: 4 MiB.
+const MAX_KEPT_NODES: usize = 1 << 17;
+
 thread_local! {
     /// Memory for the weights of nodes.
     static NODES: Cell<Vec<Weight>> = const { Cell::new(Vec::new()) };
@@ -231,7 +234,10 @@ impl Weights {
 
     /// Forgets the nodes' once they were read, for the thread's next AIR: fresh memory for each would cost more than the weights.
     pub fn forget_nodes(&mut self) {
-        NODES.set(std::mem::take(&mut self.nodes));
+        let nodes = std::mem::take(&mut self.nodes);
+        if nodes.capacity() <= MAX_KEPT_NODES {
+            NODES.set(nodes);
+        }
     }
 
     /// The weights as the constraints give them, on their own nodes: `lambda^i` on constraint `i`, in the polynomial of its degree.

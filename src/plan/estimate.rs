@@ -104,7 +104,7 @@ impl Round0Plan {
 }
 
 impl PlannedProgram {
-    /// 32 by 32 bit products for each row of a coset: a multiplication node takes two with its reduction, a root four for each part that it
+    /// 32 by 32 bit products for each row of a coset: a multiplication node takes two with its reduction, a root four at most for each part that it
     /// reaches, and each part sixteen for `eq`; a column takes half a skip domain, or all of it in the interpreter, on each coset but `D`, and less if
     /// its cells are bits.
     pub(crate) fn products(&self, l_skip: usize, is_identity: bool) -> u64 {

@@ -54,7 +54,7 @@ use crate::{
 /// The largest supported `l_skip`: skip domains of up to 4,096 points.
 pub const MAX_L_SKIP: usize = 12;
 
-/// How an AIR's expressions are evaluated. Both give the same bits.
+/// How an AIR's expressions are evaluated. Both give the same bits; of constraints, on traces that satisfy those that call a column boolean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// The affine part from column sums on `D` alone; a coset pass for what is left, on as many cosets as its own degree. The default.

@@ -104,20 +104,15 @@ impl Shares {
 
 /// The values of the degree-0 nodes that no public value enters.
 fn constants(air: &Air) -> Vec<Option<F>> {
-    let mut values: Vec<Option<F>> = Vec::with_capacity(air.nodes.len());
-    for (i, node) in air.nodes.iter().enumerate() {
-        let at = |node: NodeId| values[node.index()];
-        values.push(match *node {
-            _ if air.degrees[i] > 0 => None,
-            Node::Constant(value) => Some(value),
-            Node::Add(a, b) => at(a).zip(at(b)).map(|(a, b)| a + b),
-            Node::Sub(a, b) => at(a).zip(at(b)).map(|(a, b)| a - b),
-            Node::Mul(a, b) => at(a).zip(at(b)).map(|(a, b)| a * b),
-            Node::Neg(a) => at(a).map(|a| -a),
-            _ => None,
-        });
+    let values = air.degree_zero_values(&F::zero_vec(air.num_public_values));
+    let mut constants: Vec<Option<F>> = Vec::with_capacity(values.len());
+    for (i, (node, value)) in air.nodes.iter().zip(values).enumerate() {
+        let is_constant = air.degrees[i] == 0
+            && !matches!(node, Node::PublicValue(_))
+            && node.operands().all(|operand| constants[operand.index()].is_some());
+        constants.push(is_constant.then_some(value));
     }
-    values
+    constants
 }
 
 #[cfg(test)]

@@ -76,11 +76,11 @@ pub(crate) fn generated_row(program: &Program, l_skip: usize) -> u64 {
     let blocks = half.div_ceil(threads).max(1);
     let batch = loop_of(blocks * (1 + loop_of(2) + loop_of(half.min(threads) / 8)));
     let forms = forms.len().div_ceil(STAGED_FORMS as usize) as u64 * batch + blocks * made;
-    // Bits are staged 32 at a time or fewer, each of them by as many threads as there are x, threads / half: at most half a loop for each and one more
-    // for a batch of either kind.
+    // Bits are staged 32 at a time, this row's and the next one's apart: for each of them a workgroup makes threads / half words, each in half / 2
+    // iterations.
     let num_bits = program.num_bits() as u64;
-    let batches = num_bits.div_ceil(u64::from(STAGED_BITS)) + 1;
-    let bits = if num_bits == 0 { 0 } else { (num_bits.div_ceil(half.max(1)) + 2 * batches) * (1 + loop_of(half / 2)) };
+    let stagings = num_bits.div_ceil(u64::from(STAGED_BITS)) + 1;
+    let bits = if num_bits == 0 { 0 } else { (num_bits.div_ceil(half) + 2 * stagings) * (1 + loop_of(half / 2)) };
     1 + loop_of(half / 8) + forms + bits + num_selectors(program) * 2 * loop_of(1)
 }
 

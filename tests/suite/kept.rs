@@ -22,6 +22,7 @@ impl Shared {
         let mut cases: Vec<Case> = log_heights.iter().map(|&log| random_case(&mut rng(seed), size, 3, 1 << log)).collect();
         let size = satisfying::Size { max_degree: 3, num_columns: 6, num_ops: 4, num_interactions: 1 };
         cases.push(satisfying_case(&mut rng(seed), size, 3, 1 << log_heights[0]));
+        assert!(cases.iter().any(|case| !case.public_values.is_empty()), "public values change too");
         let plans = cases.iter().map(|case| case.plan(Strategy::Split)).collect();
         Self { plans, cases }
     }

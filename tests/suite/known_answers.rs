@@ -89,13 +89,14 @@ fn mutated_kernels_are_caught() {
     }
 }
 
-/// The same of what only programs with bits and differences of forms run.
+/// The same of what only programs with bits and with roots that share a weight run.
 #[test]
 fn mutated_look_ups_are_caught() {
     for (of, by) in [
         ("byte_entry(job, rows.y, at.z - 8u)", "byte_entry(job, rows.y, at.z)"),
         ("cells4(job, column, row + z + 1u)", "cells4(job, column, row + z)"),
         ("vec4<u32>(1u, 2u, 4u, 8u), cells", "vec4<u32>(1u, 2u, 4u, 4u), cells"),
+        ("let coefficients = weight(job, i);", "let coefficients = vec4<u32>(ONE);"),
         ("select(low, high, is_swapped), select(high, low, is_swapped)", "low, high"),
     ] {
         let mutant = Mutant::of(&kernels::COSET_PASS, of, by);

@@ -1,7 +1,7 @@
 //! The constraints' polynomial on traces that satisfy them: the stock prover's, the formula's, and the engine's in every form, strategy and
 //! schedule.
 
-use logup_wgpu::{EF, Strategy, reference};
+use logup_wgpu::{EF, FieldForm, Strategy, reference};
 use p3_field::PrimeCharacteristicRing;
 use proptest::prelude::*;
 
@@ -78,12 +78,17 @@ fn halves_share_a_call() {
     check_all(&cases, &expected);
 }
 
-/// Bits are looked up in skip domains of 16 and 32 points, and are cells elsewhere; of rows both ways, of lifted traces too.
+/// Roots that share a weight are summed first, and forms that differ little made from each other. Bits are looked up in skip domains of 16 and 32 points, and are cells elsewhere; of rows both ways, of lifted traces too.
 #[test]
 fn boolean_columns_are_looked_up() {
     for (l_skip, log_height) in [(3, 5), (4, 0), (4, 3), (4, 4), (4, 9), (5, 2), (5, 5), (5, 9)] {
         let case = case_with_bits(l_skip, 1 << log_height);
-        assert_eq!(case.plan(Strategy::Split).num_look_ups() >= 30, (4..=5).contains(&l_skip), "2^{l_skip} points");
+        let plan = case.plan(Strategy::Split);
+        assert_eq!(plan.num_look_ups() >= 30, (4..=5).contains(&l_skip), "2^{l_skip} points");
+        let sources = plan.shader_sources(FieldForm::U64, 1);
+        let has_line = |is: fn(&str) -> bool| sources.iter().any(|source| source.lines().any(is));
+        assert!(has_line(|line| line.starts_with("    let s") && line.contains("dot4(job")), "sums of roots that share a weight");
+        assert!(has_line(|line| line.starts_with("    c") && line.contains("= f_add2(c")), "differences of forms");
         let expected = expected(&case);
         let rows = by_rows(&case);
         check_all(&[case, rows], &[expected.clone(), expected]);

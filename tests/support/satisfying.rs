@@ -184,15 +184,17 @@ pub fn satisfying_case(rng: &mut StdRng, size: Size, l_skip: usize, height: usiz
     Case { preprocessed, main: matrices.collect(), public_values, ..case }
 }
 
-/// 24 boolean columns, products of theirs with next rows', and sums up to each of them behind a gate.
+/// 24 boolean columns and products of theirs with next rows' in sums with different coefficients; and behind a gate sums up to each of ten columns
+/// that are nowhere else.
 pub fn case_with_bits(l_skip: usize, height: usize) -> Case {
     const BITS: usize = 24;
     const GROUP: usize = 6;
+    const TERMS: usize = 10;
     let rng = &mut super::rng(height as u64);
     let bits: Vec<Vec<bool>> = (0..BITS).map(|_| (0..height).map(|_| rng.random()).collect()).collect();
     let mut columns: Vec<Vec<F>> = bits.iter().map(|bits| bits.iter().map(|&bit| F::from_bool(bit)).collect()).collect();
     let mut air = AirBuilder::new("bits");
-    let main = air.main_part(BITS + BITS / GROUP + GROUP);
+    let main = air.main_part(BITS + BITS / GROUP + 2 * TERMS);
     let one = air.constant(F::ONE);
     let cells: Vec<NodeId> = (0..BITS).map(|i| air.column(main, i)).collect();
     let nexts: Vec<NodeId> = (0..BITS).map(|i| air.next(main, i)).collect();
@@ -203,27 +205,32 @@ pub fn case_with_bits(l_skip: usize, height: usize) -> Case {
     }
     let both = |i: usize, row: usize| bits[i][row] && bits[(i + 1) % BITS][(row + 1) % height];
     for group in 0..BITS / GROUP {
-        let members = GROUP * group..GROUP * (group + 1);
         let mut sum = air.column(main, columns.len());
-        for i in members.clone() {
+        let mut values = vec![F::ZERO; height];
+        for i in GROUP * group..GROUP * (group + 1) {
+            let coefficient = F::from_usize(i + 3);
             let product = air.mul(cells[i], nexts[(i + 1) % BITS]);
-            sum = air.sub(sum, product);
+            let coefficient_node = air.constant(coefficient);
+            let scaled = air.mul(coefficient_node, product);
+            sum = air.sub(sum, scaled);
+            values.iter_mut().enumerate().filter(|&(row, _)| both(i, row)).for_each(|(_, value)| *value += coefficient);
         }
         constraints.push(sum);
-        columns.push((0..height).map(|row| F::from_usize(members.clone().filter(|&i| both(i, row)).count())).collect());
+        columns.push(values);
     }
     let gate = air.mul(cells[0], nexts[1]);
-    let mut sum = cells[2];
-    let mut values = columns[2].clone();
-    for i in 3..16 {
-        sum = air.add(sum, cells[i]);
-        values.iter_mut().zip(&columns[i]).for_each(|(sum, &bit)| *sum += bit);
-        if i >= 10 {
-            let claimed = air.column(main, columns.len());
-            let difference = air.sub(claimed, sum);
-            constraints.push(air.mul(gate, difference));
-            columns.push((0..height).map(|row| if both(0, row) { values[row] } else { rng.random() }).collect());
-        }
+    let mut sum = one;
+    let mut values = vec![F::ONE; height];
+    for _ in 0..TERMS {
+        let term = random_f(rng, height);
+        let term_node = air.column(main, columns.len());
+        sum = air.add(sum, term_node);
+        values.iter_mut().zip(&term).for_each(|(value, &term)| *value += term);
+        columns.push(term);
+        let claimed = air.column(main, columns.len());
+        let difference = air.sub(claimed, sum);
+        constraints.push(air.mul(gate, difference));
+        columns.push((0..height).map(|row| if both(0, row) { values[row] } else { rng.random() }).collect());
     }
     constraints.into_iter().for_each(|node| air.constraint(node));
     let case = Case::random(air.build().unwrap(), l_skip, height, (None, &[columns.len()]), 0, rng);

@@ -33,7 +33,7 @@ pub(crate) struct EqTables {
 }
 
 impl EqTables {
-    /// Two small tables for each cube, whose products the kernels take; one each for equal inputs. Given evaluations are one long table.
+    /// Two small tables for each cube, whose products the kernels take; one for all cubes that take the same challenges. Given evaluations are one long table.
     pub fn split(instances: &[Prepared<'_>], work: &[Work]) -> Self {
         let mut tables = Self { of: vec![EqOf::default(); instances.len()], sources: Some(vec![]), ..Self::default() };
         // All cubes' challenges are the first of one list.

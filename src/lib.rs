@@ -86,7 +86,7 @@ pub use self::{
     air::{Air, AirBuilder, Column, Interaction, MAX_DEGREE, Node, NodeId, Part},
     error::{Error, Result, Source, Subject},
     field::{EF, F, P},
-    gpu::{AdapterChoice, AdapterEntry, BufferMatrix, Gpu, GpuOptions, Profile, Trace},
+    gpu::{AdapterChoice, AdapterEntry, BufferColumns, BufferMatrix, Gpu, GpuOptions, Profile, Trace},
     kernel::FieldForm,
     limits::DeviceLimits,
     matrix::{ColumnsOf, Layout, Matrix},
@@ -98,14 +98,15 @@ pub use self::{
     stats::{Round0Stats, StageTime},
 };
 
-/// Kernels and recordings: what a crate with further kernels builds on.
+/// Kernels, recordings, buffers and words: what a crate with further kernels builds on.
 pub mod compute {
     pub use crate::{
-        gpu::{Executor, Input, Once},
+        field::{NOT_AN_ELEMENT, copy_words, ext_words, from_word, word, words},
+        gpu::{BufferPool, Executor, Input, Once, PlacedColumns, RunReport, Submission},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::SHARED,
         plan::assign_slots,
-        recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
+        recording::{Binding, BufferUse, Dispatch, KeptBuffer, Recording, Resource, TraceWindow},
     };
 }
 

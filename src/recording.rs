@@ -12,9 +12,19 @@ use crate::{
     kernel::{FieldForm, Kernel, ProgramText, Variant},
 };
 
-/// A device buffer of an executor, by its name. It keeps its content from one recording to the next.
+/// A device buffer by its name: of the recording's [`kept`](Recording::kept) ones, else of the executor, where it keeps its content from one
+/// recording to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Resource(pub &'static str);
+
+/// A buffer that outlives executors, under the name by which a recording's dispatches bind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptBuffer {
+    /// What dispatches call it.
+    pub resource: Resource,
+    /// A buffer with `STORAGE` usage.
+    pub buffer: Arc<wgpu::Buffer>,
+}
 
 /// What a recording has in one buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +96,8 @@ pub struct Recording {
     pub log_window: u32,
     /// The buffers that its dispatches bind.
     pub buffers: Vec<BufferUse>,
+    /// Further ones that they bind, which the recording's maker keeps.
+    pub kept: Vec<KeptBuffer>,
     /// Which of them is read back: results, and behind them 16 bytes of each submission for its nonce.
     pub results: Resource,
     /// The launches in order.
@@ -100,15 +112,14 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The result words, the nonces' entries included, if each of so many submissions has written its own: a killed command buffer can report
-    /// success.
+    /// Whether each of so many submissions has written its nonce behind the results: a killed command buffer can report success.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] that says which did not.
-    pub(crate) fn checked_results(words: Vec<u32>, num_submissions: usize, nonce: u32) -> Result<Vec<u32>> {
+    pub(crate) fn check_nonces(words: &[u32], num_submissions: usize, nonce: u32) -> Result<()> {
         let nonces = &words[words.len() - EXT_WORDS * num_submissions..];
         match nonces.chunks_exact(EXT_WORDS).position(|entry| entry[0] != nonce) {
-            None => Ok(words),
+            None => Ok(()),
             Some(i) => {
                 let reason = format!("the last kernel of submission {} of {num_submissions} did not run", i + 1);
                 Err(Error::DeviceLost { reason })
@@ -118,7 +129,13 @@ impl Recording {
 
     /// Bytes of a buffer; 0 of one that it does not have.
     pub fn bytes(&self, resource: Resource) -> u64 {
-        self.buffers.iter().find(|buffer| buffer.resource == resource).map_or(0, |buffer| buffer.bytes)
+        let own = || self.buffers.iter().find(|buffer| buffer.resource == resource).map_or(0, |buffer| buffer.bytes);
+        self.kept(resource).map_or_else(own, |buffer| buffer.size())
+    }
+
+    /// A kept buffer.
+    pub(crate) fn kept(&self, resource: Resource) -> Option<&wgpu::Buffer> {
+        self.kept.iter().find(|kept| kept.resource == resource).map(|kept| &*kept.buffer)
     }
 
     /// Whether it can run: the results have room for a nonce of each submission, there is something to upload, and what is bound is there.

@@ -254,8 +254,8 @@ fn transpositions_run() {
     let rows: Vec<u32> = (0..width * height + 2 * width).map(|i| i.wrapping_mul(0x9e37_79b9)).collect();
     let tile = |job, chunk, col_group| [job, chunk, col_group, 0];
     let tiles: Vec<u32> = (0..3).flat_map(|chunk| [tile(0, chunk, 0), tile(0, chunk, 1)]).chain([tile(1, 0, 0)]).flatten().collect();
-    // rows_base, width, num_rows, columns_base, num_columns, out_base, column_words, copies
-    let jobs = [[0, width, height, 0, 40, 0, height, 1], [width * height, width, 2, 5, 3, 40 * height, 4, 2]].concat();
+    // rows_base, width, num_rows, columns_base, num_columns, out_base, column_words, row_stride, copies
+    let jobs = [[0, width, height, 0, 40, 0, height, 1, 1], [width * height, width, 2, 5, 3, 40 * height, 4, 1, 2]].concat();
     let cell = |row: u32, column: u32| rows[(row * width + column) as usize];
     let first = columns.iter().flat_map(|&column| (0..height).map(move |row| cell(row, column)));
     let second = columns[5..8].iter().flat_map(|&column| (0..4).map(move |row| cell(height + row % 2, column)));

@@ -7,7 +7,7 @@
 // | jobs    | [num_jobs] TransposeJob                              |
 // | columns | [num_columns] u32 at columns_base                    |
 // | rows    | [num_rows][width] u32 at rows_base                   |
-// | out     | [num_columns][column_words] u32 at out_base          |
+// | out     | [num_columns][column_words] u32 at out_base, a row every row_stride words |
 // Workgroup memory: 4,224 bytes (block). Barriers: one, reached by every thread.
 //#import shared/tile
 
@@ -24,7 +24,8 @@ struct TransposeJob {
     num_columns: u32,  // chosen ones
     out_base: u32,     // word of (column 0, row 0)
     column_words: u32, // words per column of `out`
-    copies: u32,       // how often a column is stored, one copy behind the other
+    row_stride: u32,   // words per row of `out`
+    copies: u32,       // how often a column is stored, its copies dividing its words evenly
 }
 
 @group(0) @binding(0) var<storage, read> tiles: array<Tile>;
@@ -63,9 +64,9 @@ fn main(
     workgroupBarrier();
     if low < num_rows {
         for (var column = high; column < num_columns; column += LANES) {
-            let to = job.out_base + (first_column + column) * job.column_words + first_row + low;
+            let to = job.out_base + (first_column + column) * job.column_words + (first_row + low) * job.row_stride;
             for (var copy = 0u; copy < job.copies; copy++) {
-                out[to + copy * job.num_rows] = block[low * STRIDE + column];
+                out[to + copy * (job.column_words / job.copies)] = block[low * STRIDE + column];
             }
         }
     }

@@ -11,17 +11,22 @@ use openvm_stark_backend::{
     keygen::types::MultiStarkProvingKey,
     proof::{BatchConstraintProof, GkrProof, StackingProof, WhirProof},
     prover::{
-        ColMajorMatrix, DeviceDataTransporter, DeviceMultiStarkProvingKey, MultiRapProver, OpeningProver, ProverBackend, ProverDevice,
-        ProvingContext, TraceCommitter, stacked_pcs::StackedPcsData,
+        ColMajorMatrix, DeviceDataTransporter, DeviceMultiStarkProvingKey, MultiRapProver, OpeningProver, ProverDevice, ProvingContext,
+        TraceCommitter, stacked_pcs::StackedPcsData,
     },
 };
 use p3_matrix::dense::RowMajorMatrix;
 use tracing::{debug, info_span, warn};
 
-use crate::{Digest, SC, WgpuProverError, device_round0::DeviceRound0Stats, key_plan::KeyPlan, lock, rap};
+use crate::{
+    Digest, PcsData, SC, WgpuProverError,
+    commit::{CommitStats, Committer},
+    device_round0::DeviceRound0Stats,
+    key_plan::KeyPlan,
+    lock, rap,
+};
 
 type Backend = CpuBackend<SC>;
-type PcsData = <Backend as ProverBackend>::PcsData;
 
 /// A prover device for OpenVM's row-major CPU backend: round 0 of all AIRs is one call on a [`Gpu`], the rest of the constraint
 /// stage runs here on the CPU, commitments and openings are the stock CPU device's.
@@ -40,6 +45,8 @@ struct Shared {
     /// The latest keys' plans, those used last first.
     plans: Mutex<Vec<Arc<Planned>>>,
     last_stats: Mutex<Option<DeviceRound0Stats>>,
+    committer: Committer,
+    last_commit: Mutex<Option<CommitStats>>,
 }
 
 /// A key's plan, and what making it ready did.
@@ -71,7 +78,13 @@ impl WgpuDevice {
             return Err(Error::SkipDomain { subject: Subject::EveryAir, got: l_skip, limit: MAX_L_SKIP });
         }
         gpu.usable()?;
-        let shared = Shared { engine: Round0::with_options(gpu, options), plans: Mutex::default(), last_stats: Mutex::default() };
+        let shared = Shared {
+            engine: Round0::with_options(gpu, options),
+            plans: Mutex::default(),
+            last_stats: Mutex::default(),
+            committer: Committer::new(gpu),
+            last_commit: Mutex::default(),
+        };
         Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false })
     }
 
@@ -109,6 +122,11 @@ impl WgpuDevice {
     /// What round 0 of the latest proof did; `None` before the first.
     pub fn last_round0_stats(&self) -> Option<DeviceRound0Stats> {
         lock(&self.shared.last_stats).clone()
+    }
+
+    /// What the latest commitment did; `None` before the first.
+    pub fn last_commit_stats(&self) -> Option<CommitStats> {
+        lock(&self.shared.last_commit).clone()
     }
 
     /// Plans a proving key's AIRs, compiles their kernels and has them give known answers ([`Round0::warm_up`]), so that the first proof does
@@ -165,7 +183,9 @@ impl TraceCommitter<Backend> for WgpuDevice {
     type Error = WgpuProverError;
 
     fn commit(&self, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData), WgpuProverError> {
-        Ok(self.cpu.commit(traces)?)
+        let (root, data, stats) = self.shared.committer.commit(self.config(), traces).map_err(WgpuProverError::Commit)?;
+        *lock(&self.shared.last_commit) = Some(stats);
+        Ok((root, data))
     }
 }
 

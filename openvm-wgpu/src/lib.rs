@@ -37,21 +37,24 @@
 //! [`air`] and [`matrix`] translate OpenVM's interactions and matrices for whoever uses [`logup_wgpu`] directly. `docs/openvm.md` in the
 //! repository tells what the engine costs and saves.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // docs/safety.md in the repository lists the exception
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod air;
+mod commit;
 mod device;
 mod device_parts;
 mod device_round0;
 mod error;
 mod fold_ple;
 mod gkr_input;
+pub mod kernels;
 mod key_plan;
 mod lanes;
 mod mle_rounds;
 mod poly;
+mod poseidon2;
 mod program;
 mod rap;
 mod rows;
@@ -68,15 +71,16 @@ use logup_wgpu::{F, Gpu, GpuOptions, Matrix, Result};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkEngine, StarkProtocolConfig, SystemParams,
-    prover::{ColMajorMatrix, Coordinator, MatrixDimensions},
+    prover::{ColMajorMatrix, Coordinator, MatrixDimensions, ProverBackend},
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, CpuTranscript};
 use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
 
-pub use self::{device::WgpuDevice, device_round0::DeviceRound0Stats, error::WgpuProverError};
+pub use self::{commit::CommitStats, device::WgpuDevice, device_round0::DeviceRound0Stats, error::WgpuProverError};
 
 type SC = BabyBearPoseidon2Config;
 type Digest = <SC as StarkProtocolConfig>::Digest;
+type PcsData = <CpuBackend<SC> as ProverBackend>::PcsData;
 
 /// An OpenVM matrix for [`Trace::upload`](logup_wgpu::Trace::upload), without a copy.
 pub fn matrix(matrix: &ColMajorMatrix<F>) -> Matrix<'_> {

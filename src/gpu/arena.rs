@@ -82,6 +82,11 @@ impl Arena {
         self.buffers.remove(&slot);
     }
 
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.values().map(wgpu::Buffer::size).sum()
+    }
+
     /// The same as long as the device buffers are.
     pub fn generation(&self) -> u64 {
         self.generation

@@ -38,23 +38,117 @@ impl Trace {
         let limits = gpu.limits();
         let shapes: Vec<Matrix<'_>> = matrices.iter().map(|matrix| Matrix::col_major(&[], matrix.columns.len())).collect();
         let (places, buffer_words) = place(&shapes, &heights, limits.buffer_bytes / 4)?;
-        let room = STAGING_BYTES.min(limits.buffer_bytes).min(limits.binding_bytes) / 4;
+        let placed: Vec<PlacedColumns<'_>> =
+            places.iter().map(|place| PlacedColumns::of(place, &matrices[place.matrix], &heights)).collect();
+        let room = room(gpu);
         let on_device = gpu.options().transpose_on_device.unwrap_or(!gpu.is_software()) && room >= KNOWN_ROOM;
-        let is_bound = |place: &Place| 4 * place.num_words(heights[place.matrix]) <= limits.binding_bytes;
-        let chunks = if on_device && places.iter().all(is_bound) { chunks(matrices, &heights, &places, room) } else { None };
+        let is_bound = |placed: &PlacedColumns<'_>| 4 * placed.num_words() <= limits.binding_bytes;
+        let chunks = if on_device && placed.iter().all(is_bound) { chunks(&placed, room) } else { None };
         let Some(chunks) = chunks else {
             let cells: Vec<Vec<F>> = matrices.iter().map(ColumnsOf::picked).collect();
             let picked = matrices.iter().zip(&cells).map(|(matrix, cells)| Matrix::col_major(cells, matrix.columns.len()));
             return Self::upload(gpu, &picked.collect::<Vec<_>>());
         };
-        let kernel = gpu.kernel(&Key::fixed(&TRANSPOSE, 0))?;
-        if gpu.known_answers() && !kernel.answered() {
-            known_answer(gpu, &kernel)?;
-            kernel.set_answered();
-        }
-        let buffers = transpose(gpu, &kernel, matrices, &chunks, &buffer_words)?;
+        let kernel = kernel(gpu)?;
+        let buffers = new_buffers(gpu, &buffer_words)?;
+        transpose(gpu, &kernel, &placed, &chunks, &buffers)?;
         Ok(Self::in_places(gpu, &shapes, &heights, &places, &buffers))
     }
+}
+
+/// Columns of a row-major matrix in host memory, and where in a buffer kernels want them: row `i` of column `j` at word
+/// `first_word + j * column_words + i * row_stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedColumns<'a> {
+    /// The columns.
+    pub columns: ColumnsOf<'a>,
+    /// Which buffer.
+    pub buffer: usize,
+    /// Word of the first column's first row.
+    pub first_word: u64,
+    /// Words from a column to the next.
+    pub column_words: u32,
+    /// Words from a row to the next.
+    pub row_stride: u32,
+    /// How often a column is stored, its copies dividing its words evenly: rows that repeat.
+    pub copies: u32,
+}
+
+impl<'a> PlacedColumns<'a> {
+    fn of(place: &Place, matrix: &ColumnsOf<'a>, heights: &[usize]) -> Self {
+        let height = heights[place.matrix];
+        let column_words = stored_rows(Layout::ColMajor, height);
+        Self {
+            columns: ColumnsOf { columns: &matrix.columns[place.columns.clone()], ..*matrix },
+            buffer: place.buffer,
+            first_word: place.first_word,
+            column_words: column_words as u32,
+            row_stride: 1,
+            copies: (column_words / height) as u32,
+        }
+    }
+
+    fn height(&self) -> usize {
+        self.columns.rows.len() / self.columns.width.max(1)
+    }
+
+    fn num_words(&self) -> u64 {
+        self.columns.columns.len() as u64 * u64::from(self.column_words)
+    }
+}
+
+impl Gpu {
+    /// Writes columns of row-major matrices where kernels want them. Rows cross the bus as they are, by all threads, and the device transposes;
+    /// work that is submitted afterwards sees them.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for a column or a row that no binding holds, or a word beyond its buffer; [`Error::WrongAnswer`] if the kernel, at its first
+    /// use, transposes wrongly; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
+    pub fn place_columns(&self, placed: &[PlacedColumns<'_>], buffers: &[Arc<wgpu::Buffer>]) -> Result<()> {
+        let limits = self.limits();
+        let refuse =
+            |what, requested, limit| Err(Error::DeviceLimit { subject: Subject::Upload, kernel: TRANSPOSE.name, what, requested, limit });
+        let mut cut: Vec<PlacedColumns<'_>> = vec![];
+        for whole in placed.iter().filter(|placed| !placed.columns.columns.is_empty()) {
+            let (end, there) = (4 * (whole.first_word + whole.num_words()), buffers[whole.buffer].size());
+            if end > there {
+                return refuse("bytes of a buffer", end, there);
+            }
+            // A binding starts at an aligned word.
+            let column_bytes = 4 * u64::from(whole.column_words);
+            let per_binding =
+                (limits.binding_bytes.saturating_sub(if column_bytes < limits.binding_bytes { 4 * ALIGN_WORDS } else { 0 })) / column_bytes;
+            if per_binding == 0 {
+                return refuse("bytes of a column", column_bytes, limits.binding_bytes);
+            }
+            for (columns, i) in whole.columns.columns.chunks(per_binding as usize).zip(0..) {
+                let first_word = whole.first_word + i * per_binding * u64::from(whole.column_words);
+                cut.push(PlacedColumns { columns: ColumnsOf { columns, ..whole.columns }, first_word, ..*whole });
+            }
+        }
+        let room = room(self);
+        let Some(chunks) = chunks(&cut, room) else {
+            let longest = cut.iter().map(|placed| placed.columns.width as u64).max().unwrap_or(0);
+            return refuse("bytes of a row with its tables", 4 * longest, 4 * room);
+        };
+        transpose(self, &*kernel(self)?, &cut, &chunks, buffers)
+    }
+}
+
+/// Words of a piece of staging memory.
+fn room(gpu: &Gpu) -> u64 {
+    let limits = gpu.limits();
+    STAGING_BYTES.min(limits.buffer_bytes).min(limits.binding_bytes) / 4
+}
+
+/// The kernel, which has given its known answer.
+fn kernel(gpu: &Gpu) -> Result<Arc<Compiled>> {
+    let kernel = gpu.kernel(&Key::fixed(&TRANSPOSE, 0))?;
+    if gpu.known_answers() && !kernel.answered() {
+        known_answer(gpu, &kernel)?;
+        kernel.set_answered();
+    }
+    Ok(kernel)
 }
 
 /// Words of a piece of staging memory for the known answer, which takes two: a device with less room is not asked to transpose.
@@ -65,7 +159,7 @@ const TABLE_WORDS: u64 = 64;
 /// What one piece of staging memory brings: rows, and the dispatches that read them.
 #[derive(Debug, Default)]
 struct Chunk {
-    /// Which rows of which matrix, and the word at which they start.
+    /// Which rows of which of the placed columns' matrices, and the word at which they start.
     pieces: Vec<(usize, Range<usize>, u64)>,
     dispatches: Vec<Dispatch>,
     num_words: u64,
@@ -73,7 +167,7 @@ struct Chunk {
     table_words: u64,
 }
 
-/// Some rows' columns that lie in one place.
+/// Some rows' columns.
 #[derive(Debug)]
 struct Dispatch {
     /// Which output buffer, and its words.
@@ -85,58 +179,55 @@ struct Dispatch {
 }
 
 impl Chunk {
-    /// Adds some rows of a matrix: a dispatch for each place of its columns.
-    fn add(&mut self, matrices: &[ColumnsOf<'_>], heights: &[usize], places: &[Place], i: usize, rows: Range<usize>) {
-        let matrix = &matrices[i];
+    /// Adds some rows.
+    fn add(&mut self, i: usize, placed: &PlacedColumns<'_>, rows: Range<usize>) {
+        let ColumnsOf { width, columns, .. } = placed.columns;
         let rows_base = self.num_words;
         let side = TRANSPOSE_SIDE as usize;
-        for place in places.iter().filter(|place| place.matrix == i) {
-            let column_words = stored_rows(Layout::ColMajor, heights[i]);
-            let columns = matrix.columns[place.columns.clone()].iter().map(|&column| column as u32);
-            let tile = |chunk, col_group| Tile { job: 0, chunk, col_group, z_block: 0 };
-            let num_groups = place.columns.len().div_ceil(side) as u32;
-            let tiles = (0..rows.len().div_ceil(side) as u32).flat_map(|chunk| (0..num_groups).map(move |group| tile(chunk, group)));
-            self.dispatches.push(Dispatch {
-                buffer: place.buffer,
-                out: place.first_word..place.first_word + place.num_words(heights[i]),
-                job: TransposeJob {
-                    rows_base: rows_base as u32,
-                    width: matrix.width as u32,
-                    num_rows: rows.len() as u32,
-                    columns_base: 0,
-                    num_columns: place.columns.len() as u32,
-                    out_base: rows.start as u32,
-                    column_words: column_words as u32,
-                    copies: (column_words / heights[i]) as u32,
-                },
-                tiles: tiles.collect(),
-                columns: columns.collect(),
-            });
-        }
-        self.num_words += ((rows.len() * matrix.width) as u64).next_multiple_of(4);
-        self.table_words += table_words(matrix, places.iter().filter(|place| place.matrix == i).count(), rows.len());
+        let tile = |chunk, col_group| Tile { job: 0, chunk, col_group, z_block: 0 };
+        let num_groups = columns.len().div_ceil(side) as u32;
+        let tiles = (0..rows.len().div_ceil(side) as u32).flat_map(|chunk| (0..num_groups).map(move |group| tile(chunk, group)));
+        let begin = placed.first_word / ALIGN_WORDS * ALIGN_WORDS;
+        self.dispatches.push(Dispatch {
+            buffer: placed.buffer,
+            out: begin..placed.first_word + placed.num_words(),
+            job: TransposeJob {
+                rows_base: rows_base as u32,
+                width: width as u32,
+                num_rows: rows.len() as u32,
+                columns_base: 0,
+                num_columns: columns.len() as u32,
+                out_base: (placed.first_word - begin) as u32 + rows.start as u32 * placed.row_stride,
+                column_words: placed.column_words,
+                row_stride: placed.row_stride,
+                copies: placed.copies,
+            },
+            tiles: tiles.collect(),
+            columns: columns.iter().map(|&column| column as u32).collect(),
+        });
+        self.num_words += ((rows.len() * width) as u64).next_multiple_of(4);
+        self.table_words += table_words(&placed.columns, rows.len());
         self.pieces.push((i, rows, rows_base));
     }
 }
 
-/// Words at most of the tables for some rows of a matrix whose columns have so many places.
-fn table_words(matrix: &ColumnsOf<'_>, num_places: usize, num_rows: usize) -> u64 {
+/// Words at most of the tables for some rows.
+fn table_words(columns: &ColumnsOf<'_>, num_rows: usize) -> u64 {
     let side = TRANSPOSE_SIDE as usize;
-    let tiles = num_rows.div_ceil(side) * (matrix.columns.len() / side + num_places);
-    (4 * tiles + matrix.columns.len()) as u64 + num_places as u64 * (8 + 3 * TABLE_WORDS)
+    let tiles = num_rows.div_ceil(side) * columns.columns.len().div_ceil(side);
+    (4 * tiles + columns.columns.len()) as u64 + 12 + 3 * TABLE_WORDS
 }
 
-/// Deals the matrices' rows out to pieces of staging memory of so many words. `None` where one does not hold a row of a matrix with its tables.
-fn chunks(matrices: &[ColumnsOf<'_>], heights: &[usize], places: &[Place], room: u64) -> Option<Vec<Chunk>> {
+/// Deals rows out to pieces of staging memory of so many words. `None` where one does not hold a row of a matrix with its tables.
+fn chunks(placed: &[PlacedColumns<'_>], room: u64) -> Option<Vec<Chunk>> {
     let mut chunks = vec![Chunk::default()];
-    for (i, matrix) in matrices.iter().enumerate().filter(|(_, matrix)| !matrix.columns.is_empty()) {
-        let num_places = places.iter().filter(|place| place.matrix == i).count();
-        let words = |num_rows: usize| (num_rows * matrix.width) as u64 + 4 + table_words(matrix, num_places, num_rows);
-        let mut begin = 0;
-        while begin < heights[i] {
+    for (i, placed) in placed.iter().enumerate().filter(|(_, placed)| !placed.columns.columns.is_empty()) {
+        let words = |num_rows: usize| (num_rows * placed.columns.width) as u64 + 4 + table_words(&placed.columns, num_rows);
+        let (mut begin, height) = (0, placed.height());
+        while begin < height {
             let chunk = chunks.last_mut().expect("one at least");
             let free = room.saturating_sub(chunk.num_words + chunk.table_words);
-            let left = heights[i] - begin;
+            let left = height - begin;
             // Halves of what is left until it fits: whole tiles as long as there are any.
             let fitting = std::iter::successors(Some(left), |num_rows| (*num_rows > 1).then(|| num_rows.div_ceil(2)));
             let Some(num_rows) = fitting.into_iter().find(|&num_rows| words(num_rows) <= free) else {
@@ -146,36 +237,33 @@ fn chunks(matrices: &[ColumnsOf<'_>], heights: &[usize], places: &[Place], room:
                 chunks.push(Chunk::default());
                 continue;
             };
-            chunk.add(matrices, heights, places, i, begin..begin + num_rows);
+            chunk.add(i, placed, begin..begin + num_rows);
             begin += num_rows;
         }
     }
     Some(chunks)
 }
 
-/// Runs the chunks: buffers of so many words with the transposed columns.
-fn transpose(
-    gpu: &Gpu,
-    kernel: &Compiled,
-    matrices: &[ColumnsOf<'_>],
-    chunks: &[Chunk],
-    buffer_words: &[u64],
-) -> Result<Vec<Arc<wgpu::Buffer>>> {
-    let buffers = gpu.checked("a trace buffer", || -> Vec<Arc<wgpu::Buffer>> {
+/// New buffers of so many words.
+fn new_buffers(gpu: &Gpu, buffer_words: &[u64]) -> Result<Vec<Arc<wgpu::Buffer>>> {
+    gpu.checked("a trace buffer", || -> Vec<Arc<wgpu::Buffer>> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let buffer = |&words: &u64| {
             let descriptor = wgpu::BufferDescriptor { label: Some("trace"), size: 4 * words, usage, mapped_at_creation: false };
             Arc::new(gpu.device().create_buffer(&descriptor))
         };
         buffer_words.iter().map(buffer).collect()
-    })?;
+    })
+}
+
+/// Runs the chunks, which write these buffers.
+fn transpose(gpu: &Gpu, kernel: &Compiled, placed: &[PlacedColumns<'_>], chunks: &[Chunk], buffers: &[Arc<wgpu::Buffer>]) -> Result<()> {
     for chunk in chunks.iter().filter(|chunk| !chunk.pieces.is_empty()) {
         let staging = Staging::take(gpu)?;
         let mut content: Vec<(u64, &[u8])> = vec![];
         for (i, rows, first_word) in &chunk.pieces {
-            let matrix = &matrices[*i];
-            let cells = &matrix.rows[rows.start * matrix.width..rows.end * matrix.width];
-            content.push((4 * first_word, bytemuck::cast_slice(field::words(cells))));
+            let ColumnsOf { rows: cells, width, .. } = placed[*i].columns;
+            content.push((4 * first_word, bytemuck::cast_slice(field::words(&cells[rows.start * width..rows.end * width]))));
         }
         // Tables behind the rows: tiles, jobs and columns of each dispatch.
         let mut end = chunk.num_words;
@@ -204,7 +292,7 @@ fn transpose(
         })?;
         staging.give_back(gpu, submission);
     }
-    Ok(buffers)
+    Ok(())
 }
 
 /// `rows` is what the staging memory has: rows up to a byte, and where a dispatch's tables are.
@@ -250,22 +338,35 @@ fn encode(
 fn known_answer(gpu: &Gpu, kernel: &Compiled) -> Result<()> {
     let cells: Vec<F> = (0..128 * 77).map(F::new).collect();
     let columns: Vec<usize> = (0..70).map(|i| (i * 31 + 5) % 77).collect();
-    let matrices =
-        [ColumnsOf { rows: &cells, width: 77, columns: &columns }, ColumnsOf { rows: &cells[..10], width: 5, columns: &[4, 0, 3] }];
-    let heights = [128, 2];
-    let shapes = matrices.map(|matrix| Matrix::col_major(&[], matrix.columns.len()));
-    let (places, buffer_words) = place(&shapes, &heights, 1 << 20)?;
-    let chunks = chunks(&matrices, &heights, &places, KNOWN_ROOM).expect("room for some rows");
-    let buffers = transpose(gpu, kernel, &matrices, &chunks, &buffer_words)?;
-    let expected = matrices.iter().zip(&heights).flat_map(|(matrix, &height)| {
-        let picked = matrix.picked();
-        let times = stored_rows(Layout::ColMajor, height) / height;
-        picked.chunks_exact(height).flat_map(|column| column.repeat(times)).collect::<Vec<F>>()
-    });
-    let expected: Vec<F> = expected.collect();
+    let of = |rows, width, columns, first_word, (column_words, row_stride, copies)| {
+        let columns = ColumnsOf { rows, width, columns };
+        PlacedColumns { columns, buffer: 0, first_word, column_words, row_stride, copies }
+    };
+    let two_rows = (&cells[..10], 5, &[4, 0, 3][..]);
+    // Several tiles; two rows that are repeated; two rows with others between them, behind a word that no binding starts at.
+    let placed = [
+        of(&cells, 77, &columns, 0, (128, 1, 1)),
+        of(two_rows.0, two_rows.1, two_rows.2, 70 * 128, (4, 1, 2)),
+        of(two_rows.0, two_rows.1, two_rows.2, 70 * 128 + 12, (8, 4, 1)),
+    ];
+    let end = placed[2].first_word + placed[2].num_words();
+    let chunks = chunks(&placed, KNOWN_ROOM).expect("room for some rows");
+    let buffers = new_buffers(gpu, &[end])?;
+    transpose(gpu, kernel, &placed, &chunks, &buffers)?;
     let words = super::readback::copy_of(gpu, &buffers[0])?;
-    let (first, second) = (70 * 128, (70u64 * 128).next_multiple_of(ALIGN_WORDS) as usize);
-    if words[..first] == *field::words(&expected[..first]) && words[second..second + 12] == *field::words(&expected[first..]) {
+    let is_placed = |placed: &PlacedColumns<'_>| {
+        let (height, words_per_copy) = (placed.height(), placed.column_words / placed.copies);
+        placed.columns.picked().chunks_exact(height).enumerate().all(|(column, cells)| {
+            (0..placed.copies).all(|copy| {
+                let at = |row: usize| {
+                    let first = placed.first_word as usize + column * placed.column_words as usize + (copy * words_per_copy) as usize;
+                    first + row * placed.row_stride as usize
+                };
+                cells.iter().enumerate().all(|(row, &cell)| words[at(row)] == field::word(cell))
+            })
+        })
+    };
+    if placed.iter().all(is_placed) {
         return Ok(());
     }
     Err(gpu.distrust(TRANSPOSE.name, "the known answer of matrices of this crate".into()))
@@ -286,7 +387,9 @@ mod tests {
         let shapes = matrices.map(|matrix| Matrix::col_major(&[], matrix.columns.len()));
         let (places, _) = place(&shapes, &heights, 1 << 20).unwrap();
         let room = 1 << 13;
-        let chunks = chunks(&matrices, &heights, &places, room).unwrap();
+        let placed: Vec<PlacedColumns<'_>> =
+            places.iter().map(|place| PlacedColumns::of(place, &matrices[place.matrix], &heights)).collect();
+        let chunks = chunks(&placed, room).unwrap();
         assert!(chunks.len() > 3 && chunks.iter().all(|chunk| chunk.num_words + chunk.table_words <= room));
         for (i, &height) in heights.iter().enumerate() {
             let pieces = chunks.iter().flat_map(|chunk| &chunk.pieces).filter(|piece| piece.0 == i);
@@ -298,11 +401,11 @@ mod tests {
         }
         for chunk in &chunks {
             let tables = chunk.dispatches.iter().map(|dispatch| {
-                let words = [4 * dispatch.tiles.len(), 8, dispatch.columns.len()];
+                let words = [4 * dispatch.tiles.len(), 9, dispatch.columns.len()];
                 words.iter().map(|&words| (words as u64).next_multiple_of(TABLE_WORDS)).sum::<u64>()
             });
             assert!(tables.sum::<u64>() <= chunk.table_words + TABLE_WORDS);
         }
-        assert!(super::chunks(&matrices, &heights, &places, 128).is_none());
+        assert!(super::chunks(&placed, 128).is_none());
     }
 }

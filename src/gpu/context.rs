@@ -180,6 +180,11 @@ impl Gpu {
         self.inner.budget
     }
 
+    /// 32 by 32 bit products that one submission may take; `None` for no bound. See [`GpuOptions::submission_budget`].
+    pub fn products_per_submission(&self) -> Option<u64> {
+        self.budget().map(|budget| budget.products())
+    }
+
     /// Whether the device has a feature that is to be used.
     pub(crate) fn has(&self, feature: wgpu::Features) -> bool {
         self.inner.features.contains(feature)

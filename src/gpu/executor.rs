@@ -21,18 +21,22 @@ use crate::{
 
 /// What a recording gave.
 #[derive(Debug)]
-pub(crate) struct RunReport {
-    /// The result words; the nonces were checked.
-    pub words: Vec<u32>,
+pub struct RunReport<T> {
+    /// What was made of the result words; the nonces were checked.
+    pub results: T,
     /// Host time spent waiting.
     pub wait: Duration,
     /// GPU time per pass; one pass for all kernels of a submission unless stage times were asked for.
     pub passes: Vec<StageTime>,
+    /// Buffers created.
+    pub allocations: usize,
+    /// Bytes uploaded.
+    pub upload_bytes: u64,
 }
 
 /// A recording that the device is working on.
 #[derive(Debug)]
-pub(crate) struct Submission {
+pub struct Submission {
     /// Of the last submission.
     index: wgpu::SubmissionIndex,
     num_submissions: usize,
@@ -43,9 +47,9 @@ pub(crate) struct Submission {
     /// Kernels of the timed passes.
     timed: Vec<&'static Kernel>,
     /// Buffers created.
-    pub allocations: usize,
+    pub(crate) allocations: usize,
     /// Bytes uploaded.
-    pub upload_bytes: u64,
+    pub(crate) upload_bytes: u64,
 }
 
 /// The bind groups of a recording's arguments, for its next run in the same buffers. They hold no trace.
@@ -88,14 +92,36 @@ impl Executor {
     /// room for; [`Error::Device`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::WrongAnswer`] for what the device reports or did;
     /// [`Error::Deadline`]; [`Error::Environment`] where `LOGUP_WGPU_DUMP` names no folder.
     pub fn run(&mut self, recording: &Recording) -> Result<Vec<u32>> {
+        let submission = self.start(recording, false)?;
+        Ok(self.finish(submission, <[u32]>::to_vec)?.results)
+    }
+
+    /// Compiles a recording's kernels and submits it. `per_stage` times each run of dispatches of one kernel by itself. [`finish`](Self::finish)
+    /// must follow before the next of this executor's.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn start(&mut self, recording: &Recording, per_stage: bool) -> Result<Submission> {
         recording.check()?;
         let kernels = Self::kernels(&self.gpu, recording)?;
-        let submission = self.submit(recording, &kernels, &mut ArgumentGroups::default(), false)?;
-        let report = self.wait(submission);
+        self.submit(recording, &kernels, &mut ArgumentGroups::default(), per_stage)
+    }
+
+    /// Waits for what was started; `read` sees the result words, with the nonces' entries, where they are mapped.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn finish<T>(&mut self, submission: Submission, read: impl FnOnce(&[u32]) -> T) -> Result<RunReport<T>> {
+        let report = self.wait(submission, read);
         if report.is_err() {
             self.abandon();
         }
-        report.map(|report| report.words)
+        report
+    }
+
+    /// Bytes of its buffers.
+    pub fn bytes(&self) -> u64 {
+        self.arena.bytes()
     }
 
     /// The kernels of a recording's dispatches, in order.
@@ -133,8 +159,8 @@ impl Executor {
             let mut encoder = new_encoder();
             self.encode_uploads(&mut encoder, recording);
             if arguments.generation != self.arena.generation() {
-                arguments.groups =
-                    recording.dispatches.iter().zip(kernels).map(|(dispatch, kernel)| self.argument_group(dispatch, kernel)).collect();
+                let group = |(dispatch, kernel): (&Dispatch, &Arc<Compiled>)| self.argument_group(recording, dispatch, kernel);
+                arguments.groups = recording.dispatches.iter().zip(kernels).map(group).collect();
                 arguments.generation = self.arena.generation();
             }
             let windows = self.window_groups(recording, kernels);
@@ -185,33 +211,38 @@ impl Executor {
     }
 
     /// Waits for a recording's submissions, for the readback's map and for the upload buffer's map for the next call: one wait.
-    pub(crate) fn wait(&mut self, mut submission: Submission) -> Result<RunReport> {
+    pub(crate) fn wait<T>(&mut self, mut submission: Submission, read: impl FnOnce(&[u32]) -> T) -> Result<RunReport<T>> {
         let start = Instant::now();
         let readback = self.arena.get(Slot::Readback);
         let timestamps_at = timestamps_at(submission.result_bytes);
         let bytes = timestamps_at + 16 * submission.timed.len() as u64;
         let polled = readback::poll_for(&self.gpu, &mut submission.readback);
-        let content = polled.and_then(|()| readback::wait(&self.gpu, submission.index)).and_then(|()| {
-            self.upload_mapped = submission.upload.succeeded();
-            readback::read(&self.gpu, readback, submission.readback, bytes)
-        });
+        let waited = polled.and_then(|()| readback::wait(&self.gpu, submission.index));
         let wait = start.elapsed();
+        let content = waited.and_then(|()| {
+            self.upload_mapped = submission.upload.succeeded();
+            readback::read_with(&self.gpu, readback, submission.readback, bytes, |content| {
+                let (results, ticks) = content.split_at(timestamps_at as usize);
+                let words: &[u32] = bytemuck::cast_slice(&results[..submission.result_bytes as usize]);
+                let ticks: Vec<u64> = ticks.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
+                let checked = Recording::check_nonces(words, submission.num_submissions, submission.nonce);
+                (checked.map(|()| read(words)), ticks)
+            })
+        });
         if content.is_err() {
             // A map that failed or is still pending must not outlive this call.
             self.arena.release(Slot::Readback);
         }
-        let mut content = content?;
+        let (results, ticks) = content?;
         let period = f64::from(self.gpu.queue().get_timestamp_period());
-        let ticks: Vec<u64> = content[timestamps_at as usize..].chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
         let passes = ticks.chunks_exact(2).zip(&submission.timed).map(|(ticks, &kernel)| StageTime {
             kernel,
             gpu: Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64),
         });
         let passes = passes.collect();
-        content.truncate(submission.result_bytes as usize);
-        let words = Recording::checked_results(bytemuck::pod_collect_to_vec(&content), submission.num_submissions, submission.nonce)
-            .map_err(|error| self.gpu.lost_or(error))?;
-        Ok(RunReport { words, wait, passes })
+        let results = results.map_err(|error| self.gpu.lost_or(error))?;
+        let Submission { allocations, upload_bytes, .. } = submission;
+        Ok(RunReport { results, wait, passes, allocations, upload_bytes })
     }
 
     /// Forgets a submission: the device finishes it, nobody reads its results. The buffers that it maps are replaced.
@@ -257,8 +288,9 @@ impl Executor {
     }
 
     /// A dispatch's bind group 0.
-    fn argument_group(&self, dispatch: &Dispatch, kernel: &Compiled) -> wgpu::BindGroup {
-        let ranges = dispatch.bindings.iter().map(|Binding { resource, bytes }| (self.arena.get(Slot::Device(*resource)), bytes.clone()));
+    fn argument_group(&self, recording: &Recording, dispatch: &Dispatch, kernel: &Compiled) -> wgpu::BindGroup {
+        let buffer = |resource| recording.kept(resource).unwrap_or_else(|| self.arena.get(Slot::Device(resource)));
+        let ranges = dispatch.bindings.iter().map(|Binding { resource, bytes }| (buffer(*resource), bytes.clone()));
         bind_group(&self.gpu, &kernel.layouts[0], dispatch.kernel.name, ranges)
     }
 

@@ -12,6 +12,7 @@ mod options;
 mod pipeline_cache;
 mod pipelines;
 mod plain_read;
+mod pool;
 mod profile;
 mod readback;
 mod staging;
@@ -22,15 +23,17 @@ mod trace;
 pub use self::pipelines::EditShader;
 pub use self::{
     adapters::{AdapterChoice, AdapterEntry},
+    columns::PlacedColumns,
     context::Gpu,
-    executor::Executor,
+    executor::{Executor, RunReport, Submission},
     field_ops::{FieldOp, FieldOps},
     once::{Input, Once},
     options::GpuOptions,
+    pool::BufferPool,
     profile::Profile,
-    trace::{BufferMatrix, Trace},
+    trace::{BufferColumns, BufferMatrix, Trace},
 };
 pub(crate) use self::{
-    executor::{ArgumentGroups, Submission},
+    executor::ArgumentGroups,
     pipelines::{Compiled, Key},
 };

@@ -65,13 +65,18 @@ pub(crate) fn wait(gpu: &Gpu, submission: wgpu::SubmissionIndex) -> Result<()> {
 
 /// The first bytes of a buffer whose read mapping was asked for; unmaps it.
 pub(crate) fn read(gpu: &Gpu, buffer: &wgpu::Buffer, mapping: Mapping, bytes: u64) -> Result<Vec<u8>> {
+    read_with(gpu, buffer, mapping, bytes, <[u8]>::to_vec)
+}
+
+/// What `read` makes of the first bytes of a buffer whose read mapping was asked for; unmaps it.
+pub(crate) fn read_with<T>(gpu: &Gpu, buffer: &wgpu::Buffer, mapping: Mapping, bytes: u64, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
     if !mapping.succeeded() {
         return Err(lost(gpu, "the results could not be mapped".into()));
     }
     // A device that is lost meanwhile takes its buffers along: then unmapping is an error of wgpu's.
     gpu.checked("the readback", || {
         let mapped = buffer.slice(0..bytes).get_mapped_range().map_err(|error| lost(gpu, error.to_string()))?;
-        let content = mapped.to_vec();
+        let content = read(&mapped);
         drop(mapped);
         buffer.unmap();
         Ok(content)

@@ -31,6 +31,17 @@ pub struct BufferMatrix {
     pub layout: Layout,
 }
 
+/// Consecutive columns of a matrix that is already on the device, for [`Trace::from_pieces`].
+#[derive(Clone, Debug)]
+pub struct BufferColumns {
+    /// A buffer with `STORAGE` usage.
+    pub buffer: Arc<wgpu::Buffer>,
+    /// Where the first of the columns starts, in words of four bytes.
+    pub first_word: u64,
+    /// Which columns.
+    pub columns: Range<usize>,
+}
+
 /// Matrices of one upload start at multiples of this many words, for aligned wide loads.
 pub(super) const ALIGN_WORDS: u64 = 64;
 
@@ -161,6 +172,38 @@ impl Trace {
         Ok(Self { gpu: gpu.clone(), place: Arc::new(Placement { width, height, layout, column_words: height, pieces }) })
     }
 
+    /// A column-major matrix whose columns already lie on the device, in Montgomery form: `column_words` words from a column to the next, which is its
+    /// height, or more where its rows are stored again and again. Each of `pieces` has consecutive columns in one buffer, and together they have
+    /// all, in order. The words are not checked.
+    ///
+    /// # Errors
+    /// As [`from_buffer`](Self::from_buffer); [`Error::Length`] for pieces that do not follow each other.
+    pub fn from_pieces(gpu: &Gpu, height: usize, column_words: usize, pieces: &[BufferColumns]) -> Result<Self> {
+        let width = pieces.last().map_or(0, |last| last.columns.end);
+        check_shape(Subject::Buffer, width, height)?;
+        let mut next = 0;
+        for BufferColumns { buffer, first_word, columns } in pieces {
+            if columns.start != next {
+                let what = "columns before a piece";
+                return Err(Error::Length { subject: Subject::Buffer, what, got: columns.start, expected: next });
+            }
+            next = columns.end;
+            let (needed, there) =
+                (u128::from(*first_word) + columns.len() as u128 * column_words as u128, u128::from(buffer.size() / 16 * 4));
+            if needed > there {
+                let needed = needed.try_into().unwrap_or(usize::MAX);
+                return Err(Error::TooFew { subject: Subject::Buffer, what: "words", got: there as usize, needed });
+            }
+        }
+        let pieces = pieces.iter().map(|piece| Piece {
+            buffer: Arc::clone(&piece.buffer),
+            first_word: piece.first_word,
+            columns: piece.columns.clone(),
+        });
+        let place = Placement { width, height, layout: Layout::ColMajor, column_words, pieces: pieces.collect() };
+        Ok(Self { gpu: gpu.clone(), place: Arc::new(place) })
+    }
+
     /// Columns.
     pub fn width(&self) -> usize {
         self.place.width
@@ -203,13 +246,6 @@ pub(super) struct Place {
     pub columns: Range<usize>,
     pub buffer: usize,
     pub first_word: u64,
-}
-
-impl Place {
-    /// Words of the columns, column-major, of a matrix of this height.
-    pub fn num_words(&self, height: usize) -> u64 {
-        (self.columns.len() * stored_rows(Layout::ColMajor, height)) as u64
-    }
 }
 
 /// Places matrices one behind another in as few buffers of `buffer_words` as keep a matrix whole where one buffer holds it. The result is

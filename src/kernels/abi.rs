@@ -25,7 +25,7 @@ shader_structs! {
     /// `wgsl/dual_reduce.wgsl`
     pub(crate) struct ReduceRun { kind, partial_base, num_chunks, num_columns, num_stored, stored_z, weights_base, sides }
     /// `wgsl/transpose.wgsl`
-    pub(crate) struct TransposeJob { rows_base, width, num_rows, columns_base, num_columns, out_base, column_words, copies }
+    pub(crate) struct TransposeJob { rows_base, width, num_rows, columns_base, num_columns, out_base, column_words, row_stride, copies }
     /// `wgsl/field_ops.wgsl`
     pub(crate) struct FieldOpsParams { op, rounds }
 }

@@ -50,6 +50,11 @@ impl Budget {
         wanted.or(usual).map(|time| Self { seconds: time.as_secs_f64(), speed })
     }
 
+    /// 32 by 32 bit products that one submission may take.
+    pub fn products(&self) -> u64 {
+        (self.seconds * self.speed.products) as u64
+    }
+
     /// Seconds of summing up so many cells of columns, or of partial sums with four words each.
     pub fn sums(&self, words: u64) -> f64 {
         4.0 * words as f64 / self.speed.read

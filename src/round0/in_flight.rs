@@ -171,7 +171,7 @@ impl<'a> InFlight<'a> {
     /// Waits for the submission that is running, if one is.
     fn finish_running(&mut self) -> Result<()> {
         let Some((results, submission)) = self.running.take() else { return Ok(()) };
-        let report = self.set().executor.wait(submission)?;
+        let report = self.set().executor.wait(submission, <[u32]>::to_vec)?;
         self.wait += report.wait;
         if !report.passes.is_empty() {
             *self.stats.gpu.get_or_insert_default() += report.passes.iter().map(|pass| pass.gpu).sum::<Duration>();
@@ -179,7 +179,7 @@ impl<'a> InFlight<'a> {
         if self.engine.options.stage_times {
             self.stats.stages.extend(report.passes);
         }
-        self.done.push((results, report.words));
+        self.done.push((results, report.results));
         Ok(())
     }
 }
@@ -268,7 +268,8 @@ impl<'a> RecordedCall<'a> {
             if result.len() != num_words {
                 return Err(length("words of a recording's results", result.len(), num_words));
             }
-            words.push(Recording::checked_results(result, recording.ends.len(), recording.nonce)?);
+            Recording::check_nonces(&result, recording.ends.len(), recording.nonce)?;
+            words.push(result);
         }
         self.engine.polys(&self.call, self.results.iter().zip(words.iter().map(Vec::as_slice)))
     }

@@ -114,7 +114,9 @@ fn the_kernel_is_fenced_and_asked() {
         assert!(check(&gpu, &columns, &Trace::upload_columns(&gpu, &columns).unwrap()), "fenced");
     }
     for (from, to) in [
-        ("first_row + low;", "low;"),
+        ("(first_row + low) * job.row_stride", "low * job.row_stride"),
+        ("* job.row_stride", "* 1u"),
+        ("job.column_words / job.copies", "job.num_rows - 1u"),
         ("copy < job.copies", "copy < 1u"),
         ("columns[job.columns_base + first_column + low]", "columns[job.columns_base + low]"),
         ("(first_column + column) * job.column_words", "column * job.column_words"),

@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod field_ops;
 pub mod flat;
 pub mod hostile;
+pub mod kernel_table;
 pub mod mutant;
 pub mod portable;
 pub mod random_air;

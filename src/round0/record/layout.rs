@@ -113,6 +113,7 @@ impl Layout<'_> {
         let recording = Recording {
             trace_buffers: buffers.to_vec(),
             log_window: limits.log_window(),
+            kept: vec![],
             buffers: vec![
                 BufferUse { resource: INPUTS, bytes: 4 * inputs.words.len() as u64, content: inputs.words },
                 BufferUse { resource: EQ, bytes: eq_bytes, content: eq.content },

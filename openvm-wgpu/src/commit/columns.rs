@@ -1,0 +1,150 @@
+//! Columns of one power-of-two height on the device, whole in whatever buffer has them.
+
+use std::{ops::Range, sync::Arc};
+
+use logup_wgpu::{
+    DeviceLimits, Error, Gpu, Result, Subject,
+    compute::{BufferPool, TraceWindow},
+    wgpu,
+};
+
+/// `[width][2^log_rows]` words, in one buffer or several.
+#[derive(Clone, Debug)]
+pub(crate) struct Columns {
+    pub log_rows: u32,
+    pub width: usize,
+    /// Buffers, and the columns that each has, one behind the other from its start.
+    pub buffers: Vec<(Arc<wgpu::Buffer>, Range<usize>)>,
+}
+
+/// Buffers over which columns may be spread.
+pub(crate) const MAX_BUFFERS: usize = 8;
+
+/// The trace windows that a dispatch binds.
+#[derive(Debug, Default)]
+pub(crate) struct Windows(pub Vec<TraceWindow>);
+
+/// Some columns that a dispatch can bind, with the word at which each starts in the dispatch's windows.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub columns: Range<usize>,
+    pub windows: Windows,
+    pub first_words: Vec<u32>,
+}
+
+/// Columns that follow each other in one binding.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub buffer: usize,
+    /// Where they begin, a multiple of 256 bytes, and where the first of them is behind that, in words.
+    pub bytes: Range<u64>,
+    pub first_word: u32,
+    pub columns: Range<usize>,
+}
+
+impl Columns {
+    /// Columns out of a pool.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for a column that no binding holds; as [`BufferPool::take`].
+    pub fn new(gpu: &Gpu, pool: &BufferPool, label: &'static str, width: usize, log_rows: u32) -> Result<Self> {
+        let limits = gpu.limits();
+        let column_bytes = 4u64 << log_rows;
+        let limit = limits.binding_bytes.min(4 << limits.log_window());
+        if column_bytes > limit {
+            let (subject, what) = (Subject::Call, "bytes of a column");
+            return Err(Error::DeviceLimit { subject, kernel: label, what, requested: column_bytes, limit });
+        }
+        let per_buffer = (limits.buffer_bytes / column_bytes).max(1) as usize;
+        let ranges = (0..width).step_by(per_buffer).map(|begin| begin..width.min(begin + per_buffer));
+        let needed = width.div_ceil(per_buffer) as u64;
+        if needed > MAX_BUFFERS as u64 {
+            let (subject, what) = (Subject::Call, "buffers of columns");
+            return Err(Error::DeviceLimit { subject, kernel: label, what, requested: needed, limit: MAX_BUFFERS as u64 });
+        }
+        let buffers = ranges.map(|columns| Ok((pool.take(label, columns.len() as u64 * column_bytes)?, columns)));
+        Ok(Self { log_rows, width, buffers: buffers.collect::<Result<_>>()? })
+    }
+
+    /// The buffers, in order, as a recording's trace buffers.
+    pub fn buffers(&self) -> Vec<Arc<wgpu::Buffer>> {
+        self.buffers.iter().map(|(buffer, _)| Arc::clone(buffer)).collect()
+    }
+
+    /// Where a column is: its buffer, and its first word there.
+    pub fn place(&self, column: usize) -> (usize, u64) {
+        let i = self.buffers.iter().position(|(_, columns)| columns.contains(&column)).expect("one of the columns");
+        (i, ((column - self.buffers[i].1.start) as u64) << self.log_rows)
+    }
+
+    /// The columns in as few bindings as hold them.
+    pub fn runs(&self, limits: &DeviceLimits) -> Vec<Run> {
+        // A binding starts at a multiple of 256 bytes, at most 63 words before its first column.
+        let per_run = ((limits.binding_bytes / 4) >> self.log_rows).saturating_sub(u64::from(self.log_rows < 6) * 64).max(1) as usize;
+        let runs = self.buffers.iter().enumerate().flat_map(|(buffer, (_, all))| {
+            all.clone().step_by(per_run).map(move |begin| self.run(buffer, begin..all.end.min(begin + per_run)))
+        });
+        runs.collect()
+    }
+
+    /// Some columns of a buffer, in one binding.
+    pub fn run(&self, buffer: usize, columns: Range<usize>) -> Run {
+        let first = self.buffers[buffer].1.start;
+        let word = |column: usize| ((column - first) as u64) << self.log_rows;
+        let begin = word(columns.start) / 64 * 64;
+        Run { buffer, bytes: 4 * begin..4 * word(columns.end), first_word: (word(columns.start) - begin) as u32, columns }
+    }
+
+    /// All columns, dealt out to dispatches of as many columns as their windows hold, a multiple of `multiple` each but for the last.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] where fewer than `multiple` columns fit.
+    pub fn bound(&self, limits: &DeviceLimits, multiple: usize) -> Result<Vec<Bound>> {
+        let mut all = vec![];
+        let mut begin = 0;
+        while begin < self.width {
+            let mut windows: Vec<(usize, u64)> = vec![];
+            let mut first_words = vec![];
+            let log_window = limits.log_window();
+            for column in begin..self.width {
+                let (buffer, word) = self.place(column);
+                let window = (buffer, word >> log_window);
+                let slot = windows.iter().position(|known| *known == window).unwrap_or(windows.len());
+                if slot >= limits.max_slots() as usize {
+                    break;
+                }
+                if slot == windows.len() {
+                    windows.push(window);
+                }
+                first_words.push((slot as u32) << log_window | (word & ((1 << log_window) - 1)) as u32);
+            }
+            if begin + first_words.len() < self.width {
+                first_words.truncate(first_words.len() / multiple * multiple);
+            }
+            if first_words.is_empty() {
+                let (subject, what) = (Subject::Call, "columns in one dispatch");
+                return Err(Error::DeviceLimit { subject, kernel: "row_hash", what, requested: multiple as u64, limit: 0 });
+            }
+            let used = first_words.iter().map(|word| (word >> log_window) as usize + 1).max().unwrap_or(1);
+            windows.truncate(used);
+            windows.resize(used.next_power_of_two(), windows[used - 1]);
+            let windows = windows.into_iter().map(|(buffer, window)| {
+                let (begin, bytes) = (window * (4 << log_window), 4u64 << log_window);
+                TraceWindow { buffer, bytes: begin..(begin + bytes).min(self.buffers[buffer].0.size() / 16 * 16) }
+            });
+            let columns = begin..begin + first_words.len();
+            begin = columns.end;
+            all.push(Bound { columns, windows: Windows(windows.collect()), first_words });
+        }
+        Ok(all)
+    }
+}
+
+impl Bound {
+    /// The columns' first words, with as many more as make a multiple of eight.
+    pub fn table(&self) -> Vec<u32> {
+        let mut words = self.first_words.clone();
+        words.resize(words.len().next_multiple_of(8), 0);
+        words
+    }
+}

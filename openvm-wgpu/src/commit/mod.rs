@@ -1,0 +1,250 @@
+//! The trace commitment on the device: stack, Reed-Solomon code, Merkle tree.
+//!
+//! ```text
+//! traces -> stacked matrix [width][2^(l_skip + n_stack)]        placed and transposed on the device; stays there
+//!        -> codeword [width][2^(l_skip + n_stack + log_blowup)] bit-reversed, in place
+//!        -> digests of the queries' rows, binary layers, root
+//! ```
+//! One recording, one wait, but for the rows of the codeword, which the stock openings read on the host and which come back in pieces.
+
+mod code;
+mod columns;
+mod recorder;
+mod rows;
+mod stack;
+mod tree;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use logup_wgpu::{
+    Error, F, Gpu, Result, StageTime, Subject,
+    compute::{BufferPool, Executor, copy_words},
+};
+use openvm_cpu_backend::merkle::CpuMerkleTree;
+use openvm_stark_backend::{StarkProtocolConfig, SystemParams};
+use p3_field::{PrimeCharacteristicRing, TwoAdicField};
+use p3_matrix::dense::RowMajorMatrix;
+use rayon::prelude::*;
+use tracing::{debug, info_span};
+
+use self::{
+    code::Code,
+    columns::Columns,
+    recorder::Recorder,
+    stack::{Stack, StackPlan},
+    tree::{DIGEST_BYTES, Tree},
+};
+use crate::{Digest, PcsData, SC, kernels::stage, lock};
+
+/// What a commitment did on the device.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct CommitStats {
+    /// Bytes of the traces that were uploaded.
+    pub upload_bytes: u64,
+    /// Host time until they were on their way.
+    pub upload: Duration,
+    /// GPU time of each kernel's dispatches, in order; nothing where the device has no timestamps.
+    pub stages: Vec<StageTime>,
+    /// Bytes that the kernels of the code read and write.
+    pub code_bytes: u64,
+    /// Permutations of the tree.
+    pub permutations: u64,
+    /// Bytes that came back: layers of the tree, and the codeword's rows.
+    pub readback_bytes: u64,
+    /// Host time of the codeword's rows.
+    pub readback: Duration,
+    /// Times that the host waited for the device.
+    pub waits: usize,
+    /// Dispatches.
+    pub kernels: usize,
+    /// Device buffers created.
+    pub allocations: u64,
+    /// Time of all of it.
+    pub wall: Duration,
+}
+
+impl CommitStats {
+    /// GPU time of a stage of [`kernels::stage`](crate::kernels::stage).
+    pub fn gpu(&self, stage: &str) -> Option<Duration> {
+        (!self.stages.is_empty()).then(|| self.stages.iter().filter(|time| time.kernel.stage == stage).map(|time| time.gpu).sum())
+    }
+}
+
+/// Commits to traces on a GPU, and keeps them there.
+pub(crate) struct Committer {
+    gpu: Gpu,
+    pool: BufferPool,
+    /// Executors that nobody uses.
+    executors: Mutex<Vec<Executor>>,
+    /// Stacked traces by the root of their commitment, those used last first.
+    resident: Mutex<Vec<(Digest, Stack)>>,
+    nonce: AtomicU32,
+}
+
+/// Executors that are kept: each has room for a tree, or for a piece of the codeword.
+const MAX_EXECUTORS: usize = 4;
+
+impl Committer {
+    pub fn new(gpu: &Gpu) -> Self {
+        Self {
+            gpu: gpu.clone(),
+            pool: BufferPool::new(gpu),
+            executors: Mutex::default(),
+            resident: Mutex::default(),
+            nonce: AtomicU32::new(rand_seed()),
+        }
+    }
+
+    /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root, layers and codeword.
+    pub fn commit(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData, CommitStats)> {
+        let start = Instant::now();
+        let params = config.params();
+        let (code, tree) = shapes(params)?;
+        let plan = StackPlan::new(params, traces)?;
+        let allocations = self.pool.allocations();
+        let mut stats = CommitStats {
+            code_bytes: code.bytes_moved(plan.width()),
+            permutations: tree.permutations(plan.width()),
+            ..CommitStats::default()
+        };
+
+        let span = info_span!("upload_traces").entered();
+        let stack = Stack::upload(&self.gpu, &self.pool, plan, traces)?;
+        stats.upload = start.elapsed();
+        stats.upload_bytes = traces.iter().map(|trace| 4 * trace.values.len() as u64).sum();
+        drop(span);
+
+        let codeword = Columns::new(&self.gpu, &self.pool, "codeword", stack.plan.width(), code.log_code())?;
+        let mut recorder = Recorder::new(&self.gpu, tree.bytes(), self.next_nonce());
+        code.record(&mut recorder, &self.gpu.limits(), &stack.columns, &codeword)?;
+        tree.record(&mut recorder, &self.gpu.limits(), &codeword)?;
+        let recording = recorder.finish(codeword.buffers());
+        stats.kernels = recording.dispatches.len();
+
+        let span = info_span!("stacked_commit").entered();
+        let mut executor = self.executor();
+        let submission = executor.start(&recording, true)?;
+        // While the device works.
+        let matrix = stack.plan.on_host(traces);
+        let report = executor.finish(submission, |words| layers(words, &tree))?;
+        self.give_back(executor);
+        drop(span);
+        let layers = report.results.ok_or_else(|| no_element("a digest"))?;
+        for stage in [stage::CODE, stage::TREE] {
+            let of_stage = report.passes.iter().filter(|time| time.kernel.stage == stage);
+            debug!(name: "metal_dispatch_stage", stage, gpu_ms = of_stage.map(|time| time.gpu.as_secs_f64() * 1e3).sum::<f64>());
+        }
+        stats.stages = report.passes;
+        stats.waits = 1;
+        stats.allocations = report.allocations as u64;
+
+        let begin = Instant::now();
+        let backing = self.rows(&codeword, tree.log_query, &mut stats)?;
+        stats.readback = begin.elapsed();
+        stats.readback_bytes = tree.bytes() + 4 * backing.values.len() as u64;
+        stats.allocations += self.pool.allocations() - allocations;
+
+        let root = layers.last().expect("a root")[0];
+        let pcs_data = PcsData::new(stack.plan.layout.clone(), matrix, merkle_tree(backing, layers, tree));
+        self.keep(root, stack);
+        stats.wall = start.elapsed();
+        Ok((root, pcs_data, stats))
+    }
+
+    /// The stacked traces of a commitment, brought to the device if they are not there.
+    pub fn stack(&self, params: &SystemParams, root: &Digest, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
+        let mut resident = lock(&self.resident);
+        if let Some(found) = resident.iter().position(|(known, _)| known == root) {
+            let entry = resident.remove(found);
+            let stack = entry.1.clone();
+            resident.insert(0, entry);
+            return Ok((stack, 0));
+        }
+        drop(resident);
+        let stack = Stack::upload(&self.gpu, &self.pool, StackPlan::new(params, traces)?, traces)?;
+        self.keep(*root, stack.clone());
+        Ok((stack, traces.iter().map(|trace| 4 * trace.values.len() as u64).sum()))
+    }
+
+    fn keep(&self, root: Digest, stack: Stack) {
+        lock(&self.resident).insert(0, (root, stack));
+    }
+
+    /// Forgets the traces of a commitment. Whoever reads them meanwhile still does.
+    pub fn release(&self, root: &Digest) {
+        let mut resident = lock(&self.resident);
+        if let Some(found) = resident.iter().position(|(known, _)| known == root) {
+            resident.remove(found);
+        }
+    }
+
+    /// Bytes of device memory, and the most that there were.
+    pub fn bytes(&self) -> (u64, u64) {
+        let executors: u64 = lock(&self.executors).iter().map(Executor::bytes).sum();
+        (self.pool.bytes() + executors, self.pool.peak_bytes() + executors)
+    }
+
+    fn executor(&self) -> Executor {
+        lock(&self.executors).pop().unwrap_or_else(|| Executor::new(&self.gpu))
+    }
+
+    fn give_back(&self, executor: Executor) {
+        let mut executors = lock(&self.executors);
+        if executors.len() < MAX_EXECUTORS {
+            executors.push(executor);
+        }
+    }
+
+    fn next_nonce(&self) -> u32 {
+        self.nonce.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Where nonces start: what memory that nobody wrote seldom holds.
+fn rand_seed() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) as u32
+}
+
+/// The code and the tree of a configuration.
+fn shapes(params: &SystemParams) -> Result<(Code, Tree)> {
+    let code = Code { log_message: params.log_stacked_height() as u32, log_blowup: params.log_blowup as u32, l_skip: params.l_skip as u32 };
+    let (requested, limit) = (code.log_code().into(), F::TWO_ADICITY as u64);
+    if requested > limit {
+        let (subject, what) = (Subject::Call, "log2 of a codeword's rows");
+        return Err(Error::DeviceLimit { subject, kernel: "code_pass", what, requested, limit });
+    }
+    Ok((code, Tree::new(code.log_code(), params.k_whir() as u32)?))
+}
+
+/// The tree's layers out of the words of a recording's results; nothing if one is no field element.
+fn layers(words: &[u32], tree: &Tree) -> Option<Vec<Vec<Digest>>> {
+    let mut rest = words;
+    let layer = |log_digests: u32| {
+        let own;
+        (own, rest) = rest.split_at((DIGEST_BYTES as usize / 4) << log_digests);
+        let mut digests: Vec<Digest> = vec![[F::ZERO; 8]; 1 << log_digests];
+        const CHUNK: usize = 1 << 15;
+        let pieces = digests.par_chunks_mut(CHUNK).zip(own.par_chunks(8 * CHUNK));
+        pieces.map(|(digests, words)| copy_words(words, digests.as_flattened_mut())).all(|copied| copied).then_some(digests)
+    };
+    (0..=tree.log_queries()).rev().map(layer).collect()
+}
+
+#[expect(unsafe_code, reason = "the stock backend makes a tree of other parts by no safe way")]
+fn merkle_tree(backing: RowMajorMatrix<F>, layers: Vec<Vec<Digest>>, tree: Tree) -> CpuMerkleTree<F, Digest> {
+    // SAFETY: memory is not at stake: the function is marked for the tree's meaning. The layers are those of the rows, one for each power of two from
+    // 2^(log_rows - log_query) down to the root, by the kernels that computed both.
+    unsafe { CpuMerkleTree::from_raw_parts(backing, layers, 1 << tree.log_query) }
+}
+
+fn no_element(what: &str) -> Error {
+    Error::DeviceLost { reason: format!("{what} is no field element") }
+}

@@ -1,0 +1,93 @@
+//! The codeword's rows on the host, as the stock openings read them: in pieces, of which one is made while another is copied.
+
+use logup_wgpu::{
+    F, Result,
+    compute::{Executor, Submission, copy_words},
+};
+use p3_field::PrimeCharacteristicRing;
+use p3_matrix::dense::RowMajorMatrix;
+use rayon::prelude::*;
+
+use super::{
+    CommitStats, Committer,
+    columns::{Columns, Windows},
+    no_element,
+    recorder::{Recorder, results},
+};
+use crate::kernels::{CODE_ROWS, CodeRowsJob};
+
+/// Bytes of a piece.
+const PIECE_BYTES: u64 = 32 << 20;
+/// Pieces that are under way at a time.
+const IN_FLIGHT: usize = 2;
+/// Words that a thread copies at a time.
+const COPY_WORDS: usize = 1 << 17;
+
+impl Committer {
+    /// `[2^log_rows][width]`, in order.
+    pub(super) fn rows(&self, code: &Columns, log_query: u32, stats: &mut CommitStats) -> Result<RowMajorMatrix<F>> {
+        let num_queries = 1u32 << (code.log_rows - log_query);
+        let query_bytes = (4 * code.width as u64) << log_query;
+        let bytes = PIECE_BYTES.min(self.gpu.limits().binding_bytes);
+        let per_piece = 1 << (bytes / query_bytes).clamp(1, num_queries.into()).ilog2();
+        let mut values = F::zero_vec(code.width << code.log_rows);
+        let mut under_way: Vec<(u32, Executor, Submission)> = vec![];
+        let mut first = 0;
+        while first < num_queries || !under_way.is_empty() {
+            while first < num_queries && under_way.len() < IN_FLIGHT {
+                let recording = self.piece(code, log_query, first, per_piece, stats)?;
+                let mut executor = self.executor();
+                let submission = executor.start(&recording, true)?;
+                under_way.push((first, executor, submission));
+                first += per_piece;
+            }
+            let (piece, mut executor, submission) = under_way.remove(0);
+            let words_per_query = (per_piece as usize) * code.width;
+            let report = executor.finish(submission, |words| {
+                let rows = values.par_chunks_exact_mut(code.width * num_queries as usize).zip(words.par_chunks_exact(words_per_query));
+                let copied = rows.map(|(rows, words)| {
+                    let own = &mut rows[piece as usize * code.width..][..words_per_query];
+                    own.par_chunks_mut(COPY_WORDS).zip(words.par_chunks(COPY_WORDS)).all(|(own, words)| copy_words(words, own))
+                });
+                copied.all(|copied| copied)
+            })?;
+            self.give_back(executor);
+            if !report.results {
+                return Err(no_element("a codeword's word"));
+            }
+            stats.waits += 1;
+            stats.allocations += report.allocations as u64;
+            stats.stages.extend(report.passes);
+        }
+        Ok(RowMajorMatrix::new(values, code.width))
+    }
+
+    fn piece(
+        &self,
+        code: &Columns,
+        log_query: u32,
+        first_query: u32,
+        num_queries: u32,
+        stats: &mut CommitStats,
+    ) -> Result<logup_wgpu::compute::Recording> {
+        let bytes = (4 * u64::from(num_queries) * code.width as u64) << log_query;
+        let mut recorder = Recorder::new(&self.gpu, bytes, self.next_nonce());
+        for bound in code.bound(&self.gpu.limits(), 1)? {
+            let table = recorder.table(&bound.table());
+            let job = recorder.job(&CodeRowsJob {
+                log_rows: code.log_rows,
+                log_query,
+                first_query,
+                num_queries,
+                first_column: bound.columns.start as u32,
+                num_columns: bound.columns.len() as u32,
+                width: code.width as u32,
+            });
+            let workgroups = (u64::from(num_queries) << log_query).div_ceil(CODE_ROWS.workgroup_size.into());
+            recorder.dispatch(&CODE_ROWS, vec![job, table, results(0..bytes)], Windows(bound.windows.0), workgroups, 0)?;
+        }
+        let recording = recorder.finish(code.buffers());
+        stats.kernels += recording.dispatches.len();
+        Ok(recording)
+    }
+}

@@ -1,0 +1,175 @@
+//! This crate's kernels: the one place in which each is registered, with what Rust writes for it.
+
+use bytemuck::{Pod, Zeroable};
+use logup_wgpu::compute::{Argument, Kernel, Library, SHARED, StructLayout, Variant};
+
+macro_rules! wgsl {
+    ($name:literal) => {
+        include_str!(concat!("../wgsl/", $name, ".wgsl"))
+    };
+}
+
+/// What the kernels share, on top of what `logup-wgpu`'s share.
+pub static LIBRARY: Library = Library {
+    files: &[
+        ("shared/bits", wgsl!("shared/bits")),
+        ("shared/field4", wgsl!("shared/field4")),
+        ("shared/poseidon2", wgsl!("shared/poseidon2")),
+        ("shared/radix16", wgsl!("shared/radix16")),
+        ("shared/stages", wgsl!("shared/stages")),
+        ("shared/tile4096", wgsl!("shared/tile4096")),
+    ],
+    parent: Some(&SHARED),
+};
+
+/// Stages, by which statistics add up dispatches and times.
+pub mod stage {
+    /// From the stacked matrix to the codeword.
+    pub const CODE: &str = "rs_code_matrix";
+    /// From the codeword to the root.
+    pub const TREE: &str = "merkle_tree";
+    /// Of a proof of work.
+    pub const PROOF_OF_WORK: &str = "proof_of_work";
+    /// What the host needs of it.
+    pub const READBACK: &str = "readback";
+}
+
+const NONE: Kernel = Kernel {
+    name: "",
+    source: "",
+    library: &LIBRARY,
+    stage: "",
+    workgroup_size: 256,
+    workgroup_bytes: 0,
+    arguments: &[],
+    windows: &[0],
+    constants: &[],
+    stub: None,
+};
+
+const JOB: Argument = Argument::uniform("job");
+const POSEIDON2: Argument = Argument::uniform("poseidon2");
+const COLUMNS: Argument = Argument::read("columns");
+const ROOTS: Argument = Argument::read("roots");
+const CODE: Argument = Argument::read_write("code");
+
+/// Declares kernels as statics, and the table of all. `name` is the file; what is left out is `NONE`'s.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $static:ident = $name:literal { $($field:ident: $value:expr),+ $(,)? })+) => {
+        $($(#[$doc])*
+        pub static $static: Kernel = Kernel { name: $name, source: wgsl!($name), $($field: $value,)+ ..NONE };)+
+
+        /// Every kernel.
+        pub static ALL: &[&Kernel] = &[$(&$static),+];
+    };
+}
+
+kernels! {
+    /// Values on a hyperprism to coefficients.
+    INTERPOLATE = "interpolate" {
+        stage: stage::CODE,
+        workgroup_bytes: 16384,
+        arguments: &[JOB, ROOTS, Argument::read("values"), CODE],
+    }
+    /// A pass of the transform from coefficients to codewords.
+    CODE_PASS = "code_pass" {
+        stage: stage::CODE,
+        workgroup_bytes: 16384,
+        arguments: &[JOB, ROOTS, CODE],
+    }
+    /// Rows to their digests, and those of a query to one.
+    ROW_HASH = "row_hash" {
+        stage: stage::TREE,
+        workgroup_bytes: 8192,
+        arguments: &[JOB, POSEIDON2, COLUMNS, Argument::read_write("states"), Argument::read_write("digests")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// Layers of a binary tree.
+    MERKLE_LAYERS = "merkle_layers" {
+        stage: stage::TREE,
+        workgroup_bytes: 8192,
+        arguments: &[JOB, POSEIDON2, Argument::read_write("nodes")],
+    }
+    /// The codeword's rows, for the host.
+    CODE_ROWS = "code_rows" {
+        stage: stage::READBACK,
+        arguments: &[JOB, COLUMNS, Argument::read_write("rows")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// The least witness of a proof of work.
+    GRIND = "grind" {
+        stage: stage::PROOF_OF_WORK,
+        arguments: &[JOB, POSEIDON2, Argument::read_write("least")],
+    }
+    /// The end of a submission.
+    MARK = "mark" {
+        stage: stage::READBACK,
+        workgroup_size: 64,
+        arguments: &[JOB, Argument::read_write("results")],
+    }
+}
+
+/// Every shader of this crate that a device can be asked to compile.
+pub fn variants() -> impl Iterator<Item = Variant> {
+    ALL.iter().flat_map(|kernel| kernel.variants())
+}
+
+/// Declares structs of `u32` fields, or arrays of them, that a kernel reads, and their layouts for the tests.
+macro_rules! shader_structs {
+    ($($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {
+        $($(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+        #[repr(C)]
+        pub(crate) struct $name { $(pub $field: $type),+ })+
+
+        /// Every struct that Rust writes and a kernel reads.
+        pub const LAYOUTS: &[StructLayout] =
+            &[$((stringify!($name), size_of::<$name>(), &[$((stringify!($field), std::mem::offset_of!($name, $field))),+])),+];
+    };
+}
+
+shader_structs! {
+    /// `wgsl/shared/stages.wgsl`
+    struct StageJob {
+        stages: [[u32; 4]; MAX_STAGES], num_stages: u32, log_tile: u32, log_digit: u32, low_bit: u32, log_column: u32, log_blowup: u32,
+        log_block: u32, scale: u32, from_base: u32, from_words: u32, to_base: u32, num_tiles: u32,
+    }
+    /// `wgsl/row_hash.wgsl`
+    struct RowHashJob {
+        log_rows: u32, log_query: u32, first_position: u32, num_positions: u32, num_columns: u32, is_first: u32, is_last: u32,
+    }
+    /// `wgsl/merkle_layers.wgsl`
+    struct MerkleJob { num_nodes: u32, num_layers: u32 }
+    /// `wgsl/code_rows.wgsl`
+    struct CodeRowsJob {
+        log_rows: u32, log_query: u32, first_query: u32, num_queries: u32, first_column: u32, num_columns: u32, width: u32,
+    }
+    /// `wgsl/grind.wgsl`
+    struct GrindJob { state: [u32; 16], absorb: u32, mask: u32, first: u32, num_witnesses: u32 }
+    /// `wgsl/mark.wgsl`
+    struct MarkJob { at: u32, nonce: u32 }
+}
+
+/// Stages of a pass over tiles.
+pub(crate) const MAX_STAGES: usize = 3;
+/// log2 of the words of a tile.
+pub(crate) const LOG_TILE: u32 = 12;
+/// log2 of the entries of the first table of roots.
+pub(crate) const LOG_ROOTS: u32 = 11;
+/// Columns that a permutation absorbs.
+pub(crate) const RATE: usize = 8;
+/// Elements of a permutation's state.
+pub(crate) const WIDTH: usize = 16;
+/// Rows that a workgroup hashes: a query's rows are in one.
+pub(crate) const ROWS_PER_WORKGROUP: u32 = 256;
+/// Nodes of the layer below that a workgroup of `merkle_layers` takes.
+pub(crate) const NODES_PER_WORKGROUP: u32 = 512;
+/// Layers that a dispatch of `merkle_layers` makes at most: a workgroup's share of the last is one node.
+pub(crate) const LAYERS_PER_DISPATCH: u32 = 9;
+
+/// Constants of a kernel's text that Rust names too, by the kernel.
+pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
+    (&CODE_PASS, &[("TILE_WORDS", 1 << LOG_TILE), ("LOG_ROOTS", LOG_ROOTS), ("MAX_STAGES", MAX_STAGES as u32)]),
+    (&ROW_HASH, &[("RATE", RATE as u32), ("WORKGROUP_SIZE", ROWS_PER_WORKGROUP)]),
+    (&MERKLE_LAYERS, &[("WORKGROUP_SIZE", NODES_PER_WORKGROUP / 2)]),
+];

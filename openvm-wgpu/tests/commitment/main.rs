@@ -1,0 +1,7 @@
+//! The trace commitment on the device beside the stock CPU device's: the same root, layers of the tree, codeword and stacked matrix.
+
+#[path = "../../../tests/support/mod.rs"]
+mod support;
+
+mod layouts;
+mod shaders;

@@ -1,0 +1,150 @@
+// From values on a hyperprism to the coefficients that the code is of. Each 2^log_block values of a column, the skip domain's, become
+//     c_k = 2^-log_block sum_z v_z w^(-z k),   then   c_k = sum of c_i over all i whose bits are among those of k.
+//
+// Grid: one workgroup per tile of 2^log_tile consecutive words of a column, of all columns in turn; 256 threads, 16 words each.
+// | binding | shape and element                                                           |
+// | job     | StageJob, its digit the lowest log_block bits                               |
+// | roots   | powers of the root of unity: shared/stages                                  |
+// | values  | [num_columns][from_words] u32 from from_base on                             |
+// | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on: coefficients |
+// Workgroup memory: 16,384 bytes. Barriers: two for each exchange, reached by every thread.
+//#import shared/tile4096
+//#import shared/tile
+//#import shared/bits
+//#import shared/stages
+
+@group(0) @binding(0) var<uniform> job: StageJob;
+@group(0) @binding(1) var<storage, read> roots: array<u32>;
+@group(0) @binding(2) var<storage, read> values: array<u32>;
+@group(0) @binding(3) var<storage, read_write> code: array<u32>;
+
+fn load4(base: u32, address: u32, step: u32) -> vec4<u32> {
+    let last = (1u << job.log_tile) - 1u;
+    return vec4<u32>(
+        values[base + min(address, last)],
+        values[base + min(address + step, last)],
+        values[base + min(address + 2u * step, last)],
+        values[base + min(address + 3u * step, last)],
+    );
+}
+
+fn store(base: u32, address: u32, x: u32) {
+    if address < (1u << job.log_tile) {
+        code[base + address] = x;
+    }
+}
+
+fn store4(base: u32, address: u32, step: u32, x: vec4<u32>) {
+    store(base, address, x.x);
+    store(base, address + step, x.y);
+    store(base, address + 2u * step, x.z);
+    store(base, address + 3u * step, x.w);
+}
+
+// Where coefficient e goes that lies in place reversed(e) of its block: the inverse transform is the transform with e negated.
+fn coefficient_address(address: u32) -> u32 {
+    let mask = (1u << job.log_block) - 1u;
+    return (address & ~mask) | ((0u - reversed(address & mask, job.log_block)) & mask);
+}
+
+fn scatter4(address: u32, step: u32, x: vec4<u32>) {
+    tile[bank(coefficient_address(address))] = f_mul(x.x, job.scale);
+    tile[bank(coefficient_address(address + step))] = f_mul(x.y, job.scale);
+    tile[bank(coefficient_address(address + 2u * step))] = f_mul(x.z, job.scale);
+    tile[bank(coefficient_address(address + 3u * step))] = f_mul(x.w, job.scale);
+}
+
+// Adds the elements without a bit to those with it, for the lowest log_radix bits of the place.
+fn subset_sums4(x: vec4<u32>, log_radix: u32) -> vec4<u32> {
+    var y = x;
+    if log_radix >= 1u {
+        y = vec4<u32>(y.x, f_add(y.x, y.y), y.z, f_add(y.z, y.w));
+    }
+    if log_radix >= 2u {
+        y = vec4<u32>(y.x, y.y, f_add(y.x, y.z), f_add(y.y, y.w));
+    }
+    return y;
+}
+
+fn subset_sums(points: Points, log_radix: u32) -> Points {
+    var x = Points(
+        subset_sums4(points.x0, log_radix),
+        subset_sums4(points.x1, log_radix),
+        subset_sums4(points.x2, log_radix),
+        subset_sums4(points.x3, log_radix),
+    );
+    if log_radix >= 3u {
+        x = Points(x.x0, f_add4(x.x0, x.x1), x.x2, f_add4(x.x2, x.x3));
+    }
+    if log_radix >= 4u {
+        x = Points(x.x0, x.x1, f_add4(x.x0, x.x2), f_add4(x.x1, x.x3));
+    }
+    return x;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = tile_index(workgroup, grid);
+    if index >= job.num_tiles {
+        return;
+    }
+    let log_tiles = job.log_column - job.log_tile; // of a column
+    let column = index >> log_tiles;
+    let begin = (index & ((1u << log_tiles) - 1u)) << job.log_tile;
+    let from_word = job.from_base + column * job.from_words + begin;
+    let to_word = job.to_base + (column << (job.log_column + job.log_blowup)) + begin;
+
+    var bit = job.stages[0].x;
+    var at = first_address(thread, bit);
+    var step = 1u << bit;
+    var x = Points(
+        load4(from_word, at, step),
+        load4(from_word, at + 4u * step, step),
+        load4(from_word, at + 8u * step, step),
+        load4(from_word, at + 12u * step, step),
+    );
+    for (var i = 0u; i < job.num_stages; i++) {
+        let stage = job.stages[i];
+        if i > 0u {
+            workgroupBarrier();
+            set_tile_points(thread, bit, x);
+            workgroupBarrier();
+            bit = stage.x;
+            x = tile_points(thread, bit);
+        }
+        if stage.y > 0u {
+            x = dft(x, stage.y);
+        }
+        if stage.z > 0u {
+            let e = first_address(thread, bit) & ((1u << stage.z) - 1u);
+            x = twiddled(x, stage.y, root(e << (job.log_column + job.log_blowup - stage.z - stage.y)));
+        }
+    }
+    workgroupBarrier();
+    at = first_address(thread, bit);
+    step = 1u << bit;
+    scatter4(at, step, x.x0);
+    scatter4(at + 4u * step, step, x.x1);
+    scatter4(at + 8u * step, step, x.x2);
+    scatter4(at + 12u * step, step, x.x3);
+    for (var i = job.num_stages; i > 0u; i--) {
+        let stage = job.stages[i - 1u];
+        if i < job.num_stages {
+            workgroupBarrier();
+            set_tile_points(thread, bit, x);
+        }
+        workgroupBarrier();
+        bit = stage.x;
+        x = subset_sums(tile_points(thread, bit), stage.y);
+    }
+    at = first_address(thread, bit);
+    step = 1u << bit;
+    store4(to_word, at, step, x.x0);
+    store4(to_word, at + 4u * step, step, x.x1);
+    store4(to_word, at + 8u * step, step, x.x2);
+    store4(to_word, at + 12u * step, step, x.x3);
+}

@@ -1,0 +1,43 @@
+// What the kernels of the Reed-Solomon code share: their job, and powers of the code's root of unity.
+
+const MAX_STAGES: u32 = 3u;
+
+// A tile of 2^log_tile words of a column: its address is `log_digit` bits of the index in the column from `low_bit` on, and below them
+// log_tile - log_digit bits from bit 0 on (none if low_bit is 0). Stages transform its bits from the highest of the digit down: (lowest address bit,
+// log2 of the radix, the same bit in the column's index).
+struct StageJob {
+    stages: array<vec4<u32>, MAX_STAGES>,
+    num_stages: u32,
+    log_tile: u32,
+    log_digit: u32,
+    low_bit: u32,
+    log_column: u32, // of a message's words
+    log_blowup: u32,
+    log_block: u32,  // of the skip domain
+    scale: u32,      // 1 / 2^log_block
+    from_base: u32,  // word of the first column that is read
+    from_words: u32, // words from a column to the next
+    to_base: u32,    // word of the first column that is written
+    num_tiles: u32,
+}
+
+const LOG_ROOTS: u32 = 11u;
+
+// w^e for the root of unity of order 2^(log_column + log_blowup), e below that.
+fn root(e: u32) -> u32 {
+    return f_mul(roots[e & ((1u << LOG_ROOTS) - 1u)], roots[(1u << LOG_ROOTS) + (e >> LOG_ROOTS)]);
+}
+
+// The index in the column of an address of tile `index` of the column.
+fn column_index(index: u32, address: u32) -> u32 {
+    let log_low = job.log_tile - job.log_digit;
+    if job.low_bit == 0u {
+        return (index << job.log_tile) | address;
+    }
+    // index = bits above the digit, bits between the digit and the lowest ones.
+    let log_middle = job.low_bit - log_low;
+    let above = index >> log_middle;
+    let middle = index & ((1u << log_middle) - 1u);
+    let low = address & ((1u << log_low) - 1u);
+    return (above << (job.low_bit + job.log_digit)) | ((address >> log_low) << job.low_bit) | (middle << log_low) | low;
+}

@@ -1,0 +1,123 @@
+//! Device buffers that come back by themselves.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::Gpu;
+use crate::error::{Error, Result, Subject};
+
+/// Storage buffers that are lent for as long as somebody holds them, and lent again afterwards.
+///
+/// Whoever is lent a buffer may find anything in it.
+#[derive(Debug)]
+pub struct BufferPool {
+    gpu: Gpu,
+    /// All that there are; those that nobody else holds are free.
+    buffers: Mutex<Vec<Arc<wgpu::Buffer>>>,
+    allocations: AtomicU64,
+    peak: AtomicU64,
+}
+
+/// The least buffer, in bytes.
+const MIN_BYTES: u64 = 4096;
+
+impl BufferPool {
+    /// A pool without buffers.
+    pub fn new(gpu: &Gpu) -> Self {
+        Self { gpu: gpu.clone(), buffers: Mutex::default(), allocations: AtomicU64::new(0), peak: AtomicU64::new(0) }
+    }
+
+    /// A buffer of at least so many bytes: a free one that is not twice as large, else a new one.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for more bytes than a buffer has; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
+    pub fn take(&self, label: &'static str, bytes: u64) -> Result<Arc<wgpu::Buffer>> {
+        let limit = self.gpu.limits().buffer_bytes;
+        if bytes > limit {
+            let (kernel, what) = (label, "bytes of one buffer");
+            return Err(Error::DeviceLimit { subject: Subject::Call, kernel, what, requested: bytes, limit });
+        }
+        let size = rounded(bytes).min(limit.max(MIN_BYTES));
+        let mut buffers = self.lock();
+        let fits = |buffer: &Arc<wgpu::Buffer>| Arc::strong_count(buffer) == 1 && (size..2 * size).contains(&buffer.size());
+        if let Some(free) = buffers.iter().filter(|buffer| fits(buffer)).min_by_key(|buffer| buffer.size()) {
+            return Ok(Arc::clone(free));
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let buffer = Arc::new(self.gpu.checked(label, || self.gpu.device().create_buffer(&descriptor))?);
+        buffers.push(Arc::clone(&buffer));
+        self.allocations.fetch_add(1, Ordering::Relaxed);
+        self.peak.fetch_max(total(&buffers), Ordering::Relaxed);
+        Ok(buffer)
+    }
+
+    /// Gives free buffers up until all together have at most so many bytes, or none is free.
+    pub fn trim(&self, bytes: u64) {
+        let mut buffers = self.lock();
+        while total(&buffers) > bytes {
+            let Some(free) = buffers.iter().position(|buffer| Arc::strong_count(buffer) == 1) else { return };
+            buffers.remove(free);
+        }
+    }
+
+    /// Bytes of all buffers, lent or free.
+    pub fn bytes(&self) -> u64 {
+        total(&self.lock())
+    }
+
+    /// The most bytes that there were at a time.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Buffers created so far.
+    pub fn allocations(&self) -> u64 {
+        self.allocations.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<wgpu::Buffer>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gpu {
+    /// Fills bytes of a buffer with zeros, a multiple of four of them from a multiple of four on; work that is submitted afterwards sees them.
+    ///
+    /// # Errors
+    /// [`Error::Device`], [`Error::DeviceLost`].
+    pub fn clear(&self, buffer: &wgpu::Buffer, bytes: std::ops::Range<u64>) -> Result<()> {
+        self.checked("zeros", || {
+            let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("zeros") });
+            encoder.clear_buffer(buffer, bytes.start, Some(bytes.end - bytes.start));
+            self.queue().submit([encoder.finish()]);
+        })
+    }
+}
+
+/// Up to the next of eight sizes between a power of two and the next, so that calls that differ little share buffers.
+fn rounded(bytes: u64) -> u64 {
+    let bytes = bytes.max(MIN_BYTES);
+    bytes.next_multiple_of(1 << (bytes.ilog2() - 3))
+}
+
+fn total(buffers: &[Arc<wgpu::Buffer>]) -> u64 {
+    buffers.iter().map(|buffer| buffer.size()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_rounded_by_an_eighth_at_most() {
+        assert_eq!(rounded(1), 4096);
+        assert_eq!(rounded(4097), 4096 + 512);
+        for bytes in [5000, 109_051_904, (1 << 30) - 4, (1 << 30) + 4] {
+            let size = rounded(bytes);
+            assert!(size >= bytes && size % 4 == 0 && size - bytes <= bytes / 8, "{bytes} -> {size}");
+        }
+    }
+}

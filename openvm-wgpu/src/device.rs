@@ -23,7 +23,9 @@ use crate::{
     commit::{CommitStats, Committer},
     device_round0::DeviceRound0Stats,
     key_plan::KeyPlan,
-    lock, rap,
+    lock,
+    on_device::OnDevice,
+    rap,
 };
 
 type Backend = CpuBackend<SC>;
@@ -47,6 +49,12 @@ struct Shared {
     last_stats: Mutex<Option<DeviceRound0Stats>>,
     committer: Committer,
     last_commit: Mutex<Option<CommitStats>>,
+}
+
+impl Shared {
+    fn on_device(&self) -> OnDevice<'_> {
+        OnDevice { engine: &self.engine, committer: &self.committer }
+    }
 }
 
 /// A key's plan, and what making it ready did.
@@ -106,7 +114,7 @@ impl WgpuDevice {
         key: &DeviceMultiStarkProvingKey<Backend>,
         context: &ProvingContext<Backend>,
     ) -> Result<ConstraintCheck, WgpuProverError> {
-        rap::check(&self.plan(key)?.key_plan, key, context, &self.shared.engine)
+        rap::check(&self.plan(key)?.key_plan, key, context, &self.shared.on_device())
     }
 
     /// The protocol's configuration.
@@ -199,11 +207,12 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
         transcript: &mut TS,
         mpk: &DeviceMultiStarkProvingKey<Backend>,
         ctx: &ProvingContext<Backend>,
-        _common_main_pcs_data: &PcsData,
+        common_main: &PcsData,
     ) -> Result<(Self::PartialProof, Vec<EF>), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints", phase = "prover").entered();
         let plan = self.plan(mpk)?;
-        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &self.shared.engine, self.checks_constraints)?;
+        let root = common_main.commit()?;
+        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &root, &self.shared.on_device(), self.checks_constraints)?;
         *lock(&self.shared.last_stats) = Some(stats);
         Ok(proof)
     }
@@ -222,6 +231,8 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
         common_main_pcs_data: PcsData,
         points: Vec<EF>,
     ) -> Result<Self::OpeningProof, WgpuProverError> {
+        // The stock openings read the host's copies.
+        self.shared.committer.release(&common_main_pcs_data.commit()?);
         Ok(self.cpu.prove_openings(transcript, mpk, ctx, common_main_pcs_data, points)?)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use logup_wgpu::{Challenges, ColumnsOf, ConstraintCheck, EF, Error, F, Instance, Round0, Round0Polys, Round0Stats, Trace};
+use logup_wgpu::{Challenges, ConstraintCheck, EF, Error, F, Instance, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Trace};
 use tracing::info_span;
 
-use crate::{WgpuProverError, key_plan::DevicePlan, rows::Rows};
+use crate::WgpuProverError;
 
 /// What round 0 of a proof did on the device: one call for all AIRs.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,9 +13,9 @@ use crate::{WgpuProverError, key_plan::DevicePlan, rows::Rows};
 pub struct DeviceRound0Stats {
     /// The call.
     pub call: Round0Stats,
-    /// Bytes of the traces on the device: the columns that interactions and constraints read.
+    /// Bytes of the traces that were brought to the device for it: none of those that their commitment left there.
     pub trace_upload_bytes: u64,
-    /// Time of bringing them there. The device picks and transposes them after it, before the call.
+    /// Time of bringing them there.
     pub upload: Duration,
     /// Time of checking the constraints, of a device that does; none of the times beside it has it in.
     pub check: Option<Duration>,
@@ -23,47 +23,33 @@ pub struct DeviceRound0Stats {
     pub wall: Duration,
 }
 
-/// One AIR's trace.
+/// One AIR's traces.
 pub(crate) struct DeviceInput<'a> {
-    pub plan: &'a DevicePlan,
-    pub rows: &'a Rows<'a>,
+    pub plan: &'a Round0Plan,
+    /// In the order of its parts.
+    pub traces: Vec<Trace>,
     pub public_values: &'a [F],
 }
 
-/// The traces of some AIRs, as their plans read them.
+/// The traces of some AIRs on the device.
 pub(crate) struct DeviceTraces<'a> {
-    inputs: Vec<DeviceInput<'a>>,
-    /// A trace for each part of each input.
-    traces: Vec<Trace>,
-    bytes: u64,
-    upload: Duration,
-    check: Option<Duration>,
+    pub inputs: Vec<DeviceInput<'a>>,
+    /// What was brought there for them, and how long that took.
+    pub upload_bytes: u64,
+    pub upload: Duration,
+    pub check: Option<Duration>,
 }
 
-impl<'a> DeviceTraces<'a> {
-    /// The columns that the plans read: one upload for all.
-    pub fn upload(engine: &Round0, inputs: Vec<DeviceInput<'a>>) -> Result<Self, WgpuProverError> {
-        let start = Instant::now();
-        let parts = inputs.iter().flat_map(|input| input.plan.columns.parts.iter().map(|part| part.columns_of(input.rows)));
-        let matrices: Vec<ColumnsOf<'_>> = parts.collect();
-        let traces = Trace::upload_columns(engine.gpu(), &matrices).map_err(|source| failed(&inputs, source))?;
-        let bytes = traces.iter().map(|trace| 4 * trace.width() as u64 * trace.height() as u64).sum();
-        Ok(Self { inputs, traces, bytes, upload: start.elapsed(), check: None })
-    }
-
+impl DeviceTraces<'_> {
     fn instances(&self) -> Vec<Instance<'_>> {
-        let mut rest = &self.traces[..];
-        let instances = self.inputs.iter().map(|input| {
-            let traces = rest.split_off(..input.plan.columns.parts.len()).expect("a trace for each part");
-            Instance::new(&input.plan.plan).traces(traces).public_values(input.public_values)
-        });
-        instances.collect()
+        let inputs = self.inputs.iter();
+        inputs.map(|input| Instance::new(input.plan).traces(&input.traces).public_values(input.public_values)).collect()
     }
 
     /// The constraints that fail.
     pub fn check(&mut self, engine: &Round0) -> Result<ConstraintCheck, WgpuProverError> {
         let _span = info_span!("check_constraints", phase = "prover").entered();
-        let check = engine.check_constraints(&self.instances()).map_err(|source| failed(&self.inputs, source))?;
+        let check = engine.check_constraints(&self.instances()).map_err(|source| self.failed(source))?;
         self.check = Some(check.wall);
         Ok(check)
     }
@@ -79,14 +65,14 @@ impl<'a> DeviceTraces<'a> {
         let _span = info_span!("prover.rap_constraints.round0.device", phase = "prover").entered();
         let instances = self.instances().into_iter().zip(eq_3bs).map(|(instance, eq_3bs)| instance.weights(eq_3bs));
         let instances: Vec<Instance<'_>> = instances.collect();
-        let output = engine.evaluate(challenges, &instances).map_err(|source| failed(&self.inputs, source))?;
-        let &Self { bytes: trace_upload_bytes, upload, check, .. } = self;
+        let Round0Output { polys, stats: call } = engine.evaluate(challenges, &instances).map_err(|source| self.failed(source))?;
+        let &Self { upload_bytes: trace_upload_bytes, upload, check, .. } = self;
         let wall = upload + start.elapsed();
-        Ok((output.polys, DeviceRound0Stats { call: output.stats, trace_upload_bytes, upload, check, wall }))
+        Ok((polys, DeviceRound0Stats { call, trace_upload_bytes, upload, check, wall }))
     }
-}
 
-fn failed(inputs: &[DeviceInput<'_>], source: Error) -> WgpuProverError {
-    let airs = inputs.iter().map(|input| input.plan.plan.air().name().to_owned()).collect();
-    WgpuProverError::Round0 { airs, source }
+    fn failed(&self, source: Error) -> WgpuProverError {
+        let airs = self.inputs.iter().map(|input| input.plan.air().name().to_owned()).collect();
+        WgpuProverError::Round0 { airs, source }
+    }
 }

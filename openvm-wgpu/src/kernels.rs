@@ -132,7 +132,7 @@ shader_structs! {
     /// `wgsl/shared/stages.wgsl`
     struct StageJob {
         stages: [[u32; 4]; MAX_STAGES], num_stages: u32, log_tile: u32, log_digit: u32, low_bit: u32, log_column: u32, log_blowup: u32,
-        log_block: u32, scale: u32, from_base: u32, from_words: u32, to_base: u32, num_tiles: u32,
+        log_block: u32, scale: u32, from_base: u32, to_base: u32, num_tiles: u32, coset: u32,
     }
     /// `wgsl/row_hash.wgsl`
     struct RowHashJob {

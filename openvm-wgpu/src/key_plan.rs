@@ -10,7 +10,7 @@ use openvm_stark_backend::{
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
-use crate::{Digest, SC, air, device_parts::DeviceParts, program::Program, rows::RowShape};
+use crate::{Digest, SC, air, program::Program, rows::RowShape};
 
 /// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
@@ -61,21 +61,13 @@ pub(crate) struct AirPlan {
     /// The AIR as its key has it: what the programs are over.
     pub air: Air,
     /// `None` for an AIR without interactions and without constraints.
-    pub round0: Option<DevicePlan>,
+    pub round0: Option<Round0Plan>,
     /// `None` without interactions.
     pub logup: Option<Logup>,
     /// For the rounds after round 0, where all is in `EF`: the roots are the constraints, then `logup`'s roots.
     pub batch: Program,
     /// Where the cells of `batch` are in a wide row.
     pub batch_columns: Vec<u32>,
-}
-
-/// An AIR's round 0 on the device.
-#[derive(Debug)]
-pub(crate) struct DevicePlan {
-    pub plan: Round0Plan,
-    /// What it is a plan over.
-    pub columns: DeviceParts,
 }
 
 /// Interactions over the roots of a program, for single rows on the CPU.
@@ -117,7 +109,7 @@ impl KeyPlan {
 
     /// The plans for round 0.
     pub fn round0_plans(&self) -> Vec<&Round0Plan> {
-        self.airs.iter().filter_map(|air| air.round0.as_ref()).map(|round0| &round0.plan).collect()
+        self.airs.iter().filter_map(|air| air.round0.as_ref()).collect()
     }
 }
 
@@ -151,15 +143,7 @@ impl AirPlan {
         };
         let batch = Program::new(&air, &[air.constraints(), &logup_roots].concat());
         let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
-        let constraint_degree = vk.max_constraint_degree.into();
-        let round0 = if batch.roots.is_empty() {
-            None
-        } else {
-            let columns = DeviceParts::new(&shape, &batch.cells);
-            let (device_dag, width) = columns.renumber(&shape, &vk.symbolic_constraints);
-            let air = air::from_dag(name, &device_dag, &width, air.num_public_values(), constraint_degree)?;
-            Some(DevicePlan { plan: Round0Plan::new(air, l_skip, Strategy::Split)?, columns })
-        };
+        let round0 = if batch.roots.is_empty() { None } else { Some(Round0Plan::new(air.clone(), l_skip, Strategy::Split)?) };
         Ok(Self { round0, logup, batch, batch_columns, shape, air })
     }
 }

@@ -44,7 +44,6 @@
 pub mod air;
 mod commit;
 mod device;
-mod device_parts;
 mod device_round0;
 mod error;
 mod fold_ple;
@@ -53,6 +52,7 @@ pub mod kernels;
 mod key_plan;
 mod lanes;
 mod mle_rounds;
+mod on_device;
 mod poly;
 mod poseidon2;
 mod program;

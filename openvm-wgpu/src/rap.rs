@@ -30,11 +30,12 @@ use p3_field::PrimeCharacteristicRing;
 use tracing::{debug, info_span};
 
 use crate::{
-    SC, WgpuProverError,
-    device_round0::{DeviceInput, DeviceRound0Stats, DeviceTraces},
+    Digest, SC, WgpuProverError,
+    device_round0::{DeviceRound0Stats, DeviceTraces},
     fold_ple::FoldedTrace,
     gkr_input::{self, GkrTrace},
     key_plan::{AirPlan, KeyPlan},
+    on_device::OnDevice,
     poly::{add_product, combine, eq_at_bits, sum_over_domain},
     rows::Rows,
 };
@@ -51,21 +52,22 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     plan: &KeyPlan,
     key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
     context: &ProvingContext<CpuBackend<SC>>,
-    engine: &Round0,
+    common_main: &Digest,
+    on: &OnDevice<'_>,
     checks_constraints: bool,
 ) -> Result<(RapProof, DeviceRound0Stats), WgpuProverError> {
     let _cpu_span = info_span!("prove_zerocheck_and_logup").entered();
     let stage = Stage::new(plan, key, context)?;
 
-    let mut checked = None;
+    let mut traces = stage.on_device(on, key, context, Some(common_main))?;
     if checks_constraints {
-        let traces = checked.insert(DeviceTraces::upload(engine, stage.device_inputs())?);
-        traces.check(engine)?.satisfied()?;
+        traces.check(on.engine)?.satisfied()?;
     }
     let (gkr, logup) = stage.gkr(transcript, key.params.logup.pow_bits)?;
-    let round0 = stage.round0(transcript, &logup, engine, checked)?;
-    let (round_polys, traces, r) = stage.mle_rounds(transcript, &logup, &round0);
-    let column_openings = stage.openings(transcript, &traces);
+    let round0 = stage.round0(transcript, &logup, on.engine, &traces)?;
+    drop(traces);
+    let (round_polys, folded, r) = stage.mle_rounds(transcript, &logup, &round0);
+    let column_openings = stage.openings(transcript, &folded);
 
     let batch = BatchConstraintProof {
         numerator_term_per_air: round0.claims.iter().map(|&[numerator, _]| numerator).collect(),
@@ -82,11 +84,11 @@ pub(crate) fn check(
     plan: &KeyPlan,
     key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
     context: &ProvingContext<CpuBackend<SC>>,
-    engine: &Round0,
+    on: &OnDevice<'_>,
 ) -> Result<ConstraintCheck, WgpuProverError> {
     let stage = Stage::new(plan, key, context)?;
-    let mut check = DeviceTraces::upload(engine, stage.device_inputs())?.check(engine)?;
-    let owners: Vec<usize> = stage.on_device().map(|(t, _)| t).collect();
+    let mut check = stage.on_device(on, key, context, None)?.check(on.engine)?;
+    let owners: Vec<usize> = stage.owners().collect();
     for failing in &mut check.failing {
         failing.instance = owners[failing.instance];
     }
@@ -249,11 +251,11 @@ impl<'a> Stage<'a> {
         transcript: &mut TS,
         challenges: &LogupChallenges,
         engine: &Round0,
-        checked: Option<DeviceTraces<'_>>,
+        traces: &DeviceTraces<'_>,
     ) -> Result<Round0Outcome, WgpuProverError> {
         let span = info_span!("prover.rap_constraints.round0", phase = "prover").entered();
         let polys_span = info_span!("prover.rap_constraints.ple_round0", phase = "prover").entered();
-        let (polys, stats) = self.round0_polys(challenges, engine, checked)?;
+        let (polys, stats) = self.round0_polys(challenges, engine, traces)?;
         drop(polys_span);
 
         let xi = &challenges.xi;
@@ -284,34 +286,23 @@ impl<'a> Stage<'a> {
         Ok(Round0Outcome { claims, poly: UnivariatePoly::new(poly), mu_pows, r, stats })
     }
 
-    /// The traces of AIRs that have interactions or constraints, with their places.
-    fn on_device(&self) -> impl Iterator<Item = (usize, DeviceInput<'_>)> {
-        self.traces.iter().enumerate().filter_map(|(t, trace)| {
-            let plan = trace.plan.round0.as_ref()?;
-            Some((t, DeviceInput { plan, rows: &trace.rows, public_values: trace.public_values }))
-        })
+    /// The places of the traces whose AIRs have interactions or constraints.
+    fn owners(&self) -> impl Iterator<Item = usize> {
+        (0..self.traces.len()).filter(|&t| self.traces[t].plan.round0.is_some())
     }
 
-    fn device_inputs(&self) -> Vec<DeviceInput<'_>> {
-        self.on_device().map(|(_, input)| input).collect()
-    }
-
-    /// `s'_0` of LogUp and of the constraints per trace; nothing for what an AIR does not have. Traces that were checked are there already.
+    /// `s'_0` of LogUp and of the constraints per trace; nothing for what an AIR does not have.
     fn round0_polys(
         &self,
         challenges: &LogupChallenges,
         engine: &Round0,
-        checked: Option<DeviceTraces<'_>>,
+        traces: &DeviceTraces<'_>,
     ) -> Result<(Vec<Round0Polys>, DeviceRound0Stats), WgpuProverError> {
-        let traces = match checked {
-            Some(traces) => traces,
-            None => DeviceTraces::upload(engine, self.device_inputs())?,
-        };
         let &LogupChallenges { beta, lambda, .. } = challenges;
-        let eq_3bs: Vec<&[EF]> = self.on_device().map(|(t, _)| &challenges.eq_3bs[t][..]).collect();
+        let eq_3bs: Vec<&[EF]> = self.owners().map(|t| &challenges.eq_3bs[t][..]).collect();
         let (computed, stats) = traces.round0(engine, &eq_3bs, &Challenges { xi: &challenges.xi[self.l_skip..], beta, lambda })?;
         let mut polys = vec![Round0Polys::default(); self.traces.len()];
-        for ((t, _), mut computed) in zip(self.on_device(), computed) {
+        for (t, mut computed) in zip(self.owners(), computed) {
             computed.scale_lifted(self.traces[t].rows.height);
             polys[t] = computed;
         }

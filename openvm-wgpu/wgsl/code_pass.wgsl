@@ -2,11 +2,11 @@
 //     code[k] = sum_j c_j w^(j k),   w of order 2^(log_column + log_blowup), k below that,
 // by decimation in frequency and in place: codeword element k is in place reversed(k). A pass transforms log_digit bits of the index; the passes of a
 // column go from its highest bits to its lowest. The code's blocks of 2^log_column words are cosets: block reversed(c) holds the values at w^c times
-// the powers of w^(2^log_blowup), and the first pass makes them all out of block 0, which holds the coefficients.
+// the powers of w^(2^log_blowup). The first pass makes them out of block 0, which holds the coefficients, a dispatch for each, block 0 itself the last.
 //
 // Grid: one workgroup per tile, of all blocks and columns in turn, in the first pass of block 0 of all columns; 256 threads, 16 words each.
 // | binding | shape and element                                            |
-// | job     | StageJob; log_block is log_blowup in the first pass, else 0   |
+// | job     | StageJob; log_block is log_blowup in the first pass, else 0  |
 // | roots   | powers of the root of unity: shared/stages                   |
 // | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on |
 // Workgroup memory: 16,384 bytes. Barriers: two for each exchange, reached by every thread.
@@ -59,48 +59,43 @@ fn main(
     let log_code = job.log_column + job.log_blowup;
     let base = job.to_base + (block << (job.log_column + job.log_block));
 
-    let first_bit = job.stages[0].x;
-    // The last coset is block 0, which until then holds the coefficients.
-    for (var left = 1u << job.log_block; left > 0u; left--) {
-        let coset = reversed(left - 1u, job.log_block);
-        var bit = first_bit;
-        var at = first_address(thread, bit);
-        var step = 1u << bit;
-        var x = Points(
-            load4(base, index, at, step),
-            load4(base, index, at + 4u * step, step),
-            load4(base, index, at + 8u * step, step),
-            load4(base, index, at + 12u * step, step),
-        );
-        if coset > 0u {
-            // Element i is coefficient j + (i << the bit in the column's index): times w^(coset * that).
-            let j = column_index(index, min(at, (1u << job.log_tile) - 1u));
-            let mask = (1u << log_code) - 1u;
-            x = geometric(x, root((coset * j) & mask), root((coset << job.stages[0].z) & mask));
-        }
-        for (var i = 0u; i < job.num_stages; i++) {
-            let stage = job.stages[i];
-            if i > 0u {
-                workgroupBarrier();
-                set_tile_points(thread, bit, x);
-                workgroupBarrier();
-                bit = stage.x;
-                x = tile_points(thread, bit);
-            }
-            if stage.y > 0u {
-                x = dft(x, stage.y);
-            }
-            if stage.z > 0u {
-                let e = column_index(index, first_address(thread, bit)) & ((1u << stage.z) - 1u);
-                x = twiddled(x, stage.y, root(e << (log_code - stage.z - stage.y)));
-            }
-        }
-        at = first_address(thread, bit);
-        step = 1u << bit;
-        let to = base + ((left - 1u) << job.log_column);
-        store4(to, index, at, step, x.x0);
-        store4(to, index, at + 4u * step, step, x.x1);
-        store4(to, index, at + 8u * step, step, x.x2);
-        store4(to, index, at + 12u * step, step, x.x3);
+    var bit = job.stages[0].x;
+    var at = first_address(thread, bit);
+    var step = 1u << bit;
+    var x = Points(
+        load4(base, index, at, step),
+        load4(base, index, at + 4u * step, step),
+        load4(base, index, at + 8u * step, step),
+        load4(base, index, at + 12u * step, step),
+    );
+    if job.coset > 0u {
+        // Element i is coefficient j + (i << the bit in the column's index): times w^(coset * that).
+        let j = column_index(index, min(at, (1u << job.log_tile) - 1u));
+        let mask = (1u << log_code) - 1u;
+        x = geometric(x, root((job.coset * j) & mask), root((job.coset << job.stages[0].z) & mask));
     }
+    for (var i = 0u; i < job.num_stages; i++) {
+        let stage = job.stages[i];
+        if i > 0u {
+            workgroupBarrier();
+            set_tile_points(thread, bit, x);
+            workgroupBarrier();
+            bit = stage.x;
+            x = tile_points(thread, bit);
+        }
+        if stage.y > 0u {
+            x = dft(x, stage.y);
+        }
+        if stage.z > 0u {
+            let e = column_index(index, first_address(thread, bit)) & ((1u << stage.z) - 1u);
+            x = twiddled(x, stage.y, root(e << (log_code - stage.z - stage.y)));
+        }
+    }
+    at = first_address(thread, bit);
+    step = 1u << bit;
+    let to = base + (reversed(job.coset, job.log_block) << job.log_column);
+    store4(to, index, at, step, x.x0);
+    store4(to, index, at + 4u * step, step, x.x1);
+    store4(to, index, at + 8u * step, step, x.x2);
+    store4(to, index, at + 12u * step, step, x.x3);
 }

@@ -5,7 +5,7 @@
 // | binding | shape and element                                                           |
 // | job     | StageJob, its digit the lowest log_block bits                               |
 // | roots   | powers of the root of unity: shared/stages                                  |
-// | values  | [num_columns][from_words] u32 from from_base on                             |
+// | values  | [num_columns][2^log_column] u32 from from_base on                           |
 // | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on: coefficients |
 // Workgroup memory: 16,384 bytes. Barriers: two for each exchange, reached by every thread.
 //#import shared/tile4096
@@ -95,7 +95,7 @@ fn main(
     let log_tiles = job.log_column - job.log_tile; // of a column
     let column = index >> log_tiles;
     let begin = (index & ((1u << log_tiles) - 1u)) << job.log_tile;
-    let from_word = job.from_base + column * job.from_words + begin;
+    let from_word = job.from_base + (column << job.log_column) + begin;
     let to_word = job.to_base + (column << (job.log_column + job.log_blowup)) + begin;
 
     var bit = job.stages[0].x;

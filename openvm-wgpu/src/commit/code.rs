@@ -106,7 +106,6 @@ impl Code {
         let block = StageJob {
             log_block: self.l_skip,
             scale: word(F::from_u32(1 << self.l_skip).inverse()),
-            from_words: 1 << self.log_message,
             ..self.job(Pass { low_bit: 0, log_digit: log_tile, log_tile })
         };
         let block = StageJob { stages, num_stages, ..block };
@@ -131,15 +130,16 @@ impl Code {
         }
         for (i, pass) in self.passes().into_iter().enumerate() {
             let of_pass = self.job(pass);
+            // The first pass makes all blocks of a column out of one, which is the last to be written.
+            let (log_block, cosets) = if i == 0 { (self.log_blowup, 1 << self.log_blowup) } else { (0, 1) };
             for run in code.runs(limits) {
-                // The first pass makes all blocks of a column out of one.
-                let log_blocks = if i == 0 { 0 } else { self.log_blowup };
-                let num_tiles = (run.columns.len() as u32) << (self.log_message - pass.log_tile + log_blocks);
-                let log_block = self.log_blowup - log_blocks;
-                let job = recorder.job(&StageJob { log_block, to_base: run.first_word, num_tiles, ..of_pass });
-                let bindings = vec![job, roots.clone(), Binding { resource: code_names[run.buffer], bytes: run.bytes }];
-                let words = (run.columns.len() as u64) << self.log_code();
-                recorder.dispatch(&CODE_PASS, bindings, Windows::default(), num_tiles.into(), words * Self::products(pass.log_digit))?;
+                let num_tiles = (run.columns.len() as u32) << (self.log_code() - log_block - pass.log_tile);
+                for coset in (0..cosets).rev() {
+                    let job = recorder.job(&StageJob { log_block, to_base: run.first_word, num_tiles, coset, ..of_pass });
+                    let bindings = vec![job, roots.clone(), Binding { resource: code_names[run.buffer], bytes: run.bytes.clone() }];
+                    let products = (u64::from(num_tiles) << pass.log_tile) * Self::products(pass.log_digit);
+                    recorder.dispatch(&CODE_PASS, bindings, Windows::default(), num_tiles.into(), products)?;
+                }
             }
         }
         Ok(())
@@ -150,7 +150,7 @@ impl Code {
         let message = 4 * (width as u64) << self.log_message;
         let code = 4 * (width as u64) << self.log_code();
         // Interpolation, the first pass, the others.
-        2 * message + message + code + 2 * code * (self.passes().len() as u64 - 1)
+        2 * message + 2 * code + 2 * code * (self.passes().len() as u64 - 1)
     }
 }
 
@@ -168,9 +168,16 @@ fn stages(first_bit: u32, log_digit: u32, low_bit: u32) -> ([[u32; 4]; MAX_STAGE
     (stages, num_stages)
 }
 
-const MESSAGES: [&str; MAX_BUFFERS] =
-    ["stacked 0", "stacked 1", "stacked 2", "stacked 3", "stacked 4", "stacked 5", "stacked 6", "stacked 7"];
-const CODES: [&str; MAX_BUFFERS] = ["code 0", "code 1", "code 2", "code 3", "code 4", "code 5", "code 6", "code 7"];
+/// A name for each buffer that columns may be spread over.
+macro_rules! numbered {
+    ($name:literal: $($i:literal)+) => { [$(concat!($name, " ", $i)),+] };
+}
+
+const MESSAGES: [&str; MAX_BUFFERS] = numbered!("stacked matrix":
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+const CODES: [&str; MAX_BUFFERS] = numbered!("codeword":
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+
 fn names(names: &[&'static str; MAX_BUFFERS], columns: &Columns) -> Vec<Resource> {
     names[..columns.buffers.len()].iter().map(|&name| Resource(name)).collect()
 }

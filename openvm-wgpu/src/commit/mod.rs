@@ -10,6 +10,7 @@
 mod code;
 mod columns;
 mod recorder;
+mod resident;
 mod rows;
 mod stack;
 mod tree;
@@ -37,6 +38,7 @@ use self::{
     code::Code,
     columns::Columns,
     recorder::Recorder,
+    resident::Resident,
     stack::{Stack, StackPlan},
     tree::{DIGEST_BYTES, Tree},
 };
@@ -83,8 +85,7 @@ pub(crate) struct Committer {
     pool: BufferPool,
     /// Executors that nobody uses.
     executors: Mutex<Vec<Executor>>,
-    /// Stacked traces by the root of their commitment, those used last first.
-    resident: Mutex<Vec<(Digest, Stack)>>,
+    resident: Resident,
     nonce: AtomicU32,
 }
 
@@ -97,7 +98,7 @@ impl Committer {
             gpu: gpu.clone(),
             pool: BufferPool::new(gpu),
             executors: Mutex::default(),
-            resident: Mutex::default(),
+            resident: Resident::default(),
             nonce: AtomicU32::new(rand_seed()),
         }
     }
@@ -153,36 +154,29 @@ impl Committer {
 
         let root = layers.last().expect("a root")[0];
         let pcs_data = PcsData::new(stack.plan.layout.clone(), matrix, merkle_tree(backing, layers, tree));
-        self.keep(root, stack);
+        self.resident.keep(root, stack);
         stats.wall = start.elapsed();
         Ok((root, pcs_data, stats))
     }
 
-    /// The stacked traces of a commitment, brought to the device if they are not there.
+    /// The stacked traces of a commitment, brought to the device if they are not there; and the bytes that were brought.
     pub fn stack(&self, params: &SystemParams, root: &Digest, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
-        let mut resident = lock(&self.resident);
-        if let Some(found) = resident.iter().position(|(known, _)| known == root) {
-            let entry = resident.remove(found);
-            let stack = entry.1.clone();
-            resident.insert(0, entry);
+        if let Some(stack) = self.resident.find(root) {
             return Ok((stack, 0));
         }
-        drop(resident);
+        let (stack, bytes) = self.upload(params, traces)?;
+        Ok((self.resident.keep(*root, stack), bytes))
+    }
+
+    /// Traces brought to the device and not kept there for others, and their bytes.
+    pub fn upload(&self, params: &SystemParams, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
         let stack = Stack::upload(&self.gpu, &self.pool, StackPlan::new(params, traces)?, traces)?;
-        self.keep(*root, stack.clone());
         Ok((stack, traces.iter().map(|trace| 4 * trace.values.len() as u64).sum()))
     }
 
-    fn keep(&self, root: Digest, stack: Stack) {
-        lock(&self.resident).insert(0, (root, stack));
-    }
-
-    /// Forgets the traces of a commitment. Whoever reads them meanwhile still does.
+    /// Says that a proof that committed to these traces needs them no more.
     pub fn release(&self, root: &Digest) {
-        let mut resident = lock(&self.resident);
-        if let Some(found) = resident.iter().position(|(known, _)| known == root) {
-            resident.remove(found);
-        }
+        self.resident.release(root);
     }
 
     /// Bytes of device memory, and the most that there were.

@@ -16,9 +16,9 @@ struct StageJob {
     log_block: u32,  // of the skip domain
     scale: u32,      // 1 / 2^log_block
     from_base: u32,  // word of the first column that is read
-    from_words: u32, // words from a column to the next
     to_base: u32,    // word of the first column that is written
     num_tiles: u32,
+    coset: u32,      // which a first pass makes
 }
 
 const LOG_ROOTS: u32 = 11u;

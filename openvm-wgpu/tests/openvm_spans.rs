@@ -1,23 +1,15 @@
 //! The engine's spans, of which OpenVM makes its metrics. In one test: subscribers of parallel tests see each other's callsites.
 
-#[path = "fixtures/mod.rs"]
-mod fixtures;
-#[path = "../../tests/stock/mod.rs"]
-mod stock;
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
 
-use fixtures::replay::ReplayTranscript;
 use openvm_stark_backend::{
     StarkEngine,
     test_utils::{FibFixture, MixtureFixture, TestFixture, test_system_params_small},
 };
-use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
 use openvm_wgpu::WgpuEngine;
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
@@ -46,8 +38,8 @@ fn spans_of(work: impl FnOnce() + Send) -> HashMap<&'static str, usize> {
 fn stages_of_the_stock_engine_and_our_own() {
     let params = test_system_params_small(2, 8, 3);
     let fixture = MixtureFixture::standard(4, BabyBearPoseidon2Config::default_from_params(params.clone()));
-    let stock = BabyBearPoseidon2CpuEngine::<ReplayTranscript>::new(params.clone());
-    let ours = WgpuEngine::<ReplayTranscript>::new(params);
+    let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
+    let ours = WgpuEngine::<CpuTranscript>::new(params);
     let (pk, _) = fixture.keygen(&stock);
     let expected = spans_of(|| drop(fixture.prove(&stock, &pk)));
     let first = spans_of(|| drop(fixture.prove(&ours, &pk)));

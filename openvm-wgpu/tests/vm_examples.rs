@@ -54,6 +54,50 @@ fn synthetic_airs_are_exact() {
     assert!(airs.iter().all(|air| air["exact"] == true && (1..=12).contains(&air["generated_kernels"].as_u64().unwrap())), "{printed}");
 }
 
+/// A whole proof of Keccak-f alone, and each stage of it by both engines.
+#[test]
+fn keccakf_proof_is_verified_and_identical() {
+    let printed = stdout(example("keccakf_proof").args(["--json", "--permutations", "8"]));
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!([&json["verified"], &json["identical_to_stock"]], [true, true], "{printed}");
+    assert!(json["reproducible"].is_boolean() && json["cells"] == 256 * 2633, "{printed}");
+    assert_eq!([&json["wgpu"]["waits"], &json["wgpu"]["allocations"]], [1, 0], "{printed}");
+    assert_stages(&json);
+
+    let record = std::env::temp_dir().join(format!("logup-wgpu-proof-{}.json", std::process::id()));
+    std::fs::write(&record, &printed).unwrap();
+    stdout(example("keccakf_proof").arg("--plot").arg(&record));
+    let svg = record.with_extension("svg");
+    let drawn = std::fs::read_to_string(&svg).unwrap();
+    for text in ["merkle_tree", "openings", "proof of work", "(8 permutations)"] {
+        assert!(drawn.contains(text), "{text}");
+    }
+    for file in [record, svg] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+/// All seven stages, each with a time by both engines, within the proof's.
+fn assert_stages(json: &Value) {
+    let stages = [
+        "stark_prove_excluding_trace",
+        "rs_code_matrix",
+        "stacked_commit > merkle_tree",
+        "prover.rap_constraints.round0",
+        "prover.rap_constraints.mle_rounds",
+        "openings",
+        "proof_of_work",
+    ];
+    assert_eq!(json["stages"].as_object().unwrap().len(), stages.len());
+    for engine in ["stock_ms", "wgpu_ms"] {
+        let ms = |stage: &str| json["stages"][stage][engine].as_f64().unwrap_or_else(|| panic!("{engine} of {stage}: {json}"));
+        let (work, parts) = stages[1..].split_last().unwrap();
+        assert!(parts.iter().all(|stage| ms(stage) > 0.0) && ms(work) >= 0.0, "{engine}: {json}");
+        assert!(parts.iter().map(|stage| ms(stage)).sum::<f64>() < ms(stages[0]), "the parts do not overlap: {json}");
+    }
+}
+
 /// One changed cell of one row: constraints of that row and of the one before it, and no others.
 #[test]
 fn check_constraints_finds_a_changed_cell() {
@@ -75,6 +119,7 @@ fn openvm_keccak_is_verified_and_identical() {
     let printed = stdout(example("openvm_keccak").args(["--json", "--permutations", "2"]));
     let json: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!([&json["verified"], &json["identical_to_stock"]], [true, true], "{printed}");
+    assert_stages(&json);
     assert!(json["airs"].as_u64().unwrap() >= 20 && json["cells"].as_u64().unwrap() > 1 << 20, "{printed}");
     for engine in ["stock", "wgpu"] {
         let ms = |key: &str| json[engine][key].as_f64().unwrap_or_else(|| panic!("{engine} {key}: {printed}"));

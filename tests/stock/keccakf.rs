@@ -1,4 +1,4 @@
-//! Real Keccak-f: p3's AIR and trace, its input and output limbs on a bus, as OpenVM's KeccakfPermAir has them.
+//! Real Keccak-f: p3's AIR and trace, alone, or with its input and output limbs on a bus as OpenVM's KeccakfPermAir has them.
 
 use std::borrow::{Borrow, BorrowMut};
 
@@ -7,18 +7,37 @@ use openvm_stark_backend::{
     air_builders::symbolic::{SymbolicConstraintsDag, get_symbolic_builder},
     interaction::InteractionBuilder,
     keygen::types::TraceWidth,
-    p3_air::{Air, BaseAir},
-    p3_matrix::Matrix,
+    p3_air::{Air, AirBuilder, BaseAir},
+    p3_matrix::{Matrix, dense::RowMajorMatrix},
 };
 use p3_field::PrimeCharacteristicRing;
 use p3_keccak_air::{KeccakAir, KeccakCols, NUM_KECCAK_COLS, NUM_ROUNDS, NUM_ROUNDS_MIN_1, U64_LIMBS, generate_trace_rows};
-use rand::Rng;
+use rand::{Rng, rngs::StdRng};
 
 use super::StockAir;
 use crate::support::{Case, challenges, random_ef, rng};
 
 /// The state's bus.
 const STATE_BUS: u16 = 0;
+
+/// p3's Keccak-f AIR alone.
+pub struct KeccakfAir;
+
+impl<T> BaseAir<T> for KeccakfAir {
+    fn width(&self) -> usize {
+        NUM_KECCAK_COLS
+    }
+}
+
+impl openvm_stark_backend::p3_air::BaseAirWithPublicValues<F> for KeccakfAir {}
+
+impl openvm_stark_backend::PartitionedBaseAir<F> for KeccakfAir {}
+
+impl<AB: AirBuilder> Air<AB> for KeccakfAir {
+    fn eval(&self, builder: &mut AB) {
+        KeccakAir {}.eval(builder);
+    }
+}
 
 /// p3's Keccak-f AIR that receives each permutation's input limbs and sends its output limbs, on the permutation's last row.
 pub struct KeccakfBusAir;
@@ -64,11 +83,21 @@ pub fn air() -> StockAir {
     }
 }
 
+/// The seed of [`random_trace`]'s states.
+pub fn states_rng() -> StdRng {
+    rng(24)
+}
+
+/// `num_permutations` real permutations of random states, as p3 generates them: nothing is exported.
+pub fn random_trace(num_permutations: usize, rng: &mut StdRng) -> RowMajorMatrix<F> {
+    let inputs: Vec<[u64; 25]> = (0..num_permutations).map(|_| rng.random()).collect();
+    generate_trace_rows(inputs, 0)
+}
+
 /// `num_permutations` real permutations of random states, row-major as p3 generates them, with random challenges.
 pub fn case(air: &StockAir, num_permutations: usize, l_skip: usize) -> Case {
-    let mut rng = rng(24);
-    let inputs: Vec<[u64; 25]> = (0..num_permutations).map(|_| rng.random()).collect();
-    let mut trace = generate_trace_rows::<F>(inputs, 0);
+    let mut rng = states_rng();
+    let mut trace = random_trace(num_permutations, &mut rng);
     // A prover exports the permutations that were asked for, not the padding.
     for row in trace.values.chunks_exact_mut(NUM_KECCAK_COLS).take(num_permutations * NUM_ROUNDS) {
         let row: &mut KeccakCols<F> = row.borrow_mut();

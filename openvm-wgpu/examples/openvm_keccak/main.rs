@@ -2,7 +2,7 @@
 //!
 //! A RISC-V program that loops over all of rv32im's instruction families and the keccak opcodes is executed by `openvm-circuit` 2.0.2; both
 //! engines prove the traces of that run, the stock verifier accepts both proofs, and they are the same bytes. The search for proofs of work
-//! is done once and replayed, so it is in no time below.
+//! is done once and replayed, so that a proof of work below is one that is checked.
 //!
 //! ```text
 //! cargo run --release -p openvm-wgpu --features vm --example openvm_keccak [-- --json] [--permutations N]
@@ -14,17 +14,20 @@ mod args;
 mod fixtures;
 #[path = "../../../tests/support/record.rs"]
 mod record;
+#[path = "../support/stages.rs"]
+mod stages;
 #[path = "../../../tests/stock/mod.rs"]
 mod stock;
+#[path = "../support/stopwatch.rs"]
 mod stopwatch;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
 use fixtures::{
     keccak_vm::{copy, keccak_vm, program, run},
-    replay::ReplayTranscript,
+    observed::Observed,
 };
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
@@ -35,19 +38,16 @@ use openvm_stark_backend::{
 };
 use openvm_stark_sdk::config::{
     app_params_with_100_bits_security,
-    baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine},
+    baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript},
 };
-use openvm_wgpu::{DeviceRound0Stats, WgpuEngine};
+use openvm_wgpu::WgpuEngine;
+use p3_baby_bear::default_babybear_poseidon2_16;
 use serde_json::json;
-use stopwatch::{STOCK_STAGE, Stopwatch, Times, ms};
-use tracing_subscriber::{
-    Layer,
-    filter::{LevelFilter, Targets},
-    prelude::*,
-};
+use stopwatch::{Stopwatch, ms};
 
 type SC = BabyBearPoseidon2Config;
 type Context = ProvingContext<CpuBackend<SC>>;
+type Transcript = Observed<CpuTranscript>;
 type Key = DeviceMultiStarkProvingKey<CpuBackend<SC>>;
 
 /// The tallest trace is `2^MAX_LOG_HEIGHT` rows.
@@ -75,32 +75,35 @@ fn main() {
 
 fn prove_both(args: &Args) -> Result<(), Box<dyn Error>> {
     let say = |line: String| if args.json { eprintln!("{line}") } else { println!("{line}") };
-    let stopwatch = Stopwatch::default();
-    let targets = Targets::new().with_default(LevelFilter::INFO).with_target(STOCK_STAGE, LevelFilter::DEBUG);
-    tracing_subscriber::registry().with(stopwatch.clone().with_filter(targets)).init();
+    let stopwatch = Stopwatch::install();
 
     let params = app_params_with_100_bits_security(MAX_LOG_HEIGHT);
-    let (mut vm, pk) = keccak_vm(WgpuEngine::<ReplayTranscript>::try_new(params.clone())?)?;
+    let (mut vm, pk) = keccak_vm(WgpuEngine::<Transcript>::try_new(params.clone())?)?;
     let vk = pk.get_vk();
     let context = run(&mut vm, &program(args.permutations))?;
     let ours = &vm.engine;
-    let stock = BabyBearPoseidon2CpuEngine::<ReplayTranscript>::new(params);
+    let stock = BabyBearPoseidon2CpuEngine::<Transcript>::new(params);
     let cells: usize = context.per_trace.iter().map(|(air, trace)| trace.height() * pk.per_air[*air].vk.params.width.total_width()).sum();
     say(format!("{} permutations: {} AIRs, {cells} cells", args.permutations, context.per_trace.len()));
 
     // Our first proof searches the proofs of work, and pays what only a first proof pays.
-    let search = ReplayTranscript::searching();
-    let first = prove(ours, search.clone(), vm.pk(), &context)?;
+    let search = ours.initial_transcript();
+    let found = search.log();
+    let first = prove(ours, search, vm.pk(), &context)?;
     let first_stats = ours.device().last_round0_stats().ok_or("no round 0")?;
-    let (expected, stock_times) = stopwatch.time(|| prove(&stock, search.replay(), vm.pk(), &context));
-    let (second, our_times) = stopwatch.time(|| prove(ours, search.replay(), vm.pk(), &context));
+    let replay = || found.replay(default_babybear_poseidon2_16().into());
+    let (expected, stock_times) = stopwatch.time(replay(), |transcript| prove(&stock, transcript, vm.pk(), &context));
+    let (second, our_times) = stopwatch.time(replay(), |transcript| prove(ours, transcript, vm.pk(), &context));
     let (expected, second) = (expected?, second?);
     let stats = ours.device().last_round0_stats().ok_or("no round 0")?;
 
     let expected = expected.encode_to_vec()?;
     let identical = expected == first.encode_to_vec()? && expected == second.encode_to_vec()?;
     let verified = [&first, &second].into_iter().all(|proof| stock.verify(&vk, proof).is_ok());
-    report(&say, &stock_times, (&our_times, &stats), &first_stats);
+    stages::table(&stock_times, &our_times, ("", &[])).into_iter().for_each(say);
+    let upload = format!("{} bytes uploaded in {:.1} ms", stats.trace_upload_bytes, ms(stats.upload));
+    say(format!("round 0 on the device: {:.1} ms, of it {upload}; {}", ms(stats.wall), stats.call));
+    say(format!("of the first proof: {:.1} ms, {} allocations", ms(first_stats.wall), first_stats.call.allocations));
     say(format!("verified by the stock verifier: {verified}; identical to the stock engine's proof: {identical}"));
     if args.json {
         let airs = context.per_trace.len();
@@ -108,6 +111,7 @@ fn prove_both(args: &Args) -> Result<(), Box<dyn Error>> {
         let proofs = json!({ "verified": verified, "identical_to_stock": identical, "airs": airs, "cells": cells });
         record::extend(&mut json, proofs);
         json["permutations"] = args.permutations.into();
+        json["stages"] = stages::json(&stock_times, &our_times);
         json["stock"] = stock_times.json();
         json["wgpu"] = our_times.json();
         json["wgpu"]["device_round0_ms"] = ms(stats.wall).into();
@@ -122,29 +126,9 @@ fn prove_both(args: &Args) -> Result<(), Box<dyn Error>> {
     if verified && identical { Ok(()) } else { Err("the proofs are not what they should be".into()) }
 }
 
-fn prove<E>(engine: &E, transcript: ReplayTranscript, key: &Key, context: &Context) -> Result<Proof<SC>, Box<dyn Error>>
+fn prove<E>(engine: &E, transcript: Transcript, key: &Key, context: &Context) -> Result<Proof<SC>, Box<dyn Error>>
 where
-    E: StarkEngine<SC = SC, PB = CpuBackend<SC>, TS = ReplayTranscript>,
+    E: StarkEngine<SC = SC, PB = CpuBackend<SC>, TS = Transcript>,
 {
     Ok(engine.prover_from_transcript(transcript).prove(key, copy(context))?)
-}
-
-/// The stages side by side.
-fn report(say: &impl Fn(String), stock: &Times, (ours, stats): (&Times, &DeviceRound0Stats), first: &DeviceRound0Stats) {
-    let row = |stage: &str, stock: Duration, ours: Duration| {
-        say(format!("{stage:<44}{:>10.1}{:>10.1}{:>9.2}", ms(stock), ms(ours), stock.as_secs_f64() / ours.as_secs_f64()));
-    };
-    say(format!("{:<44}{:>10}{:>10}{:>9}", "", "stock ms", "ours ms", "times"));
-    row("stark_prove_excluding_trace", stock.prove, ours.prove);
-    row("  main_trace_commit", stock.commit, ours.commit);
-    row("  rap_constraints", stock.rap, ours.rap);
-    row("    GKR input", stock.gkr_input, ours.gkr_input);
-    row("    GKR", stock.gkr, ours.gkr);
-    row("    rap_constraints.round0", stock.round0, ours.round0);
-    row("    folding at r_0", stock.fold, ours.fold);
-    row("    rap_constraints.mle_rounds", stock.mle_rounds, ours.mle_rounds);
-    row("  openings", stock.openings, ours.openings);
-    let upload = format!("{} bytes uploaded in {:.1} ms", stats.trace_upload_bytes, ms(stats.upload));
-    say(format!("round 0 on the device: {:.1} ms, of it {upload}; {}", ms(stats.wall), stats.call));
-    say(format!("of the first proof: {:.1} ms, {} allocations", ms(first.wall), first.call.allocations));
 }

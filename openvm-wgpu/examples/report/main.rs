@@ -21,6 +21,8 @@ mod fixtures;
 mod growth;
 mod measure;
 mod plot;
+#[path = "../support/proof_plot.rs"]
+mod proof_plot;
 #[path = "../../../tests/support/record.rs"]
 mod record;
 mod satisfying;

@@ -1,9 +1,11 @@
-//! Records and their plots: AIRs as dots, growth as lines, a proof as stacked bars.
+//! Records and their plots: AIRs as dots, growth as lines; a proof's are in `proof_plot`.
 
 use std::path::Path;
 
 use plotters::prelude::*;
 use serde_json::Value;
+
+use crate::proof_plot;
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
@@ -34,8 +36,8 @@ fn draw_beside(record: &Value, path: &Path) {
     let result = if record["result"].is_object() { &record["result"] } else { record };
     let drawn = if record["growth"].is_array() {
         draw_growth(record, &svg)
-    } else if result["stock"]["prove_ms"].is_number() {
-        draw_proof(result, &svg)
+    } else if proof_plot::is_proof(result) {
+        proof_plot::draw(result, &svg)
     } else {
         draw_airs(record, &svg)
     };
@@ -155,59 +157,4 @@ fn draw_growth(record: &Value, path: &Path) -> Drawn {
     labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
     root.present()?;
     Ok(())
-}
-
-/// A stage's time in an engine's times, and its name.
-type Stage = (&'static str, fn(&Value) -> f64);
-
-/// One proof by both engines: a bar each, stage on stage.
-fn draw_proof(result: &Value, path: &Path) -> Drawn {
-    let stages: [Stage; 7] = [
-        ("trace commitment", |engine| ms(engine, "commit_ms")),
-        ("GKR input layer", |engine| ms(engine, "gkr_input_ms")),
-        ("GKR", |engine| ms(engine, "gkr_ms")),
-        ("round 0", |engine| ms(engine, "round0_ms")),
-        ("folding and later rounds", |engine| ms(engine, "fold_ms") + ms(engine, "mle_rounds_ms")),
-        ("openings", |engine| ms(engine, "openings_ms")),
-        ("the rest", |engine| {
-            let named = ["commit_ms", "gkr_input_ms", "gkr_ms", "round0_ms", "fold_ms", "mle_rounds_ms", "openings_ms"];
-            (ms(engine, "prove_ms") - named.iter().map(|key| ms(engine, key)).sum::<f64>()).max(0.0)
-        }),
-    ];
-    let engines = [("stock CPU engine", &result["stock"]), ("this engine", &result["wgpu"])];
-    let longest = engines.iter().map(|(_, engine)| ms(engine, "prove_ms")).fold(0.0, f64::max);
-    let root = SVGBackend::new(path, (1000, 330)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let permutations = &result["permutations"];
-    let mut chart = ChartBuilder::on(&root)
-        .caption(format!("One proof of a keccak VM run ({permutations} permutations), {}", adapter(result)), ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(150)
-        .build_cartesian_2d(0.0..longest * 1.4, -0.6..1.6)?;
-    chart.configure_mesh().disable_y_mesh().y_labels(0).x_desc("milliseconds").x_label_formatter(&|x| format!("{x:.0}")).draw()?;
-    let colors: Vec<RGBAColor> = (0..stages.len()).map(|i| Palette99::pick(i).to_rgba()).collect();
-    let mut starts = [0.0; 2];
-    for ((name, of), color) in stages.into_iter().zip(colors) {
-        let bars = engines.iter().zip(&mut starts).enumerate().map(|(row, ((_, engine), start))| {
-            let (left, bottom) = (*start, 0.65 - row as f64);
-            *start += of(engine);
-            Rectangle::new([(left, bottom), (*start, bottom + 0.7)], color.filled())
-        });
-        let bars: Vec<_> = bars.collect();
-        chart.draw_series(bars)?.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
-    }
-    for (row, (name, engine)) in engines.into_iter().enumerate() {
-        let (x, y) = chart.backend_coord(&(0.0, 1.0 - row as f64));
-        root.draw(&Text::new(name.to_owned(), (x - 145, y - 6), ("sans-serif", 14)))?;
-        root.draw(&Text::new(format!("{:.1} s", ms(engine, "prove_ms") / 1e3), (x - 145, y + 10), ("sans-serif", 13)))?;
-    }
-    let labels = &mut chart.configure_series_labels();
-    labels.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
-    root.present()?;
-    Ok(())
-}
-
-fn ms(engine: &Value, key: &str) -> f64 {
-    engine[key].as_f64().unwrap_or(0.0)
 }

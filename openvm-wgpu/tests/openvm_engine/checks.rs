@@ -8,11 +8,9 @@ use openvm_stark_backend::{
     prover::{DeviceDataTransporter, ProvingContext},
     test_utils::{FibFixture, TestFixture, test_system_params_small},
 };
-use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
+use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, CpuTranscript};
 use openvm_wgpu::{WgpuDevice, WgpuEngine, WgpuProverError};
 use p3_field::PrimeCharacteristicRing;
-
-use crate::fixtures::replay::ReplayTranscript;
 
 type SC = BabyBearPoseidon2Config;
 
@@ -21,8 +19,8 @@ fn a_broken_trace_is_named_or_fails_to_verify() {
     let params = test_system_params_small(2, 8, 3);
     let gpu = Gpu::new(GpuOptions::default()).unwrap();
     let device = WgpuDevice::new(SC::default_from_params(params), &gpu).unwrap();
-    let plain = WgpuEngine::<ReplayTranscript>::with_device(device.clone());
-    let checking = WgpuEngine::<ReplayTranscript>::with_device(device.checking_constraints(true));
+    let plain = WgpuEngine::<CpuTranscript>::with_device(device.clone());
+    let checking = WgpuEngine::<CpuTranscript>::with_device(device.checking_constraints(true));
     let fixture = FibFixture::new(0, 1, 64);
     let (pk, vk) = fixture.keygen(&plain);
     let key = plain.device().transport_pk_to_device(&pk);

@@ -15,14 +15,15 @@ use openvm_stark_backend::{
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
 use openvm_wgpu::{WgpuDevice, WgpuEngine, WgpuProverError};
+use p3_baby_bear::default_babybear_poseidon2_16;
 use p3_field::PrimeCharacteristicRing;
 
 use crate::{
     fixtures::{
         awkward_air::AwkwardFixture,
         keccak_vm::{copy, keccak_vm, program, run},
+        observed::Observed,
         pair_air::{Field, Pair, PairAir, PairFixture},
-        replay::ReplayTranscript,
     },
     support::gpu_of_my_own,
 };
@@ -203,7 +204,7 @@ fn interactions_of_degree_zero() {
 fn a_wrong_device_proves_nothing() {
     let params = test_system_params_small(2, 8, 3);
     let prove = |gpu: &Gpu| {
-        let engine = WgpuEngine::<ReplayTranscript>::with_gpu(params.clone(), gpu).unwrap();
+        let engine = WgpuEngine::<CpuTranscript>::with_gpu(params.clone(), gpu).unwrap();
         let fixture = SelfInteractionFixture { widths: vec![4, 7], log_height: 5, bus_index: 4 };
         let (pk, _) = fixture.keygen(&engine);
         let (device, context) = (engine.device(), fixture.generate_proving_ctx());
@@ -226,14 +227,16 @@ fn a_wrong_device_proves_nothing() {
 #[test]
 fn keccak_vm_proof_is_the_stock_engines() -> Result<(), Box<dyn Error>> {
     let params = SystemParams { max_constraint_degree: 3, ..SystemParams::new_for_testing(20) };
-    let (mut vm, pk) = keccak_vm(WgpuEngine::<ReplayTranscript>::try_new(params.clone())?)?;
+    let (mut vm, pk) = keccak_vm(WgpuEngine::<Observed<CpuTranscript>>::try_new(params.clone())?)?;
     let context = run(&mut vm, &program(3))?;
     assert!(context.per_trace.len() >= 20, "{} AIRs", context.per_trace.len());
-    let stock = BabyBearPoseidon2CpuEngine::<ReplayTranscript>::new(params);
-    let search = ReplayTranscript::searching();
-    let expected = stock.prover_from_transcript(search.clone()).prove(vm.pk(), copy(&context))?;
+    let stock = BabyBearPoseidon2CpuEngine::<Observed<CpuTranscript>>::new(params);
+    let search = stock.initial_transcript();
+    let found = search.log();
+    let expected = stock.prover_from_transcript(search).prove(vm.pk(), copy(&context))?;
     let kept = copy(&context);
-    let proof = vm.engine.prover_from_transcript(search.replay()).prove(vm.pk(), context)?;
+    let replay = found.replay(default_babybear_poseidon2_16().into());
+    let proof = vm.engine.prover_from_transcript(replay).prove(vm.pk(), context)?;
     assert!(bytes(&expected) == bytes(&proof), "the proofs differ");
     stock.verify(&pk.get_vk(), &proof)?;
     let stats = vm.engine.device().last_round0_stats().unwrap();
@@ -262,7 +265,7 @@ fn device_errors_name_the_airs() {
     let options = GpuOptions { field_form: Some(FieldForm::U32), known_answers: false, ..GpuOptions::default() };
     let gpu = gpu_of_my_own(options, |limits| wgpu::Limits { max_buffer_size: 1 << 13, ..limits });
     let device = WgpuDevice::new(SC::default_from_params(params.clone()), &gpu).unwrap();
-    let engine = WgpuEngine::<ReplayTranscript>::with_device(device);
+    let engine = WgpuEngine::<CpuTranscript>::with_device(device);
     let prove = |fixture: SelfInteractionFixture| {
         let (pk, _) = fixture.keygen(&engine);
         let (device, context) = (engine.device(), fixture.generate_proving_ctx());
@@ -280,7 +283,7 @@ fn device_errors_name_the_airs() {
 /// A context that does not fit its key is refused, not proven wrongly and no panic.
 #[test]
 fn traces_that_do_not_fit_are_refused() {
-    let engine = WgpuEngine::<ReplayTranscript>::new(test_system_params_small(2, 8, 3));
+    let engine = WgpuEngine::<CpuTranscript>::new(test_system_params_small(2, 8, 3));
     let fixture = FibFixture::new(0, 1, 8);
     let (pk, _) = fixture.keygen(&engine);
     let device = engine.device();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 #[cfg(doc)]
 use logup_wgpu::FailingConstraint;
-use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Round0Options, Subject, Trace, WarmUp};
+use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Subject, Trace, WarmUp};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkProtocolConfig,
@@ -21,10 +21,13 @@ use tracing::{debug, info_span, warn};
 use crate::{
     Digest, PcsData, SC, WgpuProverError,
     commit::{CommitStats, Committer},
+    compute::Compute,
     device_round0::DeviceRound0Stats,
+    grind::Grinder,
     key_plan::KeyPlan,
     lock,
     on_device::OnDevice,
+    options::WgpuOptions,
     rap,
 };
 
@@ -47,7 +50,9 @@ struct Shared {
     /// The latest keys' plans, those used last first.
     plans: Mutex<Vec<Arc<Planned>>>,
     last_stats: Mutex<Option<DeviceRound0Stats>>,
+    compute: Arc<Compute>,
     committer: Committer,
+    grinder: Grinder,
     last_commit: Mutex<Option<CommitStats>>,
 }
 
@@ -73,24 +78,27 @@ impl WgpuDevice {
     /// [`Error::SkipDomain`] for a configuration whose `l_skip` is above [`MAX_L_SKIP`]; [`Error::DeviceLost`] and [`Error::WrongAnswer`] for
     /// a GPU that cannot be used any more.
     pub fn new(config: SC, gpu: &Gpu) -> logup_wgpu::Result<Self> {
-        Self::with_options(config, gpu, Round0Options::default())
+        Self::with_options(config, gpu, WgpuOptions::default())
     }
 
-    /// A device with chosen options for round 0.
+    /// A device with chosen options.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_options(config: SC, gpu: &Gpu, options: Round0Options) -> logup_wgpu::Result<Self> {
+    pub fn with_options(config: SC, gpu: &Gpu, options: WgpuOptions) -> logup_wgpu::Result<Self> {
         let l_skip = config.params().l_skip;
         if l_skip > MAX_L_SKIP {
             return Err(Error::SkipDomain { subject: Subject::EveryAir, got: l_skip, limit: MAX_L_SKIP });
         }
         gpu.usable()?;
+        let compute = Arc::new(Compute::new(gpu, options.memory_budget));
         let shared = Shared {
-            engine: Round0::with_options(gpu, options),
+            engine: Round0::with_options(gpu, options.round0),
             plans: Mutex::default(),
             last_stats: Mutex::default(),
-            committer: Committer::new(gpu),
+            committer: Committer::new(&compute),
+            grinder: Grinder::new(&compute, options.min_device_pow_bits),
+            compute,
             last_commit: Mutex::default(),
         };
         Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false })
@@ -127,9 +135,20 @@ impl WgpuDevice {
         self.shared.engine.gpu()
     }
 
+    /// What searches proofs of work.
+    pub(crate) fn grinder(&self) -> Grinder {
+        self.shared.grinder.clone()
+    }
+
     /// What round 0 of the latest proof did; `None` before the first.
     pub fn last_round0_stats(&self) -> Option<DeviceRound0Stats> {
         lock(&self.shared.last_stats).clone()
+    }
+
+    /// The most bytes of device memory that commitments had at a time so far: stacked traces, codeword, tree, and what of it is kept. Round 0's scratch is
+    /// in its own statistics.
+    pub fn peak_device_bytes(&self) -> u64 {
+        self.shared.compute.peak_bytes()
     }
 
     /// What the latest commitment did; `None` before the first.

@@ -43,21 +43,26 @@
 
 pub mod air;
 mod commit;
+mod compute;
 mod device;
 mod device_round0;
 mod error;
 mod fold_ple;
 mod gkr_input;
+mod grind;
 pub mod kernels;
 mod key_plan;
 mod lanes;
 mod mle_rounds;
 mod on_device;
+mod options;
 mod poly;
 mod poseidon2;
 mod program;
 mod rap;
+mod recorder;
 mod rows;
+mod transcript;
 #[cfg(feature = "vm")]
 pub mod vm;
 
@@ -70,13 +75,20 @@ pub use logup_wgpu;
 use logup_wgpu::{F, Gpu, GpuOptions, Matrix, Result};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
-    FiatShamirTranscript, StarkEngine, StarkProtocolConfig, SystemParams,
+    StarkEngine, StarkProtocolConfig, SystemParams,
+    memory_metering::ProvingMemoryConfig,
     prover::{ColMajorMatrix, Coordinator, MatrixDimensions, ProverBackend},
 };
-use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, CpuTranscript};
-use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
+use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
 
-pub use self::{commit::CommitStats, device::WgpuDevice, device_round0::DeviceRound0Stats, error::WgpuProverError};
+pub use self::{
+    commit::CommitStats,
+    device::WgpuDevice,
+    device_round0::DeviceRound0Stats,
+    error::WgpuProverError,
+    options::WgpuOptions,
+    transcript::{EngineTranscript, WgpuTranscript},
+};
 
 type SC = BabyBearPoseidon2Config;
 type Digest = <SC as StarkProtocolConfig>::Digest;
@@ -89,8 +101,8 @@ pub fn matrix(matrix: &ColMajorMatrix<F>) -> Matrix<'_> {
 
 /// An engine for `BabyBearPoseidon2Config` with [`WgpuDevice`] as its device.
 ///
-/// `TS` is the transcript, by default that of the stock CPU engine.
-pub struct WgpuEngine<TS = CpuTranscript> {
+/// `TS` is the transcript, by default [`WgpuTranscript`], whose proofs of work the device searches. Its challenges are those of the stock engines'.
+pub struct WgpuEngine<TS = WgpuTranscript> {
     device: WgpuDevice,
     transcript: PhantomData<fn() -> TS>,
 }
@@ -135,7 +147,7 @@ fn default_gpu() -> Result<Gpu> {
 
 impl<TS> StarkEngine for WgpuEngine<TS>
 where
-    TS: FiatShamirTranscript<SC> + From<Poseidon2BabyBear<16>>,
+    TS: EngineTranscript,
 {
     type SC = SC;
     type PB = CpuBackend<SC>;
@@ -154,12 +166,19 @@ where
         self.device.config()
     }
 
+    /// What a proof keeps, for those who cut executions into segments: the traces' rows, the stacked matrix and the codeword, each once more than
+    /// the device does, because the stock openings read them on the host. There is no scratch for constraints besides.
+    fn proving_memory_config(&self) -> ProvingMemoryConfig {
+        let (cache_stacked_matrix, cache_rs_code_matrix, zerocheck_save_memory) = (true, true, true);
+        ProvingMemoryConfig::from_protocol_config(self.config(), cache_stacked_matrix, cache_rs_code_matrix, zerocheck_save_memory)
+    }
+
     fn device(&self) -> &WgpuDevice {
         &self.device
     }
 
     fn initial_transcript(&self) -> TS {
-        TS::from(default_babybear_poseidon2_16())
+        TS::start(&self.device)
     }
 
     fn prover_from_transcript(&self, transcript: TS) -> Coordinator<SC, CpuBackend<SC>, WgpuDevice, TS> {

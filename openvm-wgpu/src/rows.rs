@@ -34,7 +34,6 @@ pub(crate) enum Cell {
 /// AIR uses none.
 #[derive(Debug)]
 pub(crate) struct RowShape {
-    pub has_preprocessed: bool,
     /// Columns of each part.
     pub widths: Vec<usize>,
     pub needs_next: bool,
@@ -48,12 +47,7 @@ impl RowShape {
     pub fn new(params: &StarkVerifyingParams) -> Self {
         let width = &params.width;
         let widths = width.preprocessed.iter().chain(&width.cached_mains).chain([&width.common_main]).copied().collect();
-        Self {
-            has_preprocessed: width.preprocessed.is_some(),
-            widths,
-            needs_next: params.need_rot,
-            num_public_values: params.num_public_values,
-        }
+        Self { widths, needs_next: params.need_rot, num_public_values: params.num_public_values }
     }
 
     /// Columns of a wide row.

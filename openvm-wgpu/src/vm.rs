@@ -2,11 +2,9 @@
 
 use openvm_circuit::arch::{AirInventory, ChipInventoryError, VmBuilder, VmChipComplex};
 use openvm_cpu_backend::CpuBackend;
-use openvm_stark_backend::FiatShamirTranscript;
 use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2CpuEngine;
-use p3_baby_bear::Poseidon2BabyBear;
 
-use crate::{SC, WgpuEngine};
+use crate::{EngineTranscript, SC, WgpuEngine};
 
 /// Builds what a stock CPU builder builds, for [`WgpuEngine`].
 ///
@@ -28,8 +26,8 @@ pub struct OnWgpu<B>(pub B);
 
 impl<B, TS> VmBuilder<WgpuEngine<TS>> for OnWgpu<B>
 where
-    B: VmBuilder<BabyBearPoseidon2CpuEngine<TS>>,
-    TS: FiatShamirTranscript<SC> + From<Poseidon2BabyBear<16>>,
+    B: VmBuilder<BabyBearPoseidon2CpuEngine>,
+    TS: EngineTranscript,
 {
     type VmConfig = B::VmConfig;
     type RecordArena = B::RecordArena;

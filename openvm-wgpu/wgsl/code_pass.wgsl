@@ -74,22 +74,15 @@ fn main(
         let mask = (1u << log_code) - 1u;
         x = geometric(x, root((job.coset * j) & mask), root((job.coset << job.stages[0].z) & mask));
     }
-    for (var i = 0u; i < job.num_stages; i++) {
-        let stage = job.stages[i];
-        if i > 0u {
-            workgroupBarrier();
-            set_tile_points(thread, bit, x);
-            workgroupBarrier();
-            bit = stage.x;
-            x = tile_points(thread, bit);
-        }
-        if stage.y > 0u {
-            x = dft(x, stage.y);
-        }
-        if stage.z > 0u {
-            let e = column_index(index, first_address(thread, bit)) & ((1u << stage.z) - 1u);
-            x = twiddled(x, stage.y, root(e << (log_code - stage.z - stage.y)));
-        }
+    // No loop: llvmpipe keeps the memory of a barrier in one.
+    x = transformed(x, 0u, index, thread);
+    if job.num_stages > 1u {
+        x = transformed(exchanged(thread, bit, job.stages[1].x, x), 1u, index, thread);
+        bit = job.stages[1].x;
+    }
+    if job.num_stages > 2u {
+        x = transformed(exchanged(thread, bit, job.stages[2].x, x), 2u, index, thread);
+        bit = job.stages[2].x;
     }
     at = first_address(thread, bit);
     step = 1u << bit;

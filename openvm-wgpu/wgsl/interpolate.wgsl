@@ -107,22 +107,16 @@ fn main(
         load4(from_word, at + 8u * step, step),
         load4(from_word, at + 12u * step, step),
     );
-    for (var i = 0u; i < job.num_stages; i++) {
-        let stage = job.stages[i];
-        if i > 0u {
-            workgroupBarrier();
-            set_tile_points(thread, bit, x);
-            workgroupBarrier();
-            bit = stage.x;
-            x = tile_points(thread, bit);
-        }
-        if stage.y > 0u {
-            x = dft(x, stage.y);
-        }
-        if stage.z > 0u {
-            let e = first_address(thread, bit) & ((1u << stage.z) - 1u);
-            x = twiddled(x, stage.y, root(e << (job.log_column + job.log_blowup - stage.z - stage.y)));
-        }
+    // No loop: llvmpipe keeps the memory of a barrier in one.
+    let tile_idx = begin >> job.log_tile;
+    x = transformed(x, 0u, tile_idx, thread);
+    if job.num_stages > 1u {
+        x = transformed(exchanged(thread, bit, job.stages[1].x, x), 1u, tile_idx, thread);
+        bit = job.stages[1].x;
+    }
+    if job.num_stages > 2u {
+        x = transformed(exchanged(thread, bit, job.stages[2].x, x), 2u, tile_idx, thread);
+        bit = job.stages[2].x;
     }
     workgroupBarrier();
     at = first_address(thread, bit);
@@ -131,15 +125,15 @@ fn main(
     scatter4(at + 4u * step, step, x.x1);
     scatter4(at + 8u * step, step, x.x2);
     scatter4(at + 12u * step, step, x.x3);
-    for (var i = job.num_stages; i > 0u; i--) {
-        let stage = job.stages[i - 1u];
-        if i < job.num_stages {
-            workgroupBarrier();
-            set_tile_points(thread, bit, x);
-        }
-        workgroupBarrier();
-        bit = stage.x;
-        x = subset_sums(tile_points(thread, bit), stage.y);
+    workgroupBarrier();
+    x = subset_sums(tile_points(thread, bit), job.stages[job.num_stages - 1u].y);
+    if job.num_stages > 2u {
+        x = subset_sums(exchanged(thread, bit, job.stages[1].x, x), job.stages[1].y);
+        bit = job.stages[1].x;
+    }
+    if job.num_stages > 1u {
+        x = subset_sums(exchanged(thread, bit, job.stages[0].x, x), job.stages[0].y);
+        bit = job.stages[0].x;
     }
     at = first_address(thread, bit);
     step = 1u << bit;

@@ -161,7 +161,7 @@ impl Gpu {
     }
 
     /// Whether kernels run on the CPU.
-    pub(crate) fn is_software(&self) -> bool {
+    pub fn is_software(&self) -> bool {
         is_software(self.info())
     }
 
@@ -255,7 +255,7 @@ impl Gpu {
     }
 
     /// Remembers that a kernel computed wrongly; from now on the device is refused.
-    pub(crate) fn distrust(&self, kernel: &'static str, reason: String) -> Error {
+    pub fn distrust(&self, kernel: &'static str, reason: String) -> Error {
         let (kernel, reason) = self.inner.wrong.get_or_init(|| (kernel, reason));
         let error = Error::WrongAnswer { kernel, adapter: self.adapter(), reason: reason.clone() };
         tracing::error!(%error);

@@ -16,6 +16,8 @@ pub struct BufferPool {
     gpu: Gpu,
     /// All that there are; those that nobody else holds are free.
     buffers: Mutex<Vec<Arc<wgpu::Buffer>>>,
+    /// All together have at most so many bytes.
+    budget: Option<u64>,
     allocations: AtomicU64,
     peak: AtomicU64,
 }
@@ -24,15 +26,16 @@ pub struct BufferPool {
 const MIN_BYTES: u64 = 4096;
 
 impl BufferPool {
-    /// A pool without buffers.
-    pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), buffers: Mutex::default(), allocations: AtomicU64::new(0), peak: AtomicU64::new(0) }
+    /// A pool without buffers, of which all together will have at most `budget` bytes.
+    pub fn new(gpu: &Gpu, budget: Option<u64>) -> Self {
+        Self { gpu: gpu.clone(), buffers: Mutex::default(), budget, allocations: AtomicU64::new(0), peak: AtomicU64::new(0) }
     }
 
-    /// A buffer of at least so many bytes: a free one that is not twice as large, else a new one.
+    /// A buffer of at least so many bytes: a free one that is not twice as large, else a new one, for which free ones are given up where the budget
+    /// asks for it.
     ///
     /// # Errors
-    /// [`Error::DeviceLimit`] for more bytes than a buffer has; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
+    /// [`Error::DeviceLimit`] for more bytes than a buffer has, or than the budget leaves; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
     pub fn take(&self, label: &'static str, bytes: u64) -> Result<Arc<wgpu::Buffer>> {
         let limit = self.gpu.limits().buffer_bytes;
         if bytes > limit {
@@ -45,6 +48,14 @@ impl BufferPool {
         if let Some(free) = buffers.iter().filter(|buffer| fits(buffer)).min_by_key(|buffer| buffer.size()) {
             return Ok(Arc::clone(free));
         }
+        if let Some(budget) = self.budget {
+            trim(&mut buffers, budget.saturating_sub(size));
+            let requested = total(&buffers) + size;
+            if requested > budget {
+                let (kernel, what) = (label, "bytes of device memory");
+                return Err(Error::DeviceLimit { subject: Subject::Call, kernel, what, requested, limit: budget });
+            }
+        }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let buffer = Arc::new(self.gpu.checked(label, || self.gpu.device().create_buffer(&descriptor))?);
@@ -54,13 +65,9 @@ impl BufferPool {
         Ok(buffer)
     }
 
-    /// Gives free buffers up until all together have at most so many bytes, or none is free.
-    pub fn trim(&self, bytes: u64) {
-        let mut buffers = self.lock();
-        while total(&buffers) > bytes {
-            let Some(free) = buffers.iter().position(|buffer| Arc::strong_count(buffer) == 1) else { return };
-            buffers.remove(free);
-        }
+    /// Bytes of the buffers that are lent.
+    pub fn lent_bytes(&self) -> u64 {
+        self.lock().iter().filter(|buffer| Arc::strong_count(buffer) > 1).map(|buffer| buffer.size()).sum()
     }
 
     /// Bytes of all buffers, lent or free.
@@ -97,10 +104,19 @@ impl Gpu {
     }
 }
 
-/// Up to the next of eight sizes between a power of two and the next, so that calls that differ little share buffers.
-fn rounded(bytes: u64) -> u64 {
+/// What a buffer of so many bytes takes: up to the next of eight sizes between a power of two and the next, so that calls that differ little share
+/// buffers.
+pub(crate) fn rounded(bytes: u64) -> u64 {
     let bytes = bytes.max(MIN_BYTES);
     bytes.next_multiple_of(1 << (bytes.ilog2() - 3))
+}
+
+/// Gives free buffers up until all together have at most so many bytes, or none is free.
+fn trim(buffers: &mut Vec<Arc<wgpu::Buffer>>, bytes: u64) {
+    while total(buffers) > bytes {
+        let Some(free) = buffers.iter().position(|buffer| Arc::strong_count(buffer) == 1) else { return };
+        buffers.remove(free);
+    }
 }
 
 fn total(buffers: &[Arc<wgpu::Buffer>]) -> u64 {

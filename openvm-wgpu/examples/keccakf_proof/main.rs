@@ -18,6 +18,8 @@ mod fixtures;
 mod metal_port;
 #[path = "../support/proof_plot.rs"]
 mod proof_plot;
+#[path = "../support/proofs.rs"]
+mod proofs;
 #[path = "../../../tests/support/record.rs"]
 mod record;
 #[path = "../support/stages.rs"]
@@ -33,33 +35,20 @@ use std::{
     error::Error,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use fixtures::observed::Observed;
-use logup_wgpu::F;
-use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     AirRef, StarkEngine,
-    codec::Encode,
-    p3_matrix::dense::RowMajorMatrix,
-    proof::Proof,
-    prover::{AirProvingContext, DeviceDataTransporter, DeviceMultiStarkProvingKey, Prover, ProvingContext},
+    prover::{AirProvingContext, DeviceDataTransporter, ProvingContext},
 };
-use openvm_stark_sdk::config::{
-    app_params_with_100_bits_security,
-    baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript},
-};
-use openvm_wgpu::{DeviceRound0Stats, WgpuEngine};
-use p3_baby_bear::default_babybear_poseidon2_16;
-use serde_json::{Value, json};
+use openvm_stark_sdk::config::{app_params_with_100_bits_security, baby_bear_poseidon2::BabyBearPoseidon2Config};
+use openvm_wgpu::WgpuEngine;
+use proofs::{OurTranscript, prove_both};
+use serde_json::Value;
 use stock::keccakf::{KeccakfAir, random_trace, states_rng};
-use stopwatch::{Stopwatch, Times, ms};
 
 type SC = BabyBearPoseidon2Config;
-type Key = DeviceMultiStarkProvingKey<CpuBackend<SC>>;
-type StockTranscript = Observed<CpuTranscript>;
-type OurTranscript = Observed<CpuTranscript>;
 
 /// The committed matrix has `2^LOG_STACKED_HEIGHT` rows, whatever the trace's height: traces are stacked in it.
 const LOG_STACKED_HEIGHT: usize = 21;
@@ -70,18 +59,6 @@ struct Args {
     json: bool,
     permutations: usize,
     plot: Option<(PathBuf, Option<PathBuf>)>,
-}
-
-/// What was proven and how long it took.
-struct Outcome {
-    verified: bool,
-    identical: bool,
-    reproducible: bool,
-    cells: usize,
-    stock: Times,
-    ours: Times,
-    first: Duration,
-    stats: DeviceRound0Stats,
 }
 
 fn args() -> Args {
@@ -121,107 +98,23 @@ fn plot(path: &Path, svg: Option<&Path>) -> Result<(), Box<dyn Error>> {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let ours = WgpuEngine::<OurTranscript>::try_new(app_params_with_100_bits_security(LOG_STACKED_HEIGHT))?;
-    let outcome = prove_both(&ours, args.permutations)?;
-    if args.json {
-        let mut json = record::head(ours.device().gpu());
-        record::extend(&mut json, outcome.json());
-        json["permutations"] = args.permutations.into();
-        println!("{json}");
-    } else {
-        outcome.print(args.permutations);
-    }
-    if outcome.verified && outcome.identical { Ok(()) } else { Err("the proofs are not what they should be".into()) }
-}
-
-/// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second.
-fn prove_both(ours: &WgpuEngine<OurTranscript>, permutations: usize) -> Result<Outcome, Box<dyn Error>> {
-    let stopwatch = Stopwatch::install();
-    let stock = BabyBearPoseidon2CpuEngine::<StockTranscript>::new(ours.params().clone());
     eprintln!("adapter: {}", ours.device().gpu().adapter());
-    let trace = random_trace(permutations, &mut states_rng());
-    eprintln!("{permutations} permutations: {} rows, {} columns", trace.values.len() / trace.width, trace.width);
+    let trace = random_trace(args.permutations, &mut states_rng());
+    eprintln!("{} permutations: {} rows, {} columns", args.permutations, trace.values.len() / trace.width, trace.width);
     let (pk, vk) = ours.keygen(&[Arc::new(KeccakfAir) as AirRef<SC>]);
     let start = Instant::now();
     let key = ours.device().transport_pk_to_device(&pk);
     eprintln!("key planned and its kernels compiled in {:.1} s", start.elapsed().as_secs_f64());
-
-    let prove_ours = || -> Result<_, Box<dyn Error>> {
-        let transcript = ours.initial_transcript();
-        let log = transcript.log();
-        let (proof, times) = stopwatch.time(transcript, |transcript| prove(ours, transcript, &key, &trace));
-        eprintln!("our proof: {:.1} s", times.prove.as_secs_f64());
-        Ok((proof?, times, log))
-    };
-    let prove_stock = |transcript: StockTranscript| -> Result<_, Box<dyn Error>> {
-        let (proof, times) = stopwatch.time(transcript, |transcript| prove(&stock, transcript, &key, &trace));
-        eprintln!("stock proof: {:.1} s", times.prove.as_secs_f64());
-        Ok((proof?, times))
-    };
-    let (first, first_times, _) = prove_ours()?;
-    let (theirs, stock_times) = prove_stock(stock.initial_transcript())?;
-    let (second, our_times, found) = prove_ours()?;
-    let stats = ours.device().last_round0_stats().ok_or("no round 0")?;
-    let (expected, _) = prove_stock(found.replay(default_babybear_poseidon2_16().into()))?;
-
-    let [first_bytes, second_bytes, expected_bytes] = [first.encode_to_vec()?, second.encode_to_vec()?, expected.encode_to_vec()?];
-    Ok(Outcome {
-        verified: [&first, &theirs, &second, &expected].into_iter().all(|proof| stock.verify(&vk, proof).is_ok()),
-        identical: second_bytes == expected_bytes,
-        // Not with the stock grinder, which takes whichever witness a thread finds first.
-        reproducible: first_bytes == second_bytes,
-        cells: trace.values.len(),
-        stock: stock_times,
-        ours: our_times,
-        first: first_times.prove,
-        stats,
-    })
-}
-
-fn prove<E, T>(engine: &E, transcript: Observed<T>, key: &Key, trace: &RowMajorMatrix<F>) -> Result<Proof<SC>, Box<dyn Error>>
-where
-    E: StarkEngine<SC = SC, PB = CpuBackend<SC>, TS = Observed<T>>,
-    Observed<T>: openvm_stark_backend::FiatShamirTranscript<SC>,
-{
-    let context = ProvingContext::new(vec![(0, AirProvingContext::new(vec![], trace.clone(), vec![]))]);
-    Ok(engine.prover_from_transcript(transcript).prove(key, context)?)
-}
-
-impl Outcome {
-    fn json(&self) -> Value {
-        let mut wgpu = self.ours.json();
-        let device = json!({
-            "first_prove_ms": ms(self.first),
-            "round0_trace_upload_bytes": self.stats.trace_upload_bytes,
-            "waits": self.stats.call.waits,
-            "kernels": self.stats.call.kernels(),
-            "allocations": self.stats.call.allocations,
-            "peak_device_bytes": self.peak_device_bytes(),
-        });
-        record::extend(&mut wgpu, device);
-        json!({
-            "verified": self.verified,
-            "identical_to_stock": self.identical,
-            "reproducible": self.reproducible,
-            "cells": self.cells,
-            "stages": stages::json(&self.stock, &self.ours),
-            "stock": self.stock.json(),
-            "wgpu": wgpu,
-        })
+    let context = || ProvingContext::new(vec![(0, AirProvingContext::new(vec![], trace.clone(), vec![]))]);
+    let outcome = prove_both(&ours, &key, &vk, context)?;
+    if args.json {
+        let mut json = record::head(ours.device().gpu());
+        record::extend(&mut json, outcome.json());
+        (json["permutations"], json["cells"]) = (args.permutations.into(), trace.values.len().into());
+        println!("{json}");
+    } else {
+        outcome.print(metal_port::COLUMN);
+        println!("{}", metal_port::note(args.permutations));
     }
-
-    /// The most memory that a proof has on the device at a time; the engine does not say it yet.
-    fn peak_device_bytes(&self) -> Option<u64> {
-        None
-    }
-
-    fn print(&self, permutations: usize) {
-        stages::table(&self.stock, &self.ours, metal_port::COLUMN).into_iter().for_each(|line| println!("{line}"));
-        println!("{}", metal_port::note(permutations));
-        println!("our first proof: {:.1} ms", ms(self.first));
-        println!("round 0 on the device: {} bytes uploaded; {}", self.stats.trace_upload_bytes, self.stats.call);
-        println!("verified by the stock verifier: {}", self.verified);
-        println!("identical to the stock engine's proof with our proofs of work: {}", self.identical);
-        let reason = if self.reproducible { "" } else { ": the grinder takes whichever witness a thread finds first" };
-        println!("our first and second proof are the same bytes: {}{reason}", self.reproducible);
-    }
+    outcome.check()
 }

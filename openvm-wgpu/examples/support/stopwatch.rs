@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use openvm_wgpu::{CommitStats, kernels::stage};
 use serde_json::{Value, json};
 use tracing::{Event, Subscriber, span};
 use tracing_subscriber::{
@@ -137,6 +138,12 @@ impl Span {
 }
 
 impl Times {
+    /// Of a commitment on a device the parts are the device's times: both are one submission.
+    pub fn set_commit(&mut self, commit: &CommitStats) {
+        let of = |stage| commit.gpu(stage).unwrap_or_default();
+        (self.rs_code_matrix, self.merkle_tree) = (of(stage::CODE), of(stage::TREE));
+    }
+
     pub fn json(&self) -> Value {
         json!({
             "prove_ms": ms(self.prove),

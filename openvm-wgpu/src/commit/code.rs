@@ -6,11 +6,9 @@ use logup_wgpu::{
 };
 use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
 
-use super::{
-    columns::{Columns, MAX_BUFFERS, Windows},
-    recorder::Recorder,
-};
+use super::columns::{Columns, MAX_BUFFERS, Windows};
 use crate::kernels::{CODE_PASS, INTERPOLATE, LOG_ROOTS, LOG_TILE, MAX_STAGES, StageJob};
+use crate::recorder::Recorder;
 
 /// Bits of a column's index that one register stage transforms.
 const LOG_RADIX: u32 = 4;
@@ -174,9 +172,9 @@ macro_rules! numbered {
 }
 
 const MESSAGES: [&str; MAX_BUFFERS] = numbered!("stacked matrix":
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
 const CODES: [&str; MAX_BUFFERS] = numbered!("codeword":
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
 
 fn names(names: &[&'static str; MAX_BUFFERS], columns: &Columns) -> Vec<Resource> {
     names[..columns.buffers.len()].iter().map(|&name| Resource(name)).collect()

@@ -18,7 +18,7 @@ pub(crate) struct Columns {
 }
 
 /// Buffers over which columns may be spread.
-pub(crate) const MAX_BUFFERS: usize = 48;
+pub(crate) const MAX_BUFFERS: usize = 64;
 
 /// The trace windows that a dispatch binds.
 #[derive(Debug, Default)]

@@ -9,24 +9,17 @@
 
 mod code;
 mod columns;
-mod recorder;
 mod resident;
 mod rows;
 mod stack;
 mod tree;
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use logup_wgpu::{
-    Error, F, Gpu, Result, StageTime, Subject,
-    compute::{BufferPool, Executor, copy_words},
-};
+use logup_wgpu::{Error, F, Result, StageTime, Subject, compute::copy_words};
 use openvm_cpu_backend::merkle::CpuMerkleTree;
 use openvm_stark_backend::{StarkProtocolConfig, SystemParams};
 use p3_field::{PrimeCharacteristicRing, TwoAdicField};
@@ -34,15 +27,15 @@ use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 use tracing::{debug, info_span};
 
+pub(crate) use self::columns::Windows;
 use self::{
     code::Code,
     columns::Columns,
-    recorder::Recorder,
     resident::Resident,
     stack::{Stack, StackPlan},
     tree::{DIGEST_BYTES, Tree},
 };
-use crate::{Digest, PcsData, SC, kernels::stage, lock};
+use crate::{Digest, PcsData, SC, compute::Compute, kernels::stage, recorder::Recorder};
 
 /// What a commitment did on the device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,26 +74,13 @@ impl CommitStats {
 
 /// Commits to traces on a GPU, and keeps them there.
 pub(crate) struct Committer {
-    gpu: Gpu,
-    pool: BufferPool,
-    /// Executors that nobody uses.
-    executors: Mutex<Vec<Executor>>,
+    compute: Arc<Compute>,
     resident: Resident,
-    nonce: AtomicU32,
 }
 
-/// Executors that are kept: each has room for a tree, or for a piece of the codeword.
-const MAX_EXECUTORS: usize = 4;
-
 impl Committer {
-    pub fn new(gpu: &Gpu) -> Self {
-        Self {
-            gpu: gpu.clone(),
-            pool: BufferPool::new(gpu),
-            executors: Mutex::default(),
-            resident: Resident::default(),
-            nonce: AtomicU32::new(rand_seed()),
-        }
+    pub fn new(compute: &Arc<Compute>) -> Self {
+        Self { compute: Arc::clone(compute), resident: Resident::default() }
     }
 
     /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root, layers and codeword.
@@ -109,7 +89,8 @@ impl Committer {
         let params = config.params();
         let (code, tree) = shapes(params)?;
         let plan = StackPlan::new(params, traces)?;
-        let allocations = self.pool.allocations();
+        self.make_room(plan.bytes() + 4 * ((plan.width() as u64) << code.log_code()))?;
+        let allocations = self.compute.pool.allocations();
         let mut stats = CommitStats {
             code_bytes: code.bytes_moved(plan.width()),
             permutations: tree.permutations(plan.width()),
@@ -117,25 +98,25 @@ impl Committer {
         };
 
         let span = info_span!("upload_traces").entered();
-        let stack = Stack::upload(&self.gpu, &self.pool, plan, traces)?;
+        let stack = Stack::upload(&self.compute.gpu, &self.compute.pool, plan, traces)?;
         stats.upload = start.elapsed();
         stats.upload_bytes = traces.iter().map(|trace| 4 * trace.values.len() as u64).sum();
         drop(span);
 
-        let codeword = Columns::new(&self.gpu, &self.pool, "codeword", stack.plan.width(), code.log_code())?;
-        let mut recorder = Recorder::new(&self.gpu, tree.bytes(), self.next_nonce());
-        code.record(&mut recorder, &self.gpu.limits(), &stack.columns, &codeword)?;
-        tree.record(&mut recorder, &self.gpu.limits(), &codeword)?;
+        let codeword = Columns::new(&self.compute.gpu, &self.compute.pool, "codeword", stack.plan.width(), code.log_code())?;
+        let mut recorder = Recorder::new(&self.compute.gpu, tree.bytes(), self.compute.next_nonce());
+        code.record(&mut recorder, &self.compute.gpu.limits(), &stack.columns, &codeword)?;
+        tree.record(&mut recorder, &self.compute.gpu.limits(), &codeword)?;
         let recording = recorder.finish(codeword.buffers());
         stats.kernels = recording.dispatches.len();
 
         let span = info_span!("stacked_commit").entered();
-        let mut executor = self.executor();
+        let mut executor = self.compute.executor();
         let submission = executor.start(&recording, true)?;
         // While the device works.
         let matrix = stack.plan.on_host(traces);
         let report = executor.finish(submission, |words| layers(words, &tree))?;
-        self.give_back(executor);
+        self.compute.give_back(executor);
         drop(span);
         let layers = report.results.ok_or_else(|| no_element("a digest"))?;
         for stage in [stage::CODE, stage::TREE] {
@@ -150,7 +131,7 @@ impl Committer {
         let backing = self.rows(&codeword, tree.log_query, &mut stats)?;
         stats.readback = begin.elapsed();
         stats.readback_bytes = tree.bytes() + 4 * backing.values.len() as u64;
-        stats.allocations += self.pool.allocations() - allocations;
+        stats.allocations += self.compute.pool.allocations() - allocations;
 
         let root = layers.last().expect("a root")[0];
         let pcs_data = PcsData::new(stack.plan.layout.clone(), matrix, merkle_tree(backing, layers, tree));
@@ -170,42 +151,39 @@ impl Committer {
 
     /// Traces brought to the device and not kept there for others, and their bytes.
     pub fn upload(&self, params: &SystemParams, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
-        let stack = Stack::upload(&self.gpu, &self.pool, StackPlan::new(params, traces)?, traces)?;
+        let plan = StackPlan::new(params, traces)?;
+        self.make_room(plan.bytes())?;
+        let stack = Stack::upload(&self.compute.gpu, &self.compute.pool, plan, traces)?;
         Ok((stack, traces.iter().map(|trace| 4 * trace.values.len() as u64).sum()))
+    }
+
+    /// Forgets traces until so many bytes are within the budget, and the others within what is kept without one.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] where they are not even then.
+    fn make_room(&self, bytes: u64) -> Result<()> {
+        let pool = &self.compute.pool;
+        let Some(limit) = self.compute.memory_budget else {
+            while self.resident.bytes() > RESIDENT_BYTES && self.resident.forget_one() {}
+            return Ok(());
+        };
+        // Others may hold buffers for the moment; the pool says so if they do.
+        while pool.lent_bytes() + bytes > limit && self.resident.forget_one() {}
+        if bytes > limit {
+            let (subject, what) = (Subject::Call, "bytes of device memory");
+            return Err(Error::DeviceLimit { subject, kernel: "trace commitment", what, requested: bytes, limit });
+        }
+        Ok(())
     }
 
     /// Says that a proof that committed to these traces needs them no more.
     pub fn release(&self, root: &Digest) {
         self.resident.release(root);
     }
-
-    /// Bytes of device memory, and the most that there were.
-    pub fn bytes(&self) -> (u64, u64) {
-        let executors: u64 = lock(&self.executors).iter().map(Executor::bytes).sum();
-        (self.pool.bytes() + executors, self.pool.peak_bytes() + executors)
-    }
-
-    fn executor(&self) -> Executor {
-        lock(&self.executors).pop().unwrap_or_else(|| Executor::new(&self.gpu))
-    }
-
-    fn give_back(&self, executor: Executor) {
-        let mut executors = lock(&self.executors);
-        if executors.len() < MAX_EXECUTORS {
-            executors.push(executor);
-        }
-    }
-
-    fn next_nonce(&self) -> u32 {
-        self.nonce.fetch_add(1, Ordering::Relaxed)
-    }
 }
 
-/// Where nonces start: what memory that nobody wrote seldom holds.
-fn rand_seed() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) as u32
-}
+/// Bytes of traces that are kept without a budget, before those of the next commitment. Commitments that no proof releases are cached traces.
+const RESIDENT_BYTES: u64 = 4 << 30;
 
 /// The code and the tree of a configuration.
 fn shapes(params: &SystemParams) -> Result<(Code, Tree)> {

@@ -51,9 +51,13 @@ impl Resident {
         }
     }
 
-    /// Forgets traces, those used last at last, until the others have at most so many bytes.
-    pub fn trim(&self, bytes: u64) {
-        let mut entries = lock(&self.0);
-        while entries.iter().map(|entry| entry.stack.bytes()).sum::<u64>() > bytes && entries.pop().is_some() {}
+    /// Forgets those traces that were used longest ago; false where there are none.
+    pub fn forget_one(&self) -> bool {
+        lock(&self.0).pop().is_some()
+    }
+
+    /// Bytes of all.
+    pub fn bytes(&self) -> u64 {
+        lock(&self.0).iter().map(|entry| entry.stack.bytes()).sum()
     }
 }

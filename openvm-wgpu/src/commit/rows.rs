@@ -12,9 +12,9 @@ use super::{
     CommitStats, Committer,
     columns::{Columns, Windows},
     no_element,
-    recorder::{Recorder, results},
 };
 use crate::kernels::{CODE_ROWS, CodeRowsJob};
+use crate::recorder::{Recorder, results};
 
 /// Bytes of a piece.
 const PIECE_BYTES: u64 = 32 << 20;
@@ -28,7 +28,7 @@ impl Committer {
     pub(super) fn rows(&self, code: &Columns, log_query: u32, stats: &mut CommitStats) -> Result<RowMajorMatrix<F>> {
         let num_queries = 1u32 << (code.log_rows - log_query);
         let query_bytes = (4 * code.width as u64) << log_query;
-        let bytes = PIECE_BYTES.min(self.gpu.limits().binding_bytes);
+        let bytes = PIECE_BYTES.min(self.compute.gpu.limits().binding_bytes);
         let per_piece = 1 << (bytes / query_bytes).clamp(1, num_queries.into()).ilog2();
         let mut values = F::zero_vec(code.width << code.log_rows);
         let mut under_way: Vec<(u32, Executor, Submission)> = vec![];
@@ -36,7 +36,7 @@ impl Committer {
         while first < num_queries || !under_way.is_empty() {
             while first < num_queries && under_way.len() < IN_FLIGHT {
                 let recording = self.piece(code, log_query, first, per_piece, stats)?;
-                let mut executor = self.executor();
+                let mut executor = self.compute.executor();
                 let submission = executor.start(&recording, true)?;
                 under_way.push((first, executor, submission));
                 first += per_piece;
@@ -51,7 +51,7 @@ impl Committer {
                 });
                 copied.all(|copied| copied)
             })?;
-            self.give_back(executor);
+            self.compute.give_back(executor);
             if !report.results {
                 return Err(no_element("a codeword's word"));
             }
@@ -71,8 +71,8 @@ impl Committer {
         stats: &mut CommitStats,
     ) -> Result<logup_wgpu::compute::Recording> {
         let bytes = (4 * u64::from(num_queries) * code.width as u64) << log_query;
-        let mut recorder = Recorder::new(&self.gpu, bytes, self.next_nonce());
-        for bound in code.bound(&self.gpu.limits(), 1)? {
+        let mut recorder = Recorder::new(&self.compute.gpu, bytes, self.compute.next_nonce());
+        for bound in code.bound(&self.compute.gpu.limits(), 1)? {
             let table = recorder.table(&bound.table());
             let job = recorder.job(&CodeRowsJob {
                 log_rows: code.log_rows,

@@ -90,6 +90,11 @@ impl StackPlan {
         self.layout.width()
     }
 
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        4 * (((self.width() as u64) << self.log_height) + self.compact_words)
+    }
+
     /// Rows of a trace's columns in the stacked matrix.
     fn stacked_rows(&self, shape: &Shape) -> usize {
         shape.height.max(1 << self.l_skip)

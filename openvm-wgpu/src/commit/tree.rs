@@ -5,13 +5,11 @@ use logup_wgpu::{
     compute::{Binding, Resource},
 };
 
-use super::{
-    columns::{Columns, Windows},
-    recorder::{Recorder, results},
-};
+use super::columns::{Columns, Windows};
 use crate::{
     kernels::{LAYERS_PER_DISPATCH, MERKLE_LAYERS, MerkleJob, NODES_PER_WORKGROUP, RATE, ROW_HASH, ROWS_PER_WORKGROUP, RowHashJob},
     poseidon2,
+    recorder::{Recorder, results},
 };
 
 const STATES: Resource = Resource("states");

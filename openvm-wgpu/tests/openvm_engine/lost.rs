@@ -30,7 +30,7 @@ fn the_default_device_is_opened_anew() {
     engine.verify(&vk, &prove(&engine).unwrap()).unwrap();
     driver.is(Fault::Lose);
     let is_lost = |error: WgpuProverError| {
-        let WgpuProverError::Round0 { source: Error::DeviceLost { .. }, .. } = &error else { panic!("{error}") };
+        let WgpuProverError::Commit(Error::DeviceLost { .. }) = &error else { panic!("{error}") };
     };
     is_lost(prove(&engine).err().unwrap());
     driver.is_well();

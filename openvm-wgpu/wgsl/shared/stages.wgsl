@@ -1,4 +1,5 @@
-// What the kernels of the Reed-Solomon code share: their job, and powers of the code's root of unity.
+// What the kernels of the Reed-Solomon code share: their job, powers of the code's root of unity, a stage of a transform.
+//#import shared/tile4096
 
 const MAX_STAGES: u32 = 3u;
 
@@ -40,4 +41,18 @@ fn column_index(index: u32, address: u32) -> u32 {
     let middle = index & ((1u << log_middle) - 1u);
     let low = address & ((1u << log_low) - 1u);
     return (above << (job.low_bit + job.log_digit)) | ((address >> log_low) << job.low_bit) | (middle << log_low) | low;
+}
+
+// A thread's words after stage i: their transforms, element e of each times the power of the root that the stages below it want.
+fn transformed(x: Points, i: u32, index: u32, thread: u32) -> Points {
+    let stage = job.stages[i];
+    if stage.y == 0u {
+        return x;
+    }
+    let y = dft(x, stage.y);
+    if stage.z == 0u {
+        return y;
+    }
+    let e = column_index(index, first_address(thread, stage.x)) & ((1u << stage.z) - 1u);
+    return twiddled(y, stage.y, root(e << (job.log_column + job.log_blowup - stage.z - stage.y)));
 }

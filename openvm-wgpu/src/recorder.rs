@@ -9,8 +9,10 @@ use logup_wgpu::{
     wgpu,
 };
 
-use super::columns::Windows;
-use crate::kernels::{MARK, MarkJob};
+use crate::{
+    commit::Windows,
+    kernels::{MARK, MarkJob},
+};
 
 const INPUTS: Resource = Resource("inputs");
 /// What a recording of this crate reads back: results, then the submissions' marks.
@@ -28,6 +30,8 @@ pub(crate) struct Recorder {
     scratch: Vec<BufferUse>,
     ends: Vec<usize>,
     result_bytes: u64,
+    /// What is in the results before.
+    filled: Vec<u32>,
     nonce: u32,
     /// Products that a submission may take, and those of the last one so far.
     budget: Option<u64>,
@@ -45,6 +49,7 @@ impl Recorder {
             scratch: vec![],
             ends: vec![],
             result_bytes: result_bytes.next_multiple_of(ALIGN),
+            filled: vec![],
             nonce,
             budget: gpu.products_per_submission(),
             spent: 0,
@@ -69,6 +74,11 @@ impl Recorder {
     /// Uploads a job.
     pub fn job<T: Pod>(&mut self, job: &T) -> Binding {
         self.table(bytemuck::cast_slice(std::slice::from_ref(job)))
+    }
+
+    /// Has the first words of the results hold this before anything writes them.
+    pub fn fill_results(&mut self, word: u32, num_words: usize) {
+        self.filled = vec![word; num_words];
     }
 
     /// A buffer that dispatches may bind under this name.
@@ -133,7 +143,7 @@ impl Recorder {
     /// The recording, over these trace buffers.
     pub fn finish(mut self, trace_buffers: Vec<Arc<wgpu::Buffer>>) -> Recording {
         self.end_submission();
-        let results = BufferUse { resource: RESULTS, bytes: self.result_bytes + 16 * self.ends.len() as u64, content: vec![] };
+        let results = BufferUse { resource: RESULTS, bytes: self.result_bytes + 16 * self.ends.len() as u64, content: self.filled };
         let inputs = BufferUse { resource: INPUTS, bytes: 4 * self.inputs.len() as u64, content: self.inputs };
         let mut buffers = vec![inputs, results];
         buffers.append(&mut self.scratch);

@@ -1,0 +1,159 @@
+//! The same traces proven by both engines, each with its own proofs of work, and what shows that the proofs are one.
+
+use std::error::Error;
+
+use openvm_cpu_backend::CpuBackend;
+use openvm_stark_backend::{
+    FiatShamirTranscript, StarkEngine,
+    codec::Encode,
+    keygen::types::MultiStarkVerifyingKey,
+    proof::Proof,
+    prover::{DeviceMultiStarkProvingKey, Prover, ProvingContext},
+};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
+use openvm_wgpu::{CommitStats, DeviceRound0Stats, WgpuEngine, WgpuTranscript};
+use p3_baby_bear::default_babybear_poseidon2_16;
+use serde_json::{Value, json};
+
+use crate::{
+    fixtures::observed::Observed,
+    record, stages,
+    stopwatch::{Stopwatch, Times, ms},
+};
+
+type SC = BabyBearPoseidon2Config;
+pub type Key = DeviceMultiStarkProvingKey<CpuBackend<SC>>;
+pub type Context = ProvingContext<CpuBackend<SC>>;
+type StockTranscript = Observed<CpuTranscript>;
+pub type OurTranscript = Observed<WgpuTranscript>;
+
+/// What was proven and how long it took.
+pub struct Outcome {
+    pub verified: bool,
+    pub identical: bool,
+    pub reproducible: bool,
+    stock: Times,
+    /// Of the second proof.
+    ours: Times,
+    first: Times,
+    round0: DeviceRound0Stats,
+    commit: CommitStats,
+    peak_device_bytes: u64,
+}
+
+/// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second.
+pub fn prove_both(
+    ours: &WgpuEngine<OurTranscript>,
+    key: &Key,
+    vk: &MultiStarkVerifyingKey<SC>,
+    context: impl Fn() -> Context,
+) -> Result<Outcome, Box<dyn Error>> {
+    let stopwatch = Stopwatch::install();
+    let stock = BabyBearPoseidon2CpuEngine::<StockTranscript>::new(ours.params().clone());
+    let prove_ours = || -> Result<_, Box<dyn Error>> {
+        let transcript = ours.initial_transcript();
+        let (log, context) = (transcript.log(), context());
+        let (proof, mut times) = stopwatch.time(transcript, |transcript| prove(ours, transcript, key, context));
+        let commit = ours.device().last_commit_stats().ok_or("no commitment")?;
+        times.set_commit(&commit);
+        eprintln!("our proof: {:.2} s", times.prove.as_secs_f64());
+        Ok((proof?, times, log, commit))
+    };
+    let prove_stock = |transcript: StockTranscript| -> Result<_, Box<dyn Error>> {
+        let context = context();
+        let (proof, times) = stopwatch.time(transcript, |transcript| prove(&stock, transcript, key, context));
+        eprintln!("stock proof: {:.2} s", times.prove.as_secs_f64());
+        Ok((proof?, times))
+    };
+    let (first, first_times, ..) = prove_ours()?;
+    let (theirs, stock_times) = prove_stock(stock.initial_transcript())?;
+    let (second, our_times, found, commit) = prove_ours()?;
+    let round0 = ours.device().last_round0_stats().ok_or("no round 0")?;
+    let (expected, _) = prove_stock(found.replay(default_babybear_poseidon2_16().into()))?;
+
+    let [first_bytes, second_bytes, expected_bytes] = [first.encode_to_vec()?, second.encode_to_vec()?, expected.encode_to_vec()?];
+    Ok(Outcome {
+        verified: [&first, &theirs, &second, &expected].into_iter().all(|proof| stock.verify(vk, proof).is_ok()),
+        identical: second_bytes == expected_bytes,
+        reproducible: first_bytes == second_bytes,
+        stock: stock_times,
+        ours: our_times,
+        first: first_times,
+        round0,
+        commit,
+        peak_device_bytes: ours.device().peak_device_bytes(),
+    })
+}
+
+fn prove<E, T>(engine: &E, transcript: Observed<T>, key: &Key, context: Context) -> Result<Proof<SC>, Box<dyn Error>>
+where
+    E: StarkEngine<SC = SC, PB = CpuBackend<SC>, TS = Observed<T>>,
+    Observed<T>: FiatShamirTranscript<SC>,
+{
+    Ok(engine.prover_from_transcript(transcript).prove(key, context)?)
+}
+
+impl Outcome {
+    pub fn json(&self) -> Value {
+        let (round0, commit) = (&self.round0, &self.commit);
+        let mut wgpu = self.ours.json();
+        let device = json!({
+            "first_prove_ms": ms(self.first.prove),
+            "round0_trace_upload_bytes": round0.trace_upload_bytes,
+            "waits": round0.call.waits + commit.waits,
+            "kernels": round0.call.kernels() + commit.kernels,
+            "allocations": round0.call.allocations as u64 + commit.allocations,
+            "peak_device_bytes": self.peak_device_bytes,
+            "device_round0_ms": ms(round0.wall),
+            "device_round0_gpu_ms": round0.call.gpu.map(ms),
+            "commit_upload_ms": ms(commit.upload),
+            "commit_upload_bytes": commit.upload_bytes,
+            "commit_readback_ms": ms(commit.readback),
+            "commit_readback_bytes": commit.readback_bytes,
+            "commit_code_bytes": commit.code_bytes,
+            "commit_permutations": commit.permutations,
+            "commit_stages": commit.stages,
+        });
+        record::extend(&mut wgpu, device);
+        json!({
+            "verified": self.verified,
+            "identical_to_stock": self.identical,
+            "reproducible": self.reproducible,
+            "stages": stages::json(&self.stock, &self.ours),
+            "stock": self.stock.json(),
+            "wgpu": wgpu,
+        })
+    }
+
+    /// The stages side by side, with what `beside` has, and what the device did.
+    pub fn print(&self, beside: (&str, &[(&str, &str)])) {
+        stages::table(&self.stock, &self.ours, beside).into_iter().for_each(|line| println!("{line}"));
+        let commit = &self.commit;
+        println!(
+            "commitment: {} bytes uploaded in {:.1} ms, {} bytes read back in {:.1} ms; {} kernels, {} waits, {} allocations",
+            commit.upload_bytes,
+            ms(commit.upload),
+            commit.readback_bytes,
+            ms(commit.readback),
+            commit.kernels,
+            commit.waits,
+            commit.allocations,
+        );
+        println!("round 0 on the device: {} bytes uploaded; {}", self.round0.trace_upload_bytes, self.round0.call);
+        println!(
+            "commitments had up to {} bytes on the device; our first proof took {:.1} ms",
+            self.peak_device_bytes,
+            ms(self.first.prove)
+        );
+        println!("verified by the stock verifier: {}", self.verified);
+        println!("identical to the stock engine's proof with our proofs of work: {}", self.identical);
+        println!("our first and second proof are the same bytes: {}", self.reproducible);
+    }
+
+    /// # Errors
+    /// If the proofs are not what they should be.
+    pub fn check(&self) -> Result<(), Box<dyn Error>> {
+        let is_right = self.verified && self.identical && self.reproducible;
+        if is_right { Ok(()) } else { Err("the proofs are not what they should be".into()) }
+    }
+}

@@ -1,0 +1,148 @@
+//! Proofs of work: the least witness, so that a proof is the same bytes wherever and however often it is made.
+//!
+//! A witness `w` is right for a sponge with these contents if, after `w` is absorbed, the lowest `bits` bits of what is squeezed are zero: one permutation
+//! for each that is tried.
+
+use std::sync::Arc;
+
+use logup_wgpu::{Error, F, P, Result, compute::word};
+use openvm_stark_backend::p3_symmetric::Permutation;
+use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
+use p3_field::{Field, PackedValue, PrimeCharacteristicRing, PrimeField32};
+use rayon::prelude::*;
+use tracing::debug;
+
+use crate::{
+    commit::Windows,
+    compute::Compute,
+    kernels::{GRIND, GrindJob, RATE, WIDTH, stage},
+    poseidon2,
+    recorder::{Recorder, results},
+};
+
+type Packed = <F as Field>::Packing;
+
+/// A sponge before a witness is absorbed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Puzzle {
+    pub state: [F; WIDTH],
+    /// Where the witness is absorbed, below the rate.
+    pub absorb: usize,
+    pub bits: usize,
+}
+
+/// Witnesses that a thread of the CPU tries at a time.
+const CPU_CHUNK: u32 = 512;
+/// Threads of a dispatch. Guess: as many as a large GPU runs at a time.
+const THREADS: u32 = 1 << 17;
+/// Witnesses that a thread of the device tries at most: a software device leaves loops that run for long.
+const PER_THREAD: u32 = 64;
+
+impl Puzzle {
+    /// The least witness, by all threads of the CPU.
+    pub fn least_on_cpu(&self) -> F {
+        let permutation = default_babybear_poseidon2_16();
+        // A few chunks for each thread at a time, so that little is tried beyond the least.
+        let block = (CPU_CHUNK * 4 * rayon::current_num_threads() as u32).next_power_of_two();
+        let blocks = (0..P).step_by(block as usize);
+        let least = |first: u32| {
+            let chunks = (first..P.min(first + block)).into_par_iter().step_by(CPU_CHUNK as usize);
+            chunks.filter_map(|first| self.least_of(first..P.min(first + CPU_CHUNK), &permutation)).min()
+        };
+        let witness = blocks.into_iter().find_map(least).expect("one in 2^bits is a witness");
+        F::from_u32(witness)
+    }
+
+    fn least_of(&self, witnesses: std::ops::Range<u32>, permutation: &Poseidon2BabyBear<WIDTH>) -> Option<u32> {
+        let mask = (1u32 << self.bits) - 1;
+        witnesses.clone().step_by(Packed::WIDTH).find_map(|first| {
+            let mut state: [Packed; WIDTH] = self.state.map(Packed::from);
+            state[self.absorb] = Packed::from_fn(|lane| F::from_u32(first + lane as u32));
+            permutation.permute_mut(&mut state);
+            let squeezed = state[RATE - 1].as_slice();
+            let lane = squeezed.iter().position(|squeezed| squeezed.as_canonical_u32() & mask == 0)?;
+            Some(first + lane as u32).filter(|witness| witnesses.contains(witness))
+        })
+    }
+}
+
+/// Searches witnesses on a device, where that is faster.
+#[derive(Clone, Debug)]
+pub(crate) struct Grinder {
+    compute: Arc<Compute>,
+    /// Fewer bits are the CPU's.
+    min_bits: usize,
+}
+
+impl Grinder {
+    pub fn new(compute: &Arc<Compute>, min_bits: Option<usize>) -> Self {
+        Self { compute: Arc::clone(compute), min_bits: min_bits.unwrap_or_else(|| min_device_bits(compute.gpu.is_software())) }
+    }
+
+    /// The least witness. A device that fails, or that gives what is none, is said so in the log, and the CPU searches: the result is the same.
+    pub fn least(&self, puzzle: &Puzzle) -> F {
+        if puzzle.bits < self.min_bits {
+            return puzzle.least_on_cpu();
+        }
+        let permutation = default_babybear_poseidon2_16();
+        match self.least_on_device(puzzle) {
+            Ok(witness) if puzzle.least_of(witness..witness + 1, &permutation) == Some(witness) => F::from_u32(witness),
+            Ok(witness) => {
+                let error = self.compute.gpu.distrust(GRIND.name, format!("{witness} is no witness"));
+                tracing::warn!(%error, "a proof of work is searched on the CPU");
+                puzzle.least_on_cpu()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a proof of work is searched on the CPU");
+                puzzle.least_on_cpu()
+            }
+        }
+    }
+
+    fn least_on_device(&self, puzzle: &Puzzle) -> Result<u32> {
+        let compute = &self.compute;
+        let per_submission = compute.gpu.products_per_submission().map_or(u64::MAX, |products| products / poseidon2::PRODUCTS);
+        // Four times as many as it takes on average, if a submission may.
+        let usual = 4u64 << puzzle.bits;
+        let num_witnesses = usual.min(per_submission).clamp(256, u64::from(THREADS * PER_THREAD)) as u32;
+        let mut first = 0;
+        let mut submissions = 0;
+        while first < P {
+            let mut recorder = Recorder::new(&compute.gpu, 16, compute.next_nonce());
+            recorder.fill_results(u32::MAX, 4);
+            let job = recorder.job(&GrindJob {
+                state: puzzle.state.map(word),
+                absorb: puzzle.absorb as u32,
+                mask: (1 << puzzle.bits) - 1,
+                first,
+                num_witnesses: num_witnesses.min(P - first),
+            });
+            let constants = recorder.table(&poseidon2::constants());
+            let workgroups = num_witnesses.min(THREADS).div_ceil(GRIND.workgroup_size);
+            recorder.dispatch(&GRIND, vec![job, constants, results(0..16)], Windows::default(), workgroups.into(), 0)?;
+            let recording = recorder.finish(vec![]);
+            let mut executor = compute.executor();
+            let submission = executor.start(&recording, false)?;
+            let report = executor.finish(submission, |words| words[0])?;
+            compute.give_back(executor);
+            submissions += 1;
+            if report.results != u32::MAX {
+                let gpu_ms = report.passes.iter().map(|pass| pass.gpu.as_secs_f64() * 1e3).sum::<f64>();
+                debug!(name: "metal_dispatch_stage", stage = stage::PROOF_OF_WORK, kernels = submissions, bits = puzzle.bits, gpu_ms);
+                return Ok(report.results);
+            }
+            first = first.saturating_add(num_witnesses);
+        }
+        Err(Error::DeviceLost { reason: "no proof of work among all field elements".into() })
+    }
+}
+
+/// The bits from which on a device is faster than the CPU's threads.
+fn min_device_bits(is_software: bool) -> usize {
+    match is_software {
+        // Permutations of vectors are as fast on the CPU, without a device between.
+        true if Packed::WIDTH > 1 => usize::MAX,
+        true => 12,
+        false => 12,
+    }
+}

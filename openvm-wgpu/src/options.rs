@@ -1,0 +1,16 @@
+//! What a device can be asked for.
+
+use logup_wgpu::Round0Options;
+
+/// Options of a [`WgpuDevice`](crate::WgpuDevice).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WgpuOptions {
+    /// Of round 0.
+    pub round0: Round0Options,
+    /// The most bytes of device memory that stacked traces, codewords and what is kept of them may take. Traces of other commitments are given up first,
+    /// those used last at last, and brought to the device again when a proof asks for them; a commitment that does not fit alone is
+    /// [`Error::DeviceLimit`](logup_wgpu::Error), before any work. `None`, the default, for what the device has.
+    pub memory_budget: Option<u64>,
+    /// Proofs of work of so many bits and more are searched on the device; `None` for what was measured to be faster. The witness is the same either way.
+    pub min_device_pow_bits: Option<usize>,
+}

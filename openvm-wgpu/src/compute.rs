@@ -21,12 +21,20 @@ pub(crate) struct Compute {
     pub gpu: Gpu,
     pub pool: BufferPool,
     pub memory_budget: Option<u64>,
-    executors: Mutex<Vec<Executor>>,
+    executors: Mutex<Vec<(Use, Executor)>>,
     nonce: AtomicU32,
 }
 
-/// Executors that are kept: each has room for a tree, or for a piece of a codeword.
-const MAX_EXECUTORS: usize = 4;
+/// What an executor is for: each has buffers of the sizes that go with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Commitment,
+    CodeRows,
+    ProofOfWork,
+}
+
+/// Executors of each use that are kept.
+const MAX_EXECUTORS: usize = 2;
 
 impl Compute {
     pub fn new(gpu: &Gpu, memory_budget: Option<u64>) -> Self {
@@ -42,15 +50,17 @@ impl Compute {
     }
 
     /// An executor for one recording at a time.
-    pub fn executor(&self) -> Executor {
-        lock(&self.executors).pop().unwrap_or_else(|| Executor::new(&self.gpu))
+    pub fn executor(&self, of: Use) -> Executor {
+        let mut executors = lock(&self.executors);
+        let kept = executors.iter().position(|(other, _)| *other == of);
+        kept.map_or_else(|| Executor::new(&self.gpu), |kept| executors.remove(kept).1)
     }
 
     /// Takes an executor back whose work was waited for.
-    pub fn give_back(&self, executor: Executor) {
+    pub fn give_back(&self, of: Use, executor: Executor) {
         let mut executors = lock(&self.executors);
-        if executors.len() < MAX_EXECUTORS {
-            executors.push(executor);
+        if executors.iter().filter(|(other, _)| *other == of).count() < MAX_EXECUTORS {
+            executors.push((of, executor));
         }
     }
 
@@ -60,6 +70,6 @@ impl Compute {
 
     /// The most bytes that the pool had at a time, with those of the executors that nobody uses.
     pub fn peak_bytes(&self) -> u64 {
-        self.pool.peak_bytes() + lock(&self.executors).iter().map(Executor::bytes).sum::<u64>()
+        self.pool.peak_bytes() + lock(&self.executors).iter().map(|(_, executor)| executor.bytes()).sum::<u64>()
     }
 }

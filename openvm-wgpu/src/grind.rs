@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::{
     commit::Windows,
-    compute::Compute,
+    compute::{Compute, Use},
     kernels::{GRIND, GrindJob, RATE, WIDTH, stage},
     poseidon2,
     recorder::{Recorder, results},
@@ -121,10 +121,10 @@ impl Grinder {
             let workgroups = num_witnesses.min(THREADS).div_ceil(GRIND.workgroup_size);
             recorder.dispatch(&GRIND, vec![job, constants, results(0..16)], Windows::default(), workgroups.into(), 0)?;
             let recording = recorder.finish(vec![]);
-            let mut executor = compute.executor();
+            let mut executor = compute.executor(Use::ProofOfWork);
             let submission = executor.start(&recording, false)?;
             let report = executor.finish(submission, |words| words[0])?;
-            compute.give_back(executor);
+            compute.give_back(Use::ProofOfWork, executor);
             submissions += 1;
             if report.results != u32::MAX {
                 let gpu_ms = report.passes.iter().map(|pass| pass.gpu.as_secs_f64() * 1e3).sum::<f64>();

@@ -39,6 +39,8 @@ pub struct Outcome {
     round0: DeviceRound0Stats,
     commit: CommitStats,
     peak_device_bytes: u64,
+    /// Our proofs of work: bits and time.
+    grinds: Vec<(usize, f64)>,
 }
 
 /// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second.
@@ -82,6 +84,7 @@ pub fn prove_both(
         round0,
         commit,
         peak_device_bytes: ours.device().peak_device_bytes(),
+        grinds: found.grinds().iter().filter(|grind| grind.bits > 0).map(|grind| (grind.bits, ms(grind.duration))).collect(),
     })
 }
 
@@ -113,6 +116,7 @@ impl Outcome {
             "commit_code_bytes": commit.code_bytes,
             "commit_permutations": commit.permutations,
             "commit_stages": commit.stages,
+            "proofs_of_work": self.grinds,
         });
         record::extend(&mut wgpu, device);
         json!({

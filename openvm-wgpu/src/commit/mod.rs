@@ -35,7 +35,12 @@ use self::{
     stack::{Stack, StackPlan},
     tree::{DIGEST_BYTES, Tree},
 };
-use crate::{Digest, PcsData, SC, compute::Compute, kernels::stage, recorder::Recorder};
+use crate::{
+    Digest, PcsData, SC,
+    compute::{Compute, Use},
+    kernels::stage,
+    recorder::Recorder,
+};
 
 /// What a commitment did on the device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,12 +116,12 @@ impl Committer {
         stats.kernels = recording.dispatches.len();
 
         let span = info_span!("stacked_commit").entered();
-        let mut executor = self.compute.executor();
+        let mut executor = self.compute.executor(Use::Commitment);
         let submission = executor.start(&recording, true)?;
         // While the device works.
         let matrix = stack.plan.on_host(traces);
         let report = executor.finish(submission, |words| layers(words, &tree))?;
-        self.compute.give_back(executor);
+        self.compute.give_back(Use::Commitment, executor);
         drop(span);
         let layers = report.results.ok_or_else(|| no_element("a digest"))?;
         for stage in [stage::CODE, stage::TREE] {

@@ -13,8 +13,11 @@ use super::{
     columns::{Columns, Windows},
     no_element,
 };
-use crate::kernels::{CODE_ROWS, CodeRowsJob};
-use crate::recorder::{Recorder, results};
+use crate::{
+    compute::Use,
+    kernels::{CODE_ROWS, CodeRowsJob},
+    recorder::{Recorder, results},
+};
 
 /// Bytes of a piece.
 const PIECE_BYTES: u64 = 32 << 20;
@@ -28,7 +31,8 @@ impl Committer {
     pub(super) fn rows(&self, code: &Columns, log_query: u32, stats: &mut CommitStats) -> Result<RowMajorMatrix<F>> {
         let num_queries = 1u32 << (code.log_rows - log_query);
         let query_bytes = (4 * code.width as u64) << log_query;
-        let bytes = PIECE_BYTES.min(self.compute.gpu.limits().binding_bytes);
+        let limits = self.compute.gpu.limits();
+        let bytes = PIECE_BYTES.min(limits.binding_bytes).min(limits.buffer_bytes / 2);
         let per_piece = 1 << (bytes / query_bytes).clamp(1, num_queries.into()).ilog2();
         let mut values = F::zero_vec(code.width << code.log_rows);
         let mut under_way: Vec<(u32, Executor, Submission)> = vec![];
@@ -36,7 +40,7 @@ impl Committer {
         while first < num_queries || !under_way.is_empty() {
             while first < num_queries && under_way.len() < IN_FLIGHT {
                 let recording = self.piece(code, log_query, first, per_piece, stats)?;
-                let mut executor = self.compute.executor();
+                let mut executor = self.compute.executor(Use::CodeRows);
                 let submission = executor.start(&recording, true)?;
                 under_way.push((first, executor, submission));
                 first += per_piece;
@@ -51,7 +55,7 @@ impl Committer {
                 });
                 copied.all(|copied| copied)
             })?;
-            self.compute.give_back(executor);
+            self.compute.give_back(Use::CodeRows, executor);
             if !report.results {
                 return Err(no_element("a codeword's word"));
             }

@@ -1,6 +1,8 @@
 //! Commitments to traces of all shapes, in both field forms.
 
-use logup_wgpu::{F, FieldForm, Gpu};
+use std::time::Duration;
+
+use logup_wgpu::{Error, F, FieldForm, Gpu, GpuOptions, Subject, wgpu};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     SystemParams,
@@ -8,11 +10,11 @@ use openvm_stark_backend::{
     test_utils::test_system_params_small,
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, Digest};
-use openvm_wgpu::WgpuDevice;
+use openvm_wgpu::{CommitStats, WgpuDevice, WgpuOptions, WgpuProverError};
 use p3_matrix::dense::RowMajorMatrix;
 use rand::{Rng, rngs::StdRng};
 
-use crate::support::{random_f, rng};
+use crate::support::{limited_gpu, random_f, rng};
 
 type SC = BabyBearPoseidon2Config;
 type PcsData = <CpuBackend<SC> as ProverBackend>::PcsData;
@@ -86,4 +88,86 @@ fn small_commitments_are_the_stock_ones() {
             devices.assert_same(&traces);
         }
     }
+}
+
+/// Columns by the thousand and heights from 1 to 2^18, mixed: passes over strided words, sponges over several blocks, a stack of many columns.
+#[test]
+fn large_commitments_are_the_stock_ones() {
+    let mut rng = rng(32);
+    let shapes: [(usize, usize, usize, &[(usize, usize)]); 4] = [
+        (4, 18, 4, &[(3, 18), (1, 17), (70, 9), (2, 4), (5, 3), (1, 0)]),
+        (4, 10, 4, &[(3000, 10), (1, 10), (7, 2)]),
+        (2, 13, 3, &[(9, 13), (8, 12), (33, 7), (300, 0)]),
+        (9, 14, 6, &[(2, 14), (40, 9), (11, 8), (500, 1)]),
+    ];
+    for (l_skip, log_height, k, traces) in shapes {
+        let devices = Devices::new(test_system_params_small(l_skip, log_height - l_skip, k), &gpus());
+        devices.assert_same(&traces.iter().map(|&(width, height)| trace(&mut rng, width, height)).collect::<Vec<_>>());
+    }
+}
+
+/// Bindings of 64 KiB, buffers of 1 MiB: columns in several buffers, rows of a codeword in several dispatches with states between them. And
+/// submissions so short that each dispatch is one.
+#[test]
+fn windows_and_submissions_do_not_show() {
+    let mut rng = rng(33);
+    let limits = |limits: wgpu::Limits| wgpu::Limits { max_storage_buffer_binding_size: 64 << 10, max_buffer_size: 1 << 20, ..limits };
+    let short = GpuOptions { submission_budget: Some(Duration::from_nanos(1)), ..GpuOptions::default() };
+    let small = FieldForm::ALL.map(|form| limited_gpu(form, limits));
+    let devices = Devices::new(test_system_params_small(2, 10, 3), &[&small[0], &small[1], &Gpu::new(short).unwrap()]);
+    let shapes = [(50, 12), (9, 11), (17, 6), (3, 1)];
+    devices.assert_same(&shapes.map(|(width, height)| trace(&mut rng, width, height)));
+    let stats: Vec<CommitStats> = devices.ours.iter().map(|ours| ours.last_commit_stats().unwrap()).collect();
+    assert!(stats[0].kernels > 2 * stats[2].kernels, "{stats:?}");
+}
+
+/// What a device refuses, it refuses before it works, and does the next good commitment.
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut rng = rng(34);
+    let config = |k| SC::default_from_params(test_system_params_small(2, 6, k));
+    let gpu = gpus()[0];
+    let ours = WgpuDevice::new(config(3), gpu).unwrap();
+    let refused = |device: &WgpuDevice, traces: &[&RowMajorMatrix<F>]| match TraceCommitter::commit(device, traces) {
+        Err(WgpuProverError::Commit(error)) => error,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("committed"),
+    };
+    let good = trace(&mut rng, 3, 5);
+    let odd = RowMajorMatrix::new(random_f(&mut rng, 3 * 24), 3);
+    assert!(matches!(refused(&ours, &[&good, &odd]), Error::Height { subject: Subject::Matrix(1), got: 24 }));
+    let tall = trace(&mut rng, 1, 9);
+    assert!(matches!(refused(&ours, &[&tall]), Error::Height { subject: Subject::Matrix(0), got: 512 }));
+    assert!(matches!(refused(&ours, &[]), Error::Unsupported { subject: Subject::Call, .. }));
+    let taller_later = [&good, &trace(&mut rng, 1, 6)];
+    assert!(matches!(refused(&ours, &taller_later), Error::Unsupported { subject: Subject::Matrix(1), .. }));
+    let budget = WgpuOptions { memory_budget: Some(8 << 10), ..WgpuOptions::default() };
+    let poor = WgpuDevice::with_options(config(3), gpu, budget).unwrap();
+    let wide = trace(&mut rng, 40, 5);
+    let error = refused(&poor, &[&wide]);
+    assert!(
+        matches!(error, Error::DeviceLimit { what: "bytes of device memory", requested, limit: 8192, .. } if requested > 8192),
+        "{error}"
+    );
+    for device in [&ours, &poor] {
+        let _ = TraceCommitter::commit(device, &[&good]).unwrap();
+    }
+}
+
+/// Traces that were committed to stay, as many as the budget has room for, and no buffer is made for what was there before.
+#[test]
+fn memory_is_bounded_and_reused() {
+    let mut rng = rng(35);
+    let config = SC::default_from_params(test_system_params_small(2, 10, 3));
+    let budget = 1 << 20;
+    let options = WgpuOptions { memory_budget: Some(budget), ..WgpuOptions::default() };
+    let device = WgpuDevice::with_options(config, gpus()[0], options).unwrap();
+    // Each takes 12 KiB of stack and 24 KiB of codeword a column: some twenty stacks of four columns fit.
+    for i in 0..60 {
+        let _ = TraceCommitter::commit(&device, &[&trace(&mut rng, 4, 12)]).unwrap();
+        let stats = device.last_commit_stats().unwrap();
+        assert!(i < 30 || stats.allocations == 0, "{i}: {stats:?}");
+    }
+    // The readback and upload buffers of the executors are not in the budget.
+    assert!(device.peak_device_bytes() > budget / 2, "{}", device.peak_device_bytes());
 }

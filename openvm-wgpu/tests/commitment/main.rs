@@ -3,5 +3,6 @@
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
+mod grinding;
 mod layouts;
 mod shaders;

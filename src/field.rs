@@ -48,14 +48,14 @@ pub fn from_word(word: u32) -> Option<F> {
     (word < P).then(|| unsafe { std::mem::transmute::<u32, F>(word) })
 }
 
-/// Copies words below `P` to elements, and says whether all were.
+/// Copies words below `P` to as many elements, and says whether all were; nothing is copied if not.
 #[expect(unsafe_code, reason = "p3 makes an element of a canonical value only, by a multiplication")]
 pub fn copy_words(words: &[u32], to: &mut [F]) -> bool {
     assert_eq!(words.len(), to.len());
     if words.iter().fold(0, |most, &word| most.max(word)) >= P {
         return false;
     }
-    // SAFETY: as in `words`; both have as many words, all of them reduced.
+    // SAFETY: as in `words`; both have as many words, all of them reduced, and do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), to.as_mut_ptr().cast(), words.len()) };
     true
 }
@@ -84,8 +84,9 @@ mod tests {
         assert_eq!(from_word(P), None);
         assert_eq!(from_word(NOT_AN_ELEMENT), None);
         let mut elements = [F::ZERO; 2];
-        assert!(copy_words(&[word(F::ONE), P - 1], &mut elements) && elements[0] == F::ONE && word(elements[1]) == P - 1);
-        assert!(!copy_words(&[word(F::TWO), P], &mut elements) && elements[0] == F::ONE);
+        assert!(!copy_words(&[word(F::TWO), P], &mut elements) && elements == [F::ZERO; 2]);
+        assert!(copy_words(&[word(F::ONE), P - 1], &mut elements));
+        assert_eq!(elements.map(word), [word(F::ONE), P - 1]);
     }
 
     #[test]

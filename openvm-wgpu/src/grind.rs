@@ -31,8 +31,10 @@ pub(crate) struct Puzzle {
     pub bits: usize,
 }
 
+/// Bits up to which one thread searches: it is done before others are awake.
+const MAX_ALONE: usize = 8;
 /// Witnesses that a thread of the CPU tries at a time.
-const CPU_CHUNK: u32 = 512;
+const CPU_CHUNK: u32 = 256;
 /// Threads of a dispatch. Guess: as many as a large GPU runs at a time.
 const THREADS: u32 = 1 << 17;
 /// Witnesses that a thread of the device tries at most: a software device leaves loops that run for long.
@@ -42,12 +44,16 @@ impl Puzzle {
     /// The least witness, by all threads of the CPU.
     pub fn least_on_cpu(&self) -> F {
         let permutation = default_babybear_poseidon2_16();
-        // A few chunks for each thread at a time, so that little is tried beyond the least.
-        let block = (CPU_CHUNK * 4 * rayon::current_num_threads() as u32).next_power_of_two();
+        if self.bits <= MAX_ALONE {
+            return F::from_u32(self.least_of(0..P, &permutation).expect("one in 2^bits is a witness"));
+        }
+        // As many as it takes on average, but a chunk for each thread at least.
+        let block = (CPU_CHUNK * rayon::current_num_threads() as u32).max(1 << self.bits).next_power_of_two();
         let blocks = (0..P).step_by(block as usize);
         let least = |first: u32| {
             let chunks = (first..P.min(first + block)).into_par_iter().step_by(CPU_CHUNK as usize);
-            chunks.filter_map(|first| self.least_of(first..P.min(first + CPU_CHUNK), &permutation)).min()
+            // What comes after a chunk with a witness is not begun.
+            chunks.map(|first| self.least_of(first..P.min(first + CPU_CHUNK), &permutation)).find_first(Option::is_some).flatten()
         };
         let witness = blocks.into_iter().find_map(least).expect("one in 2^bits is a witness");
         F::from_u32(witness)

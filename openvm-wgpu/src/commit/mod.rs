@@ -15,11 +15,12 @@ mod stack;
 mod tree;
 
 use std::{
+    array,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use logup_wgpu::{Error, F, Result, StageTime, Subject, compute::copy_words};
+use logup_wgpu::{Error, F, P, Result, StageTime, Subject, compute::from_word};
 use openvm_cpu_backend::merkle::CpuMerkleTree;
 use openvm_stark_backend::{StarkProtocolConfig, SystemParams};
 use p3_field::{PrimeCharacteristicRing, TwoAdicField};
@@ -50,6 +51,10 @@ pub struct CommitStats {
     pub upload_bytes: u64,
     /// Host time until they were on their way.
     pub upload: Duration,
+    /// Host time from recording the code and the tree until the tree was there.
+    pub device: Duration,
+    /// What the host did meanwhile: it stacked the traces for itself, and made room for the codeword.
+    pub host: Duration,
     /// GPU time of each kernel's dispatches, in order; nothing where the device has no timestamps.
     pub stages: Vec<StageTime>,
     /// Bytes that the kernels of the code read and write.
@@ -108,6 +113,7 @@ impl Committer {
         stats.upload_bytes = traces.iter().map(|trace| 4 * trace.values.len() as u64).sum();
         drop(span);
 
+        let begin = Instant::now();
         let codeword = Columns::new(&self.compute.gpu, &self.compute.pool, "codeword", stack.plan.width(), code.log_code())?;
         let mut recorder = Recorder::new(&self.compute.gpu, tree.bytes(), self.compute.next_nonce());
         code.record(&mut recorder, &self.compute.gpu.limits(), &stack.columns, &codeword)?;
@@ -118,8 +124,11 @@ impl Committer {
         let span = info_span!("stacked_commit").entered();
         let mut executor = self.compute.executor(Use::Commitment);
         let submission = executor.start(&recording, true)?;
-        // While the device works.
+        // Meanwhile what the host needs: the stacked matrix, and room for the codeword.
+        let host = Instant::now();
         let matrix = stack.plan.on_host(traces);
+        let room = zeros(codeword.width << codeword.log_rows);
+        stats.host = host.elapsed();
         let report = executor.finish(submission, |words| layers(words, &tree))?;
         self.compute.give_back(Use::Commitment, executor);
         drop(span);
@@ -128,12 +137,13 @@ impl Committer {
             let of_stage = report.passes.iter().filter(|time| time.kernel.stage == stage);
             debug!(name: "metal_dispatch_stage", stage, gpu_ms = of_stage.map(|time| time.gpu.as_secs_f64() * 1e3).sum::<f64>());
         }
+        stats.device = begin.elapsed();
         stats.stages = report.passes;
         stats.waits = 1;
         stats.allocations = report.allocations as u64;
 
         let begin = Instant::now();
-        let backing = self.rows(&codeword, tree.log_query, &mut stats)?;
+        let backing = self.rows(&codeword, tree.log_query, room, &mut stats)?;
         stats.readback = begin.elapsed();
         stats.readback_bytes = tree.bytes() + 4 * backing.values.len() as u64;
         stats.allocations += self.compute.pool.allocations() - allocations;
@@ -201,18 +211,25 @@ fn shapes(params: &SystemParams) -> Result<(Code, Tree)> {
     Ok((code, Tree::new(code.log_code(), params.k_whir() as u32)?))
 }
 
+/// So many zeros, by all threads: fresh memory is slow to come, and memory that was used before slow to clear.
+fn zeros(num: usize) -> Vec<F> {
+    (0..num).into_par_iter().with_min_len(1 << 16).map(|_| F::ZERO).collect()
+}
+
 /// The tree's layers out of the words of a recording's results; nothing if one is no field element.
 fn layers(words: &[u32], tree: &Tree) -> Option<Vec<Vec<Digest>>> {
+    let (words, _) = words.split_at(tree.bytes() as usize / 4);
+    if words.par_iter().any(|&word| word >= P) {
+        return None;
+    }
     let mut rest = words;
     let layer = |log_digests: u32| {
         let own;
         (own, rest) = rest.split_at((DIGEST_BYTES as usize / 4) << log_digests);
-        let mut digests: Vec<Digest> = vec![[F::ZERO; 8]; 1 << log_digests];
-        const CHUNK: usize = 1 << 15;
-        let pieces = digests.par_chunks_mut(CHUNK).zip(own.par_chunks(8 * CHUNK));
-        pieces.map(|(digests, words)| copy_words(words, digests.as_flattened_mut())).all(|copied| copied).then_some(digests)
+        let digest = |words: &[u32]| array::from_fn(|i| from_word(words[i]).expect("compared above"));
+        own.par_chunks_exact(DIGEST_BYTES as usize / 4).with_min_len(1 << 10).map(digest).collect()
     };
-    (0..=tree.log_queries()).rev().map(layer).collect()
+    Some((0..=tree.log_queries()).rev().map(layer).collect())
 }
 
 #[expect(unsafe_code, reason = "the stock backend makes a tree of other parts by no safe way")]

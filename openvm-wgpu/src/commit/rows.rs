@@ -4,7 +4,6 @@ use logup_wgpu::{
     F, Result,
     compute::{Executor, Submission, copy_words},
 };
-use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 
@@ -20,21 +19,20 @@ use crate::{
 };
 
 /// Bytes of a piece.
-const PIECE_BYTES: u64 = 32 << 20;
+const PIECE_BYTES: u64 = 64 << 20;
 /// Pieces that are under way at a time.
 const IN_FLIGHT: usize = 2;
 /// Words that a thread copies at a time.
 const COPY_WORDS: usize = 1 << 17;
 
 impl Committer {
-    /// `[2^log_rows][width]`, in order.
-    pub(super) fn rows(&self, code: &Columns, log_query: u32, stats: &mut CommitStats) -> Result<RowMajorMatrix<F>> {
+    /// `[2^log_rows][width]`, in order, written over `values`, of as many.
+    pub(super) fn rows(&self, code: &Columns, log_query: u32, mut values: Vec<F>, stats: &mut CommitStats) -> Result<RowMajorMatrix<F>> {
         let num_queries = 1u32 << (code.log_rows - log_query);
         let query_bytes = (4 * code.width as u64) << log_query;
         let limits = self.compute.gpu.limits();
         let bytes = PIECE_BYTES.min(limits.binding_bytes).min(limits.buffer_bytes / 2);
         let per_piece = 1 << (bytes / query_bytes).clamp(1, num_queries.into()).ilog2();
-        let mut values = F::zero_vec(code.width << code.log_rows);
         let mut under_way: Vec<(u32, Executor, Submission)> = vec![];
         let mut first = 0;
         while first < num_queries || !under_way.is_empty() {

@@ -14,11 +14,10 @@ use openvm_stark_backend::{
     SystemParams,
     prover::{ColMajorMatrix, stacked_pcs::StackedLayout},
 };
-use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 
-use super::columns::Columns;
+use super::{columns::Columns, zeros};
 
 /// Where traces lie, decided without a device.
 #[derive(Clone, Debug)]
@@ -40,6 +39,10 @@ struct Shape {
     compact: Option<u64>,
 }
 
+/// Columns that a thread of the host stacks at a time: as many as a cache line of a row holds.
+const COLUMNS_PER_TASK: usize = 16;
+/// Rows that it reads before it goes to the next column.
+const ROWS_PER_BLOCK: usize = 64;
 /// Rows that kernels read at a time: a column of fewer is stored as so many, repeated.
 const MIN_ROWS: usize = 4;
 
@@ -119,20 +122,20 @@ impl StackPlan {
 
     /// The stacked matrix, as the stock engine's openings want it.
     pub fn on_host(&self, traces: &[&RowMajorMatrix<F>]) -> ColMajorMatrix<F> {
-        let mut values = F::zero_vec(self.width() << self.log_height);
-        let filled = values.len();
-        let mut rest = &mut values[..filled];
+        let mut values = zeros(self.width() << self.log_height);
+        let mut rest = &mut values[..];
         for (trace, shape) in traces.iter().zip(&self.shapes) {
             let rows = self.stacked_rows(shape);
-            let stride = rows / shape.height;
             let (own, others) = rest.split_at_mut(rows * shape.width);
             rest = others;
-            let columns_per_task = 8;
-            own.par_chunks_mut(columns_per_task * rows).enumerate().for_each(|(task, columns)| {
-                let first = task * columns_per_task;
-                for (row, cells) in trace.values.chunks_exact(shape.width).enumerate() {
-                    for (column, &cell) in columns.chunks_exact_mut(rows).zip(&cells[first..]) {
-                        column[row * stride] = cell;
+            own.par_chunks_mut(COLUMNS_PER_TASK * rows).enumerate().for_each(|(task, columns)| {
+                let first = task * COLUMNS_PER_TASK;
+                // Rows whose cells of these columns stay in the cache until each column has its own.
+                for (block, block_rows) in trace.values.chunks(ROWS_PER_BLOCK * shape.width).enumerate() {
+                    for (i, column) in columns.chunks_exact_mut(rows).enumerate() {
+                        let cells = block_rows[first + i..].iter().step_by(shape.width);
+                        let places = column[block * ROWS_PER_BLOCK * (rows / shape.height)..].iter_mut().step_by(rows / shape.height);
+                        places.zip(cells).for_each(|(place, &cell)| *place = cell);
                     }
                 }
             });

@@ -55,7 +55,7 @@ fn a_search_goes_on() {
     let [short, cpu] = [(Gpu::new(short).unwrap(), 0), (gpu(FieldForm::U64).clone(), usize::MAX)].map(|(gpu, bits)| device(&gpu, bits));
     let [mut ours, mut expected]: [WgpuTranscript; 2] = [&short, &cpu].map(EngineTranscript::start);
     let witnesses: Vec<u32> = (0..6).map(|_| ours.grind(12).as_canonical_u32()).collect();
-    assert!(witnesses.iter().any(|&witness| witness > 4096), "{witnesses:?}");
+    assert!(witnesses.iter().any(|&witness| witness > 3 * 256), "{witnesses:?}");
     assert!(witnesses.iter().all(|&witness| expected.grind(12).as_canonical_u32() == witness), "{witnesses:?}");
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 #[cfg(doc)]
 use logup_wgpu::FailingConstraint;
-use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Subject, Trace, WarmUp};
+use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Subject, WarmUp};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkProtocolConfig,
@@ -20,7 +20,7 @@ use tracing::{debug, info_span, warn};
 
 use crate::{
     Digest, PcsData, SC, WgpuProverError,
-    commit::{CommitStats, Committer},
+    commit::{CommitStats, Committer, RecordedCommitment},
     compute::Compute,
     device_round0::DeviceRound0Stats,
     grind::Grinder,
@@ -145,6 +145,14 @@ impl WgpuDevice {
         lock(&self.shared.last_stats).clone()
     }
 
+    /// A commitment to traces as data, for whoever wants to read it or run it elsewhere. The traces are brought to the device; the kernels do not run.
+    ///
+    /// # Errors
+    /// [`WgpuProverError::Commit`], as of a commitment.
+    pub fn record_commitment(&self, traces: &[&RowMajorMatrix<F>]) -> Result<RecordedCommitment, WgpuProverError> {
+        self.shared.committer.record_commitment(self.config(), traces).map_err(WgpuProverError::Commit)
+    }
+
     /// The most bytes of device memory that commitments had at a time so far: stacked traces, codeword, tree, and what of it is kept. Round 0's scratch is
     /// in its own statistics.
     pub fn peak_device_bytes(&self) -> u64 {
@@ -190,8 +198,7 @@ impl WgpuDevice {
         let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();
         let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
-        // The kernel that transposes traces too.
-        Trace::upload_columns(self.gpu(), &[]).map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
+        self.shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
         debug!(?warm_up);
         Ok(Planned { key_plan, warm_up })
     }

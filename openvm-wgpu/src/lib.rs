@@ -82,7 +82,7 @@ use openvm_stark_backend::{
 use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
 
 pub use self::{
-    commit::CommitStats,
+    commit::{CommitStats, RecordedCommitment},
     device::WgpuDevice,
     device_round0::DeviceRound0Stats,
     error::WgpuProverError,

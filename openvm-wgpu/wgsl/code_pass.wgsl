@@ -9,7 +9,7 @@
 // | job     | StageJob; log_block is log_blowup in the first pass, else 0  |
 // | roots   | powers of the root of unity: shared/stages                   |
 // | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on |
-// Workgroup memory: 16,384 bytes. Barriers: two for each exchange, reached by every thread.
+// Workgroup memory: 16,384 bytes. Barriers: one for each exchange, reached by every thread.
 //#import shared/tile4096
 //#import shared/tile
 //#import shared/bits

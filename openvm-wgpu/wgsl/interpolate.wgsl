@@ -7,7 +7,7 @@
 // | roots   | powers of the root of unity: shared/stages                                  |
 // | values  | [num_columns][2^log_column] u32 from from_base on                           |
 // | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on: coefficients |
-// Workgroup memory: 16,384 bytes. Barriers: two for each exchange, reached by every thread.
+// Workgroup memory: 16,384 bytes. Barriers: one for each exchange and two, reached by every thread.
 //#import shared/tile4096
 //#import shared/tile
 //#import shared/bits

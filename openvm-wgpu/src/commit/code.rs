@@ -12,8 +12,8 @@ use crate::recorder::Recorder;
 
 /// Bits of a column's index that one register stage transforms.
 const LOG_RADIX: u32 = 4;
-/// Bits of a pass that is not over consecutive words, so that 16 words that follow each other come along.
-const MAX_STRIDED: u32 = LOG_TILE - LOG_RADIX;
+/// Bits of a pass that is not over consecutive words, so that 8 words that follow each other come along: what a GPU's memory reads at least.
+const MAX_STRIDED: u32 = LOG_TILE - 3;
 
 /// Codes of the same message length, block length and rate.
 #[derive(Clone, Copy, Debug)]

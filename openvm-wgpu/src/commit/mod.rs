@@ -9,6 +9,7 @@
 
 mod code;
 mod columns;
+mod known_answer;
 mod resident;
 mod rows;
 mod stack;
@@ -16,11 +17,14 @@ mod tree;
 
 use std::{
     array,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
-use logup_wgpu::{Error, F, P, Result, StageTime, Subject, compute::from_word};
+use logup_wgpu::{
+    Error, F, P, Result, StageTime, Subject,
+    compute::{Recording, from_word},
+};
 use openvm_cpu_backend::merkle::CpuMerkleTree;
 use openvm_stark_backend::{StarkProtocolConfig, SystemParams};
 use p3_field::{PrimeCharacteristicRing, TwoAdicField};
@@ -82,19 +86,48 @@ impl CommitStats {
     }
 }
 
+/// A commitment as data. See [`WgpuDevice::record_commitment`](crate::WgpuDevice::record_commitment).
+#[derive(Debug)]
+pub struct RecordedCommitment {
+    /// From the stacked traces to the root.
+    pub recording: Recording,
+    tree: Tree,
+}
+
+impl RecordedCommitment {
+    /// The tree's layers, from the queries' digests to the root, out of the words of the recording's results after it ran; nothing if one is no field
+    /// element.
+    pub fn digest_layers(&self, words: &[u32]) -> Option<Vec<Vec<Digest>>> {
+        layers(words, &self.tree)
+    }
+}
+
 /// Commits to traces on a GPU, and keeps them there.
 pub(crate) struct Committer {
     compute: Arc<Compute>,
     resident: Resident,
+    /// Whether the kernels gave their known answer.
+    answered: AtomicBool,
 }
 
 impl Committer {
     pub fn new(compute: &Arc<Compute>) -> Self {
-        Self { compute: Arc::clone(compute), resident: Resident::default() }
+        Self { compute: Arc::clone(compute), resident: Resident::default(), answered: AtomicBool::new(false) }
     }
 
-    /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root, layers and codeword.
+    /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root, layers and codeword. The traces stay.
+    ///
+    /// # Errors
+    /// Those of [`StackPlan::new`] and [`make_room`](Self::make_room) before any work; [`Error::WrongAnswer`]; what the device reports.
     pub fn commit(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData, CommitStats)> {
+        self.ask(config)?;
+        let (root, data, stats, stack) = self.compute_commitment(config, traces)?;
+        self.resident.keep(root, stack);
+        Ok((root, data, stats))
+    }
+
+    /// The commitment, what it took, and the traces where the device has them.
+    fn compute_commitment(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData, CommitStats, Stack)> {
         let start = Instant::now();
         let params = config.params();
         let (code, tree) = shapes(params)?;
@@ -114,11 +147,7 @@ impl Committer {
         drop(span);
 
         let begin = Instant::now();
-        let codeword = Columns::new(&self.compute.gpu, &self.compute.pool, "codeword", stack.plan.width(), code.log_code())?;
-        let mut recorder = Recorder::new(&self.compute.gpu, tree.bytes(), self.compute.next_nonce());
-        code.record(&mut recorder, &self.compute.gpu.limits(), &stack.columns, &codeword)?;
-        tree.record(&mut recorder, &self.compute.gpu.limits(), &codeword)?;
-        let recording = recorder.finish(codeword.buffers());
+        let (recording, codeword) = self.record(&code, &tree, &stack)?;
         stats.kernels = recording.dispatches.len();
 
         let span = info_span!("stacked_commit").entered();
@@ -150,9 +179,26 @@ impl Committer {
 
         let root = layers.last().expect("a root")[0];
         let pcs_data = PcsData::new(stack.plan.layout.clone(), matrix, merkle_tree(backing, layers, tree));
-        self.resident.keep(root, stack);
         stats.wall = start.elapsed();
-        Ok((root, pcs_data, stats))
+        Ok((root, pcs_data, stats, stack))
+    }
+
+    /// Code and tree of a stack, and where the codeword will be.
+    fn record(&self, code: &Code, tree: &Tree, stack: &Stack) -> Result<(Recording, Columns)> {
+        let (gpu, pool) = (&self.compute.gpu, &self.compute.pool);
+        let codeword = Columns::new(gpu, pool, "codeword", stack.plan.width(), code.log_code())?;
+        let mut recorder = Recorder::new(gpu, tree.bytes(), self.compute.next_nonce());
+        code.record(&mut recorder, &gpu.limits(), &stack.columns, &codeword)?;
+        tree.record(&mut recorder, &gpu.limits(), &codeword)?;
+        Ok((recorder.finish(codeword.buffers()), codeword))
+    }
+
+    /// A commitment as data: its traces are on the device, and nothing of it has run.
+    pub fn record_commitment(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<RecordedCommitment> {
+        let (code, tree) = shapes(config.params())?;
+        let (stack, _) = self.upload(config.params(), traces)?;
+        let (recording, _) = self.record(&code, &tree, &stack)?;
+        Ok(RecordedCommitment { recording, tree })
     }
 
     /// The stacked traces of a commitment, brought to the device if they are not there; and the bytes that were brought.

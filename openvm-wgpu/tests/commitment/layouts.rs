@@ -1,8 +1,8 @@
 //! Commitments to traces of all shapes, in both field forms.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use logup_wgpu::{Error, F, FieldForm, Gpu, GpuOptions, Subject, wgpu};
+use logup_wgpu::{Error, F, FieldForm, Gpu, GpuOptions, Subject, compute::Kernel, introspect::EditShader, wgpu};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     SystemParams,
@@ -10,7 +10,7 @@ use openvm_stark_backend::{
     test_utils::test_system_params_small,
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, Digest};
-use openvm_wgpu::{CommitStats, WgpuDevice, WgpuOptions, WgpuProverError};
+use openvm_wgpu::{CommitStats, WgpuDevice, WgpuOptions, WgpuProverError, kernels};
 use p3_matrix::dense::RowMajorMatrix;
 use rand::{Rng, rngs::StdRng};
 
@@ -170,4 +170,42 @@ fn memory_is_bounded_and_reused() {
     }
     // The readback and upload buffers of the executors are not in the budget.
     assert!(device.peak_device_bytes() > budget / 2, "{}", device.peak_device_bytes());
+}
+
+/// A device whose kernels are wrong in any of these ways is refused before it commits to anything.
+#[test]
+fn wrong_kernels_are_found_out() {
+    let config = SC::default_from_params(test_system_params_small(3, 7, 3));
+    let mut rng = rng(36);
+    let good = trace(&mut rng, 3, 5);
+    for (kernel, from, to) in [
+        ("interpolate", "f_mul(x.x, job.scale)", "x.x"),
+        ("interpolate", "(0u - reversed(address & mask, job.log_block))", "reversed(address & mask, job.log_block)"),
+        ("interpolate", "y = vec4<u32>(y.x, f_add(y.x, y.y), y.z, f_add(y.z, y.w));", "y = y;"),
+        ("code_pass", "(job.coset << job.stages[0].z)", "(job.coset << job.stages[0].x)"),
+        ("code_pass", "root(e << (job.log_column + job.log_blowup - stage.z - stage.y))", "root(e)"),
+        ("code_pass", "    workgroupBarrier();\n    return tile_points", "    return tile_points"),
+        ("code_pass", "times3(x.x0, fours.y, fours.z, fours.w)", "x.x0"),
+        ("code_pass", "(middle << log_low)", "middle"),
+        ("row_hash", "column += RATE", "column += 2u * RATE"),
+        ("row_hash", "if left > 1u", "if left > 2u"),
+        ("row_hash", "external_rounds(external_matrix(state), 0u)", "external_rounds(state, 0u)"),
+        ("row_hash", "i < INTERNAL", "i < INTERNAL - 1u"),
+        ("row_hash", "left + (1u << log_half)", "left + 1u"),
+        ("row_hash", "let y = reversed(", "let y = max("),
+        ("merkle_layers", "poseidon2[TERMINAL_AT", "poseidon2[0u"),
+        ("merkle_layers", "compress(Digest(low[2u * i], high[2u * i])", "compress(Digest(low[2u * i], low[2u * i])"),
+        ("code_rows", "* job.width + job.first_column", "* job.width"),
+    ] {
+        let edit = move |edited: &'static Kernel, source: String| if edited.name == kernel { source.replace(from, to) } else { source };
+        let known = kernels::ALL.iter().find(|known| known.name == kernel).unwrap();
+        assert!(known.variants().next().unwrap().source().contains(from), "{kernel} has no {from}");
+        let options = GpuOptions { edit_shader: Some(EditShader(Arc::new(edit))), ..GpuOptions::default() };
+        let device = WgpuDevice::new(config.clone(), &Gpu::new(options).unwrap()).unwrap();
+        match TraceCommitter::commit(&device, &[&good]) {
+            Err(WgpuProverError::Commit(Error::WrongAnswer { .. })) => {}
+            Err(error) => panic!("{kernel}, {from}: {error}"),
+            Ok(_) => panic!("{kernel}, {from}: not noticed"),
+        }
+    }
 }

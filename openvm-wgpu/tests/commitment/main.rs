@@ -5,4 +5,5 @@ mod support;
 
 mod grinding;
 mod layouts;
+mod metal;
 mod shaders;

@@ -45,9 +45,9 @@ fn tile_points(thread: u32, bit: u32) -> Points {
     return Points(tile4(at, step), tile4(at + 4u * step, step), tile4(at + 8u * step, step), tile4(at + 12u * step, step));
 }
 
-// The thread's words of another stage: those that other threads have of it.
+// The thread's words of another stage: those that other threads have of it. What a thread writes is where it alone has read since the last exchange, so
+// that one barrier is enough.
 fn exchanged(thread: u32, from_bit: u32, to_bit: u32, x: Points) -> Points {
-    workgroupBarrier(); // earlier words have been read
     set_tile_points(thread, from_bit, x);
     workgroupBarrier();
     return tile_points(thread, to_bit);

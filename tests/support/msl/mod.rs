@@ -19,6 +19,7 @@ use std::{
 use logup_wgpu::{
     ConstraintCheck, FieldForm, Gpu, Round0, Round0Polys, Schedule,
     compute::{self, Dispatch, Recording, Resource, Variant},
+    wgpu,
 };
 use rayon::prelude::*;
 
@@ -128,7 +129,7 @@ impl Machine<'_> {
     }
 
     /// The results of each recording, run one after another.
-    fn run_all(&self, gpu: &Gpu, recordings: &[Recording]) -> Result<(Vec<Vec<u32>>, Counts), String> {
+    pub fn run_all(&self, gpu: &Gpu, recordings: &[Recording]) -> Result<(Vec<Vec<u32>>, Counts), String> {
         // Buffers keep what an earlier recording put into them; what none has written is poison.
         let (mut kept, mut results, mut counts) = (HashMap::new(), Vec::new(), Counts::default());
         for recording in recordings {
@@ -151,12 +152,22 @@ impl Machine<'_> {
     }
 
     fn run(&self, gpu: &Gpu, recording: &Recording, buffers: &mut HashMap<Resource, Buffer>) -> Result<Vec<u32>, String> {
-        let traces: Vec<Buffer> = recording.trace_buffers.iter().map(|buffer| Buffer::of_words(&read_buffer(gpu, buffer))).collect();
+        // What lies on the device: a buffer that has several names is one.
+        let outside = recording.trace_buffers.iter().chain(recording.kept.iter().map(|kept| &kept.buffer));
+        let mut held: Vec<(&Arc<wgpu::Buffer>, Buffer)> = vec![];
+        for buffer in outside {
+            if !held.iter().any(|(known, _)| Arc::ptr_eq(known, buffer)) {
+                held.push((buffer, Buffer::of_words(&read_buffer(gpu, buffer))));
+            }
+        }
+        let hold = |buffer: &Arc<wgpu::Buffer>| &held.iter().find(|(known, _)| Arc::ptr_eq(known, buffer)).expect("held").1;
+        let named = |resource| recording.kept.iter().find(|kept| kept.resource == resource).map(|kept| hold(&kept.buffer));
         // In parallel: clang++ is what takes long.
         let kernels: Vec<Arc<Kernel>> = recording.dispatches.par_iter().map(|dispatch| self.kernel(recording, dispatch)).collect();
         for (dispatch, kernel) in recording.dispatches.iter().zip(&kernels) {
-            let own = dispatch.bindings.iter().map(|binding| (&buffers[&binding.resource], binding.bytes.clone()));
-            let windows = dispatch.traces.iter().map(|window| (&traces[window.buffer], window.bytes.clone()));
+            let bound = |resource| named(resource).unwrap_or_else(|| &buffers[&resource]);
+            let own = dispatch.bindings.iter().map(|binding| (bound(binding.resource), binding.bytes.clone()));
+            let windows = dispatch.traces.iter().map(|window| (hold(&recording.trace_buffers[window.buffer]), window.bytes.clone()));
             let bindings: Vec<_> = own.chain(windows).collect();
             let [x, y] = dispatch.grid;
             self.dispatch(kernel, &bindings, [x, y, 1]).map_err(|error| format!("{}: {error}", dispatch.kernel.name))?;

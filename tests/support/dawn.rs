@@ -12,6 +12,7 @@ use std::{
     ops::Range,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use logup_wgpu::{
@@ -104,11 +105,23 @@ impl Dawn {
 
     /// Adds one: its buffers, then the traces.
     fn recording(&mut self, gpu: &Gpu, recording: &Recording, contents: &HashMap<Resource, String>) {
-        let index = |resource| recording.buffers.iter().position(|used| used.resource == resource).expect("a buffer that is bound");
         let num_own = recording.buffers.len();
+        // What lies on the device: a buffer that has several names is one.
+        let mut outside: Vec<&Arc<wgpu::Buffer>> = vec![];
+        for buffer in recording.trace_buffers.iter().chain(recording.kept.iter().map(|kept| &kept.buffer)) {
+            if !outside.contains(&buffer) {
+                outside.push(buffer);
+            }
+        }
+        let place = |buffer| num_own + outside.iter().position(|other| *other == buffer).expect("one of them");
+        let index = |resource| {
+            let own = || recording.buffers.iter().position(|used| used.resource == resource).expect("a buffer that is bound");
+            let kept = recording.kept.iter().find(|kept| kept.resource == resource);
+            kept.map_or_else(own, |kept| place(&kept.buffer))
+        };
         let own = recording.buffers.iter().map(|used| buffer(used.bytes, contents.get(&used.resource).map(String::as_str)));
         let mut buffers: Vec<Value> = own.collect();
-        for trace in &recording.trace_buffers {
+        for &trace in &outside {
             if !self.traces.contains_key(&**trace) {
                 let file = self.words(&read_buffer(gpu, trace));
                 self.traces.insert((**trace).clone(), file);
@@ -118,7 +131,8 @@ impl Dawn {
         let bind = |buffer: usize, bytes: &Range<u64>| json!({ "buffer": buffer, "offset": bytes.start, "size": bytes.end - bytes.start });
         let dispatches = recording.dispatches.iter().map(|dispatch| {
             let own = dispatch.bindings.iter().map(|binding| bind(index(binding.resource), &binding.bytes)).collect();
-            let traces: Vec<Value> = dispatch.traces.iter().map(|window| bind(num_own + window.buffer, &window.bytes)).collect();
+            let traces: Vec<Value> =
+                dispatch.traces.iter().map(|window| bind(place(&recording.trace_buffers[window.buffer]), &window.bytes)).collect();
             let groups = if traces.is_empty() { vec![own] } else { vec![own, traces] };
             let variant = dispatch.variant(FieldForm::U32);
             let constants = variant.constants(recording.log_window, &dispatch.constants);

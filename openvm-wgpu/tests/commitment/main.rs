@@ -6,4 +6,5 @@ mod support;
 mod grinding;
 mod layouts;
 mod metal;
+mod portable;
 mod shaders;

@@ -1,14 +1,16 @@
-//! A prover engine for OpenVM 2.0 that runs round 0 of the constraint stage on the GPU, through [`logup_wgpu`]. Its proofs are the stock CPU engine's, byte
-//! for byte.
+//! A prover engine for OpenVM 2.0 that commits to traces, runs round 0 of the constraint stage and searches proofs of work on the GPU, through
+//! [`logup_wgpu`] and kernels of its own. Its proofs are the stock CPU engine's, byte for byte, with the least witness of each proof of work.
 //!
 //! [`WgpuEngine`] takes the place of `BabyBearPoseidon2CpuEngine`: it has the same configuration, takes the same traces and keeps the same
 //! transcript. Where each stage runs:
 //!
 //! | stage | where |
 //! |---|---|
-//! | trace commitment, openings | the stock CPU device |
+//! | trace commitment | the GPU: stack, Reed-Solomon code and Merkle tree in one submission; the traces stay there |
+//! | proofs of work | the GPU, where it is faster than the CPU |
+//! | openings | the stock CPU device |
 //! | GKR | the stock `fractional_sumcheck`; this crate computes its input layer on the CPU |
-//! | round 0 | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for LogUp and the constraints of all AIRs |
+//! | round 0 | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for LogUp and the constraints of all AIRs, on the committed traces |
 //! | later rounds | the CPU, in this crate: packed extension fields, one lane for each `y` |
 //!
 //! # Example

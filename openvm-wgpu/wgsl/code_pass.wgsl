@@ -19,28 +19,13 @@
 @group(0) @binding(1) var<storage, read> roots: array<u32>;
 @group(0) @binding(2) var<storage, read_write> code: array<u32>;
 
-// A column shorter than a thread's 16 words: those beyond it are read as its last.
-fn load4(base: u32, index: u32, address: u32, step: u32) -> vec4<u32> {
-    let last = (1u << job.log_tile) - 1u;
+fn load4(first: u32, i: u32, bit: u32) -> vec4<u32> {
     return vec4<u32>(
-        code[base + column_index(index, min(address, last))],
-        code[base + column_index(index, min(address + step, last))],
-        code[base + column_index(index, min(address + 2u * step, last))],
-        code[base + column_index(index, min(address + 3u * step, last))],
+        code[first + word_offset(i, bit)],
+        code[first + word_offset(i + 1u, bit)],
+        code[first + word_offset(i + 2u, bit)],
+        code[first + word_offset(i + 3u, bit)],
     );
-}
-
-fn store(base: u32, index: u32, address: u32, x: u32) {
-    if address < (1u << job.log_tile) {
-        code[base + column_index(index, address)] = x;
-    }
-}
-
-fn store4(base: u32, index: u32, address: u32, step: u32, x: vec4<u32>) {
-    store(base, index, address, x.x);
-    store(base, index, address + step, x.y);
-    store(base, index, address + 2u * step, x.z);
-    store(base, index, address + 3u * step, x.w);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -59,36 +44,34 @@ fn main(
     let log_code = job.log_column + job.log_blowup;
     let base = job.to_base + (block << (job.log_column + job.log_block));
 
-    var bit = job.stages[0].x;
-    var at = first_address(thread, bit);
-    var step = 1u << bit;
+    let first_stage = job.stages[0];
+    let j = column_index(index, loaded_address(thread, first_stage.x));
     var x = Points(
-        load4(base, index, at, step),
-        load4(base, index, at + 4u * step, step),
-        load4(base, index, at + 8u * step, step),
-        load4(base, index, at + 12u * step, step),
+        load4(base + j, 0u, first_stage.z),
+        load4(base + j, 4u, first_stage.z),
+        load4(base + j, 8u, first_stage.z),
+        load4(base + j, 12u, first_stage.z),
     );
     if job.coset > 0u {
-        // Element i is coefficient j + (i << the bit in the column's index): times w^(coset * that).
-        let j = column_index(index, min(at, (1u << job.log_tile) - 1u));
+        // Word i is coefficient j + (i << the stage's bit of the index): times w^(coset * that).
         let mask = (1u << log_code) - 1u;
-        x = geometric(x, root((job.coset * j) & mask), root((job.coset << job.stages[0].z) & mask));
+        x = geometric(x, root((job.coset * j) & mask), root((job.coset << first_stage.z) & mask));
     }
+    var last = first_stage;
     // No loop: llvmpipe keeps the memory of a barrier in one.
     x = transformed(x, 0u, index, thread);
     if job.num_stages > 1u {
-        x = transformed(exchanged(thread, bit, job.stages[1].x, x), 1u, index, thread);
-        bit = job.stages[1].x;
+        x = transformed(exchanged(thread, last.x, job.stages[1].x, x), 1u, index, thread);
+        last = job.stages[1];
     }
     if job.num_stages > 2u {
-        x = transformed(exchanged(thread, bit, job.stages[2].x, x), 2u, index, thread);
-        bit = job.stages[2].x;
+        x = transformed(exchanged(thread, last.x, job.stages[2].x, x), 2u, index, thread);
+        last = job.stages[2];
     }
-    at = first_address(thread, bit);
-    step = 1u << bit;
-    let to = base + (reversed(job.coset, job.log_block) << job.log_column);
-    store4(to, index, at, step, x.x0);
-    store4(to, index, at + 4u * step, step, x.x1);
-    store4(to, index, at + 8u * step, step, x.x2);
-    store4(to, index, at + 12u * step, step, x.x3);
+    let address = first_address(thread, last.x);
+    let to = base + (reversed(job.coset, job.log_block) << job.log_column) + column_index(index, address);
+    store4(to, 0u, last.z, address, x.x0);
+    store4(to, 4u, last.z, address, x.x1);
+    store4(to, 8u, last.z, address, x.x2);
+    store4(to, 12u, last.z, address, x.x3);
 }

@@ -18,27 +18,13 @@
 @group(0) @binding(2) var<storage, read> values: array<u32>;
 @group(0) @binding(3) var<storage, read_write> code: array<u32>;
 
-fn load4(base: u32, address: u32, step: u32) -> vec4<u32> {
-    let last = (1u << job.log_tile) - 1u;
+fn load4(first: u32, i: u32, bit: u32) -> vec4<u32> {
     return vec4<u32>(
-        values[base + min(address, last)],
-        values[base + min(address + step, last)],
-        values[base + min(address + 2u * step, last)],
-        values[base + min(address + 3u * step, last)],
+        values[first + word_offset(i, bit)],
+        values[first + word_offset(i + 1u, bit)],
+        values[first + word_offset(i + 2u, bit)],
+        values[first + word_offset(i + 3u, bit)],
     );
-}
-
-fn store(base: u32, address: u32, x: u32) {
-    if address < (1u << job.log_tile) {
-        code[base + address] = x;
-    }
-}
-
-fn store4(base: u32, address: u32, step: u32, x: vec4<u32>) {
-    store(base, address, x.x);
-    store(base, address + step, x.y);
-    store(base, address + 2u * step, x.z);
-    store(base, address + 3u * step, x.w);
 }
 
 // Where coefficient e goes that lies in place reversed(e) of its block: the inverse transform is the transform with e negated.
@@ -99,14 +85,8 @@ fn main(
     let to_word = job.to_base + (column << (job.log_column + job.log_blowup)) + begin;
 
     var bit = job.stages[0].x;
-    var at = first_address(thread, bit);
-    var step = 1u << bit;
-    var x = Points(
-        load4(from_word, at, step),
-        load4(from_word, at + 4u * step, step),
-        load4(from_word, at + 8u * step, step),
-        load4(from_word, at + 12u * step, step),
-    );
+    let from_first = from_word + loaded_address(thread, bit);
+    var x = Points(load4(from_first, 0u, bit), load4(from_first, 4u, bit), load4(from_first, 8u, bit), load4(from_first, 12u, bit));
     // No loop: llvmpipe keeps the memory of a barrier in one.
     let tile_idx = begin >> job.log_tile;
     x = transformed(x, 0u, tile_idx, thread);
@@ -119,8 +99,8 @@ fn main(
         bit = job.stages[2].x;
     }
     workgroupBarrier();
-    at = first_address(thread, bit);
-    step = 1u << bit;
+    let at = first_address(thread, bit);
+    let step = 1u << bit;
     scatter4(at, step, x.x0);
     scatter4(at + 4u * step, step, x.x1);
     scatter4(at + 8u * step, step, x.x2);
@@ -135,10 +115,9 @@ fn main(
         x = subset_sums(exchanged(thread, bit, job.stages[0].x, x), job.stages[0].y);
         bit = job.stages[0].x;
     }
-    at = first_address(thread, bit);
-    step = 1u << bit;
-    store4(to_word, at, step, x.x0);
-    store4(to_word, at + 4u * step, step, x.x1);
-    store4(to_word, at + 8u * step, step, x.x2);
-    store4(to_word, at + 12u * step, step, x.x3);
+    let address = first_address(thread, bit);
+    store4(to_word + address, 0u, bit, address, x.x0);
+    store4(to_word + address, 4u, bit, address, x.x1);
+    store4(to_word + address, 8u, bit, address, x.x2);
+    store4(to_word + address, 12u, bit, address, x.x3);
 }

@@ -182,7 +182,7 @@ fn wrong_kernels_are_found_out() {
         ("interpolate", "f_mul(x.x, job.scale)", "x.x"),
         ("interpolate", "(0u - reversed(address & mask, job.log_block))", "reversed(address & mask, job.log_block)"),
         ("interpolate", "y = vec4<u32>(y.x, f_add(y.x, y.y), y.z, f_add(y.z, y.w));", "y = y;"),
-        ("code_pass", "(job.coset << job.stages[0].z)", "(job.coset << job.stages[0].x)"),
+        ("code_pass", "(job.coset << first_stage.z)", "(job.coset << first_stage.x)"),
         ("code_pass", "root(e << (job.log_column + job.log_blowup - stage.z - stage.y))", "root(e)"),
         ("code_pass", "    workgroupBarrier();\n    return tile_points", "    return tile_points"),
         ("code_pass", "times3(x.x0, fours.y, fours.z, fours.w)", "x.x0"),
@@ -193,7 +193,7 @@ fn wrong_kernels_are_found_out() {
         ("row_hash", "i < INTERNAL", "i < INTERNAL - 1u"),
         ("row_hash", "left + (1u << log_half)", "left + 1u"),
         ("row_hash", "let y = reversed(", "let y = max("),
-        ("merkle_layers", "poseidon2[TERMINAL_AT", "poseidon2[0u"),
+        ("merkle_layers", "external_rounds(s, TERMINAL_AT)", "external_rounds(s, 0u)"),
         ("merkle_layers", "compress(Digest(low[2u * i], high[2u * i])", "compress(Digest(low[2u * i], low[2u * i])"),
         ("code_rows", "* job.width + job.first_column", "* job.width"),
     ] {

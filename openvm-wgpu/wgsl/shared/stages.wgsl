@@ -43,6 +43,38 @@ fn column_index(index: u32, address: u32) -> u32 {
     return (above << (job.low_bit + job.log_digit)) | ((address >> log_low) << job.low_bit) | (middle << log_low) | low;
 }
 
+// How far behind a thread's word 0 its word i is, where the index's bit of the stage is `bit`. In a column of fewer than 16 words those that there are
+// not are taken for its last.
+fn word_offset(i: u32, bit: u32) -> u32 {
+    return select(i << bit, min(i, (1u << job.log_tile) - 1u), job.log_tile < 4u);
+}
+
+// Whether a thread has word i.
+fn has_word(i: u32, address: u32) -> bool {
+    return address < (1u << job.log_tile) && (job.log_tile >= 4u || i < (1u << job.log_tile));
+}
+
+// The address of a thread's word 0, for loads: that of another thread where the tile has no words for this one.
+fn loaded_address(thread: u32, bit: u32) -> u32 {
+    return first_address(thread, bit) & ((1u << job.log_tile) - 1u);
+}
+
+// Writes words i to i + 3 of the thread whose address is this, word 0 to `first`.
+fn store4(first: u32, i: u32, bit: u32, address: u32, x: vec4<u32>) {
+    if has_word(i, address) {
+        code[first + (i << bit)] = x.x;
+    }
+    if has_word(i + 1u, address) {
+        code[first + ((i + 1u) << bit)] = x.y;
+    }
+    if has_word(i + 2u, address) {
+        code[first + ((i + 2u) << bit)] = x.z;
+    }
+    if has_word(i + 3u, address) {
+        code[first + ((i + 3u) << bit)] = x.w;
+    }
+}
+
 // A thread's words after stage i: their transforms, element e of each times the power of the root that the stages below it want.
 fn transformed(x: Points, i: u32, index: u32, thread: u32) -> Points {
     let stage = job.stages[i];

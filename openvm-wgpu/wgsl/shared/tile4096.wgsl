@@ -13,36 +13,40 @@ fn first_address(thread: u32, bit: u32) -> u32 {
     return ((thread >> bit) << (bit + 4u)) | (thread & ((1u << bit) - 1u));
 }
 
-// Addresses to banks, so that neighbouring threads do not share one whatever `bit` is. A permutation of the addresses.
+// Addresses to banks, so that neighbouring threads do not share one whatever `bit` is. A permutation of the addresses, and of XORs the XOR.
 fn bank(address: u32) -> u32 {
     return (address ^ ((address >> 5u) & 15u)) ^ (((address >> 8u) & 1u) << 4u);
 }
 
-fn set_tile4(address: u32, step: u32, x: vec4<u32>) {
-    tile[bank(address)] = x.x;
-    tile[bank(address + step)] = x.y;
-    tile[bank(address + 2u * step)] = x.z;
-    tile[bank(address + 3u * step)] = x.w;
+// Words i to i + 3 of the thread whose word 0 is in bank `first`.
+fn set_tile4(first: u32, i: u32, bit: u32, x: vec4<u32>) {
+    tile[first ^ bank(i << bit)] = x.x;
+    tile[first ^ bank((i + 1u) << bit)] = x.y;
+    tile[first ^ bank((i + 2u) << bit)] = x.z;
+    tile[first ^ bank((i + 3u) << bit)] = x.w;
 }
 
-fn tile4(address: u32, step: u32) -> vec4<u32> {
-    return vec4<u32>(tile[bank(address)], tile[bank(address + step)], tile[bank(address + 2u * step)], tile[bank(address + 3u * step)]);
+fn tile4(first: u32, i: u32, bit: u32) -> vec4<u32> {
+    return vec4<u32>(
+        tile[first ^ bank(i << bit)],
+        tile[first ^ bank((i + 1u) << bit)],
+        tile[first ^ bank((i + 2u) << bit)],
+        tile[first ^ bank((i + 3u) << bit)],
+    );
 }
 
 // A column of fewer than 16 words has addresses up to 15 all the same.
 fn set_tile_points(thread: u32, bit: u32, x: Points) {
-    let at = first_address(thread, bit);
-    let step = 1u << bit;
-    set_tile4(at, step, x.x0);
-    set_tile4(at + 4u * step, step, x.x1);
-    set_tile4(at + 8u * step, step, x.x2);
-    set_tile4(at + 12u * step, step, x.x3);
+    let first = bank(first_address(thread, bit));
+    set_tile4(first, 0u, bit, x.x0);
+    set_tile4(first, 4u, bit, x.x1);
+    set_tile4(first, 8u, bit, x.x2);
+    set_tile4(first, 12u, bit, x.x3);
 }
 
 fn tile_points(thread: u32, bit: u32) -> Points {
-    let at = first_address(thread, bit);
-    let step = 1u << bit;
-    return Points(tile4(at, step), tile4(at + 4u * step, step), tile4(at + 8u * step, step), tile4(at + 12u * step, step));
+    let first = bank(first_address(thread, bit));
+    return Points(tile4(first, 0u, bit), tile4(first, 4u, bit), tile4(first, 8u, bit), tile4(first, 12u, bit));
 }
 
 // The thread's words of another stage: those that other threads have of it. What a thread writes is where it alone has read since the last exchange, so

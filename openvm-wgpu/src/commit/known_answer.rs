@@ -8,6 +8,7 @@ use openvm_stark_backend::{StarkProtocolConfig, prover::TraceCommitter};
 use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
 use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
+use tracing::subscriber::NoSubscriber;
 
 use super::Committer;
 use crate::{
@@ -31,6 +32,12 @@ impl Committer {
         if self.answered.load(Ordering::Acquire) || !gpu.known_answers() {
             return gpu.usable();
         }
+        // No proof's spans and events.
+        tracing::subscriber::with_default(NoSubscriber::default(), || self.ask_for(config))
+    }
+
+    fn ask_for(&self, config: &SC) -> Result<()> {
+        let gpu = &self.compute.gpu;
         let mut params = config.params().clone();
         params.n_stack = LOG_HEIGHT - params.l_skip.min(LOG_HEIGHT);
         let config = BabyBearPoseidon2Config::default_from_params(params);

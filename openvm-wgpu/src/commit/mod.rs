@@ -171,6 +171,7 @@ impl Committer {
         stats.waits = 1;
         stats.allocations = report.allocations as u64;
 
+        let _span = info_span!("read_codeword").entered();
         let begin = Instant::now();
         let backing = self.rows(&codeword, tree.log_query, room, &mut stats)?;
         stats.readback = begin.elapsed();

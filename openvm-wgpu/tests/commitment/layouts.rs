@@ -195,7 +195,7 @@ fn wrong_kernels_are_found_out() {
         ("row_hash", "let y = reversed(", "let y = max("),
         ("merkle_layers", "external_rounds(s, TERMINAL_AT)", "external_rounds(s, 0u)"),
         ("merkle_layers", "compress(Digest(low[2u * i], high[2u * i])", "compress(Digest(low[2u * i], low[2u * i])"),
-        ("code_rows", "* job.width + job.first_column", "* job.width"),
+        ("code_rows", "(x * job.num_queries + y)", "(y * job.num_queries + x)"),
     ] {
         let edit = move |edited: &'static Kernel, source: String| if edited.name == kernel { source.replace(from, to) } else { source };
         let known = kernels::ALL.iter().find(|known| known.name == kernel).unwrap();

@@ -258,7 +258,7 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
         points: Vec<EF>,
     ) -> Result<Self::OpeningProof, WgpuProverError> {
         // The stock openings read the host's copies.
-        self.shared.committer.release(&common_main_pcs_data.commit()?);
+        self.shared.committer.release(&common_main_pcs_data.commit()?, &common_main_pcs_data.layout);
         Ok(self.cpu.prove_openings(transcript, mpk, ctx, common_main_pcs_data, points)?)
     }
 }

@@ -134,7 +134,8 @@ impl Grinder {
             submissions += 1;
             if report.results != u32::MAX {
                 let gpu_ms = report.passes.iter().map(|pass| pass.gpu.as_secs_f64() * 1e3).sum::<f64>();
-                debug!(name: "metal_dispatch_stage", stage = stage::PROOF_OF_WORK, kernels = submissions, bits = puzzle.bits, gpu_ms);
+                let (backend, stage) = (compute.gpu.info().backend, stage::PROOF_OF_WORK);
+                debug!(%backend, stage, kernels = submissions, sync_count = submissions, bits = puzzle.bits, gpu_ms, "metal_dispatch_stage");
                 return Ok(report.results);
             }
             first = first.saturating_add(num_witnesses);

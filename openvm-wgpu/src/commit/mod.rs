@@ -26,7 +26,7 @@ use logup_wgpu::{
     compute::{Recording, from_word},
 };
 use openvm_cpu_backend::merkle::CpuMerkleTree;
-use openvm_stark_backend::{StarkProtocolConfig, SystemParams};
+use openvm_stark_backend::{StarkProtocolConfig, SystemParams, prover::stacked_pcs::StackedLayout};
 use p3_field::{PrimeCharacteristicRing, TwoAdicField};
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
@@ -36,7 +36,7 @@ pub(crate) use self::columns::Windows;
 use self::{
     code::Code,
     columns::Columns,
-    resident::Resident,
+    resident::{Resident, shapes_of},
     stack::{Stack, StackPlan},
     tree::{DIGEST_BYTES, Tree},
 };
@@ -164,7 +164,9 @@ impl Committer {
         let layers = report.results.ok_or_else(|| no_element("a digest"))?;
         for stage in [stage::CODE, stage::TREE] {
             let of_stage = report.passes.iter().filter(|time| time.kernel.stage == stage);
-            debug!(name: "metal_dispatch_stage", stage, gpu_ms = of_stage.map(|time| time.gpu.as_secs_f64() * 1e3).sum::<f64>());
+            let gpu_ms = of_stage.map(|time| time.gpu.as_secs_f64() * 1e3).sum::<f64>();
+            let (backend, kernels) = (self.compute.gpu.info().backend, recording.num_in_stage(stage));
+            debug!(%backend, stage, kernels, sync_count = usize::from(stage == stage::TREE), gpu_ms, "metal_dispatch_stage");
         }
         stats.device = begin.elapsed();
         stats.stages = report.passes;
@@ -204,7 +206,8 @@ impl Committer {
 
     /// The stacked traces of a commitment, brought to the device if they are not there; and the bytes that were brought.
     pub fn stack(&self, params: &SystemParams, root: &Digest, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
-        if let Some(stack) = self.resident.find(root) {
+        let plan = StackPlan::new(params, traces)?;
+        if let Some(stack) = self.resident.find(root, &shapes_of(&plan.layout)) {
             return Ok((stack, 0));
         }
         let (stack, bytes) = self.upload(params, traces)?;
@@ -238,9 +241,9 @@ impl Committer {
         Ok(())
     }
 
-    /// Says that a proof that committed to these traces needs them no more.
-    pub fn release(&self, root: &Digest) {
-        self.resident.release(root);
+    /// Says that a proof that committed to traces with this root and layout needs them no more.
+    pub fn release(&self, root: &Digest, layout: &StackedLayout) {
+        self.resident.release(root, &shapes_of(layout));
     }
 }
 

@@ -130,11 +130,11 @@ impl Recording {
     /// Bytes of a buffer; 0 of one that it does not have.
     pub fn bytes(&self, resource: Resource) -> u64 {
         let own = || self.buffers.iter().find(|buffer| buffer.resource == resource).map_or(0, |buffer| buffer.bytes);
-        self.kept(resource).map_or_else(own, |buffer| buffer.size())
+        self.kept_buffer(resource).map_or_else(own, |buffer| buffer.size())
     }
 
     /// A kept buffer.
-    pub(crate) fn kept(&self, resource: Resource) -> Option<&wgpu::Buffer> {
+    pub(crate) fn kept_buffer(&self, resource: Resource) -> Option<&wgpu::Buffer> {
         self.kept.iter().find(|kept| kept.resource == resource).map(|kept| &*kept.buffer)
     }
 

@@ -1,4 +1,4 @@
-//! OpenVM's keccak VM: each AIR, a segment, many small AIRs, all AIRs in the three ways; the stock prover beside them.
+//! OpenVM's keccak VM: each AIR, a segment, many small AIRs, all AIRs in the three ways; the stock prover beside them; proofs of work.
 //!
 //! ```text
 //! cargo bench -p openvm-wgpu --bench vm [-- GROUP]
@@ -20,6 +20,9 @@ use bench::{bench_calls, used_bytes};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use fixtures::vm_airs::{SEGMENT_118, keccak_vm_airs};
 use logup_wgpu::{Gpu, GpuOptions, Layout, Round0, Round0Plan, Schedule, Strategy};
+use openvm_stark_backend::FiatShamirTranscript;
+use openvm_stark_sdk::config::{app_params_with_100_bits_security, baby_bear_poseidon2::BabyBearPoseidon2Config};
+use openvm_wgpu::{EngineTranscript, WgpuDevice, WgpuOptions, WgpuTranscript};
 use stock::StockInstance;
 use support::{Case, WAYS, rng};
 
@@ -96,9 +99,25 @@ fn compile(c: &mut Criterion) {
     group.finish();
 }
 
+/// The search of proofs of work, one after another, by the device and by all threads of the CPU.
+fn proof_of_work(c: &mut Criterion) {
+    let mut group = c.benchmark_group("proof_of_work");
+    let gpu = Gpu::new(GpuOptions::default()).unwrap();
+    let config = BabyBearPoseidon2Config::default_from_params(app_params_with_100_bits_security(21));
+    for (who, min_device_pow_bits) in [("device", 0), ("cpu", usize::MAX)] {
+        let options = WgpuOptions { min_device_pow_bits: Some(min_device_pow_bits), ..WgpuOptions::default() };
+        let device = WgpuDevice::with_options(config.clone(), &gpu, options).unwrap();
+        for bits in [5, 8, 10, 12, 14, 16, 18, 20] {
+            let mut transcript = WgpuTranscript::start(&device);
+            group.bench_function(BenchmarkId::new(who, format!("{bits} bits")), |bench| bench.iter(|| transcript.grind(bits)));
+        }
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = airs, segment, many_small, schedule, stock_cpu, compile
+    targets = airs, segment, many_small, schedule, stock_cpu, compile, proof_of_work
 }
 criterion_main!(benches);

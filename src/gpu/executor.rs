@@ -289,7 +289,7 @@ impl Executor {
 
     /// A dispatch's bind group 0.
     fn argument_group(&self, recording: &Recording, dispatch: &Dispatch, kernel: &Compiled) -> wgpu::BindGroup {
-        let buffer = |resource| recording.kept(resource).unwrap_or_else(|| self.arena.get(Slot::Device(resource)));
+        let buffer = |resource| recording.kept_buffer(resource).unwrap_or_else(|| self.arena.get(Slot::Device(resource)));
         let ranges = dispatch.bindings.iter().map(|Binding { resource, bytes }| (buffer(*resource), bytes.clone()));
         bind_group(&self.gpu, &kernel.layouts[0], dispatch.kernel.name, ranges)
     }

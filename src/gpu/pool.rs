@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(rounded(4097), 4096 + 512);
         for bytes in [5000, 109_051_904, (1 << 30) - 4, (1 << 30) + 4] {
             let size = rounded(bytes);
-            assert!(size >= bytes && size % 4 == 0 && size - bytes <= bytes / 8, "{bytes} -> {size}");
+            assert!(size >= bytes && size.is_multiple_of(4) && size - bytes <= bytes / 8, "{bytes} -> {size}");
         }
     }
 }

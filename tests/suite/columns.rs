@@ -6,10 +6,7 @@ use logup_wgpu::{ColumnsOf, Error, F, FieldForm, Gpu, GpuOptions, Trace, introsp
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 use rand::Rng;
 
-use crate::{
-    fence::fenced,
-    support::{gpu_of_my_own, read_buffer, rng},
-};
+use crate::support::{fence::fenced, gpu_of_my_own, read_buffer, rng};
 
 fn transposing(edit: Option<EditShader>) -> GpuOptions {
     GpuOptions { transpose_on_device: Some(true), edit_shader: edit, ..GpuOptions::default() }

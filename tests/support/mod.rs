@@ -5,6 +5,7 @@
 pub mod dawn;
 #[cfg(target_os = "linux")]
 pub mod faulty;
+pub mod fence;
 pub mod field_ops;
 pub mod flat;
 pub mod hostile;

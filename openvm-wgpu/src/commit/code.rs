@@ -145,8 +145,8 @@ impl Code {
 
     /// Bytes that all passes read and write of the columns.
     pub fn bytes_moved(&self, width: usize) -> u64 {
-        let message = 4 * (width as u64) << self.log_message;
-        let code = 4 * (width as u64) << self.log_code();
+        let message = (4 * width as u64) << self.log_message;
+        let code = (4 * width as u64) << self.log_code();
         // Interpolation, the first pass, the others.
         2 * message + 2 * code + 2 * code * (self.passes().len() as u64 - 1)
     }

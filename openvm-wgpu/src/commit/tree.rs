@@ -67,7 +67,7 @@ impl Tree {
         let rows = 1u64 << self.log_rows;
         let products_per_row = poseidon2::PRODUCTS * (code.width.div_ceil(RATE) as u64 + 1);
         let per_budget = recorder.budget().map_or(rows, |budget| (budget / products_per_row).max(1));
-        let per_states = if bound.len() > 1 { MAX_STATES.min(limits.binding_bytes / STATE_BYTES) } else { rows };
+        let per_states = if bound.len() > 1 { MAX_STATES.min(limits.binding_bytes.min(limits.buffer_bytes) / STATE_BYTES) } else { rows };
         let log_positions = rows.min(per_budget).min(per_states).max(ROWS_PER_WORKGROUP.into()).ilog2().min(self.log_rows);
         let num_positions = 1u32 << log_positions;
         let states = recorder.scratch(STATES, if bound.len() > 1 { STATE_BYTES << log_positions } else { 16 });

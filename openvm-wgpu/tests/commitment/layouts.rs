@@ -14,7 +14,10 @@ use openvm_wgpu::{CommitStats, WgpuDevice, WgpuOptions, WgpuProverError, kernels
 use p3_matrix::dense::RowMajorMatrix;
 use rand::{Rng, rngs::StdRng};
 
-use crate::support::{limited_gpu, random_f, rng};
+use crate::{
+    Shape,
+    support::{fence::fenced, limited_gpu, random_f, rng},
+};
 
 type SC = BabyBearPoseidon2Config;
 type PcsData = <CpuBackend<SC> as ProverBackend>::PcsData;
@@ -94,7 +97,7 @@ fn small_commitments_are_the_stock_ones() {
 #[test]
 fn large_commitments_are_the_stock_ones() {
     let mut rng = rng(32);
-    let shapes: [(usize, usize, usize, &[(usize, usize)]); 4] = [
+    let shapes: [Shape; 4] = [
         (4, 18, 4, &[(3, 18), (1, 17), (70, 9), (2, 4), (5, 3), (1, 0)]),
         (4, 10, 4, &[(3000, 10), (1, 10), (7, 2)]),
         (2, 13, 3, &[(9, 13), (8, 12), (33, 7), (300, 0)]),
@@ -207,5 +210,23 @@ fn wrong_kernels_are_found_out() {
             Err(error) => panic!("{kernel}, {from}: {error}"),
             Ok(_) => panic!("{kernel}, {from}: not noticed"),
         }
+    }
+}
+
+/// Every storage access of every kernel lies within its binding: a thread that was outside once writes words that are no field elements.
+#[test]
+fn no_kernel_reaches_outside_its_bindings() {
+    let mut rng = rng(37);
+    let arrays_of_any_length = |kernel: &Kernel| ![kernels::GRIND.name, kernels::MARK.name].contains(&kernel.name);
+    let gpus = FieldForm::ALL.map(|form| {
+        let edit = move |kernel: &'static Kernel, source: String| if arrays_of_any_length(kernel) { fenced(&source) } else { source };
+        let edit_shader = Some(EditShader(Arc::new(edit)));
+        Gpu::new(GpuOptions { field_form: Some(form), known_answers: false, edit_shader, ..GpuOptions::default() }).unwrap()
+    });
+    let shapes: [Shape; 4] =
+        [(4, 13, 4, &[(9, 13), (3, 12), (5, 2)]), (0, 1, 1, &[(2, 1), (1, 0)]), (3, 3, 2, &[(1, 3)]), (6, 12, 3, &[(17, 9), (1, 5)])];
+    for (l_skip, log_height, k, traces) in shapes {
+        let devices = Devices::new(test_system_params_small(l_skip, log_height - l_skip, k), &gpus.each_ref());
+        devices.assert_same(&traces.iter().map(|&(width, height)| trace(&mut rng, width, height)).collect::<Vec<_>>());
     }
 }

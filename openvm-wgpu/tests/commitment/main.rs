@@ -8,3 +8,6 @@ mod layouts;
 mod metal;
 mod portable;
 mod shaders;
+
+/// log2 of the skip domain, of the stacked height and of a query's rows; width and log2 of the height of each trace.
+type Shape = (usize, usize, usize, &'static [(usize, usize)]);

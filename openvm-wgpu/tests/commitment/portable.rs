@@ -6,7 +6,10 @@ use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
 use openvm_wgpu::WgpuDevice;
 use p3_matrix::dense::RowMajorMatrix;
 
-use crate::support::{dawn::Dawn, portable::webgpu, random_f, rng};
+use crate::{
+    Shape,
+    support::{dawn::Dawn, portable::webgpu, random_f, rng},
+};
 
 type SC = BabyBearPoseidon2Config;
 
@@ -15,8 +18,7 @@ type SC = BabyBearPoseidon2Config;
 fn commitments_are_the_stock_ones() {
     let gpu = webgpu(|_| {});
     let mut rng = rng(61);
-    let shapes: [(usize, usize, usize, &[(usize, usize)]); 3] =
-        [(4, 13, 4, &[(9, 13), (3, 12), (5, 2)]), (0, 3, 1, &[(2, 3), (1, 0)]), (6, 9, 2, &[(17, 9), (1, 5)])];
+    let shapes: [Shape; 3] = [(4, 13, 4, &[(9, 13), (3, 12), (5, 2)]), (0, 3, 1, &[(2, 3), (1, 0)]), (6, 9, 2, &[(17, 9), (1, 5)])];
     let mut dawn = Dawn::new("commitment", 8);
     let commitments = shapes.map(|(l_skip, log_height, k, shapes)| {
         let config = SC::default_from_params(test_system_params_small(l_skip, log_height - l_skip, k));

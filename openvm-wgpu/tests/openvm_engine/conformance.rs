@@ -6,6 +6,7 @@ use logup_wgpu::{FieldForm, Gpu, GpuOptions, introspect::EditShader, wgpu};
 use openvm_stark_backend::{
     StarkEngine, SystemParams,
     codec::Encode,
+    memory_metering::ProvingMemoryCounts,
     proof::Proof,
     prover::{DeviceDataTransporter, Prover},
     test_utils::{
@@ -291,4 +292,14 @@ fn traces_that_do_not_fit_are_refused() {
         matches!(&error, WgpuProverError::Air(logup_wgpu::Error::Length { subject, .. }) if *subject == "FibonacciAir".into()),
         "{error}"
     );
+}
+
+/// Segments are cut for what this engine keeps: stacked matrix and codeword beside the traces, no scratch for constraints.
+#[test]
+fn memory_is_estimated_for_this_engine() {
+    let engine = WgpuEngine::<CpuTranscript>::new(test_system_params_small(2, 8, 3));
+    let config = engine.proving_memory_config();
+    assert!(config.cache_stacked_matrix && config.cache_rs_code_matrix && config.zerocheck_save_memory);
+    let estimate = config.estimate(ProvingMemoryCounts::new(1 << 20, 0, 0, 0));
+    assert_eq!((estimate.main, estimate.stacked_matrix, estimate.rs_code_matrix), (4 << 20, 4 << 20, 8 << 20));
 }

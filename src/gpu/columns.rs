@@ -5,14 +5,15 @@ use std::{ops::Range, sync::Arc};
 use super::{
     Gpu, Key, Trace,
     pipelines::Compiled,
+    placed::PlacedColumns,
     staging::{STAGING_BYTES, Staging},
-    trace::{ALIGN_WORDS, Place, place},
+    trace::{ALIGN_WORDS, place},
 };
 use crate::{
     error::{Error, Result, Subject},
     field::{self, F},
     kernels::{TRANSPOSE, TRANSPOSE_SIDE, Tile, TransposeJob},
-    matrix::{ColumnsOf, Layout, Matrix, height, stored_rows},
+    matrix::{ColumnsOf, Matrix, height},
 };
 
 impl Trace {
@@ -56,93 +57,14 @@ impl Trace {
     }
 }
 
-/// Columns of a row-major matrix in host memory, and where in a buffer kernels want them: row `i` of column `j` at word
-/// `first_word + j * column_words + i * row_stride`.
-#[derive(Clone, Copy, Debug)]
-pub struct PlacedColumns<'a> {
-    /// The columns.
-    pub columns: ColumnsOf<'a>,
-    /// Which buffer.
-    pub buffer: usize,
-    /// Word of the first column's first row.
-    pub first_word: u64,
-    /// Words from a column to the next.
-    pub column_words: u32,
-    /// Words from a row to the next.
-    pub row_stride: u32,
-    /// How often a column is stored, its copies dividing its words evenly: rows that repeat.
-    pub copies: u32,
-}
-
-impl<'a> PlacedColumns<'a> {
-    fn of(place: &Place, matrix: &ColumnsOf<'a>, heights: &[usize]) -> Self {
-        let height = heights[place.matrix];
-        let column_words = stored_rows(Layout::ColMajor, height);
-        Self {
-            columns: ColumnsOf { columns: &matrix.columns[place.columns.clone()], ..*matrix },
-            buffer: place.buffer,
-            first_word: place.first_word,
-            column_words: column_words as u32,
-            row_stride: 1,
-            copies: (column_words / height) as u32,
-        }
-    }
-
-    fn height(&self) -> usize {
-        self.columns.rows.len() / self.columns.width.max(1)
-    }
-
-    fn num_words(&self) -> u64 {
-        self.columns.columns.len() as u64 * u64::from(self.column_words)
-    }
-}
-
-impl Gpu {
-    /// Writes columns of row-major matrices where kernels want them. Rows cross the bus as they are, by all threads, and the device transposes;
-    /// work that is submitted afterwards sees them.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLimit`] for a column or a row that no binding holds, or a word beyond its buffer; [`Error::WrongAnswer`] if the kernel, at its first
-    /// use, transposes wrongly; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
-    pub fn place_columns(&self, placed: &[PlacedColumns<'_>], buffers: &[Arc<wgpu::Buffer>]) -> Result<()> {
-        let limits = self.limits();
-        let refuse =
-            |what, requested, limit| Err(Error::DeviceLimit { subject: Subject::Upload, kernel: TRANSPOSE.name, what, requested, limit });
-        let mut cut: Vec<PlacedColumns<'_>> = vec![];
-        for whole in placed.iter().filter(|placed| !placed.columns.columns.is_empty()) {
-            let (end, there) = (4 * (whole.first_word + whole.num_words()), buffers[whole.buffer].size());
-            if end > there {
-                return refuse("bytes of a buffer", end, there);
-            }
-            // A binding starts at an aligned word.
-            let column_bytes = 4 * u64::from(whole.column_words);
-            let per_binding =
-                (limits.binding_bytes.saturating_sub(if column_bytes < limits.binding_bytes { 4 * ALIGN_WORDS } else { 0 })) / column_bytes;
-            if per_binding == 0 {
-                return refuse("bytes of a column", column_bytes, limits.binding_bytes);
-            }
-            for (columns, i) in whole.columns.columns.chunks(per_binding as usize).zip(0..) {
-                let first_word = whole.first_word + i * per_binding * u64::from(whole.column_words);
-                cut.push(PlacedColumns { columns: ColumnsOf { columns, ..whole.columns }, first_word, ..*whole });
-            }
-        }
-        let room = room(self);
-        let Some(chunks) = chunks(&cut, room) else {
-            let longest = cut.iter().map(|placed| placed.columns.width as u64).max().unwrap_or(0);
-            return refuse("bytes of a row with its tables", 4 * longest, 4 * room);
-        };
-        transpose(self, &*kernel(self)?, &cut, &chunks, buffers)
-    }
-}
-
 /// Words of a piece of staging memory.
-fn room(gpu: &Gpu) -> u64 {
+pub(super) fn room(gpu: &Gpu) -> u64 {
     let limits = gpu.limits();
     STAGING_BYTES.min(limits.buffer_bytes).min(limits.binding_bytes) / 4
 }
 
 /// The kernel, which has given its known answer.
-fn kernel(gpu: &Gpu) -> Result<Arc<Compiled>> {
+pub(super) fn kernel(gpu: &Gpu) -> Result<Arc<Compiled>> {
     let kernel = gpu.kernel(&Key::fixed(&TRANSPOSE, 0))?;
     if gpu.known_answers() && !kernel.answered() {
         known_answer(gpu, &kernel)?;
@@ -158,7 +80,7 @@ const TABLE_WORDS: u64 = 64;
 
 /// What one piece of staging memory brings: rows, and the dispatches that read them.
 #[derive(Debug, Default)]
-struct Chunk {
+pub(super) struct Chunk {
     /// Which rows of which of the placed columns' matrices, and the word at which they start.
     pieces: Vec<(usize, Range<usize>, u64)>,
     dispatches: Vec<Dispatch>,
@@ -219,7 +141,7 @@ fn table_words(columns: &ColumnsOf<'_>, num_rows: usize) -> u64 {
 }
 
 /// Deals rows out to pieces of staging memory of so many words. `None` where one does not hold a row of a matrix with its tables.
-fn chunks(placed: &[PlacedColumns<'_>], room: u64) -> Option<Vec<Chunk>> {
+pub(super) fn chunks(placed: &[PlacedColumns<'_>], room: u64) -> Option<Vec<Chunk>> {
     let mut chunks = vec![Chunk::default()];
     for (i, placed) in placed.iter().enumerate().filter(|(_, placed)| !placed.columns.columns.is_empty()) {
         let words = |num_rows: usize| (num_rows * placed.columns.width) as u64 + 4 + table_words(&placed.columns, num_rows);
@@ -257,7 +179,13 @@ fn new_buffers(gpu: &Gpu, buffer_words: &[u64]) -> Result<Vec<Arc<wgpu::Buffer>>
 }
 
 /// Runs the chunks, which write these buffers.
-fn transpose(gpu: &Gpu, kernel: &Compiled, placed: &[PlacedColumns<'_>], chunks: &[Chunk], buffers: &[Arc<wgpu::Buffer>]) -> Result<()> {
+pub(super) fn transpose(
+    gpu: &Gpu,
+    kernel: &Compiled,
+    placed: &[PlacedColumns<'_>],
+    chunks: &[Chunk],
+    buffers: &[Arc<wgpu::Buffer>],
+) -> Result<()> {
     for chunk in chunks.iter().filter(|chunk| !chunk.pieces.is_empty()) {
         let staging = Staging::take(gpu)?;
         let mut content: Vec<(u64, &[u8])> = vec![];

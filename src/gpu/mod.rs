@@ -11,6 +11,7 @@ mod once;
 mod options;
 mod pipeline_cache;
 mod pipelines;
+mod placed;
 mod plain_read;
 mod pool;
 mod profile;
@@ -23,12 +24,12 @@ mod trace;
 pub use self::pipelines::EditShader;
 pub use self::{
     adapters::{AdapterChoice, AdapterEntry},
-    columns::PlacedColumns,
     context::Gpu,
     executor::{Executor, RunReport, Submission},
     field_ops::{FieldOp, FieldOps},
     once::{Input, Once},
     options::GpuOptions,
+    placed::PlacedColumns,
     pool::BufferPool,
     profile::Profile,
     trace::{BufferColumns, BufferMatrix, Trace},

@@ -16,7 +16,7 @@
 // | results | [num_constraints][1 + FAILING_ROWS] u32 at results_base: count, rows     |            |
 // | trace_* | words of the matrices, see trace.wgsl                                     | Montgomery |
 // Workgroup memory: none. Barriers: none.
-//#import shared/field
+//#import shared/field4
 //#import shared/instructions
 //#import shared/tile
 //#import shared/trace
@@ -103,21 +103,6 @@ fn note(job: CheckJob, constraint: u32, row: u32, values: vec4<u32>, num_rows: u
         sinking = max(sinking, atomicMin(&results[entry], sinking));
         entry++;
     }
-}
-
-// Sums, differences and products of four elements.
-fn f_add4(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
-    let sum = a + b;
-    return min(sum, sum - vec4<u32>(P));
-}
-
-fn f_sub4(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
-    let diff = a - b;
-    return min(diff, diff + vec4<u32>(P));
-}
-
-fn f_mul4(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
-    return vec4<u32>(f_mul(a.x, b.x), f_mul(a.y, b.y), f_mul(a.z, b.z), f_mul(a.w, b.w));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -1,4 +1,4 @@
-//! The prover's device: OpenVM's CPU device, with round 0 on a [`Gpu`].
+//! The prover's device: OpenVM's CPU device, with commitments and round 0 on a [`Gpu`].
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ use tracing::{debug, info_span, warn};
 
 use crate::{
     Digest, PcsData, SC, WgpuProverError,
-    commit::{CommitStats, Committer, RecordedCommitment},
+    commit::{CommitStats, Committer, RecordedCommitment, checked_height},
     compute::Compute,
     device_round0::DeviceRound0Stats,
     grind::Grinder,
@@ -33,11 +33,11 @@ use crate::{
 
 type Backend = CpuBackend<SC>;
 
-/// A prover device for OpenVM's row-major CPU backend: round 0 of all AIRs is one call on a [`Gpu`], the rest of the constraint
-/// stage runs here on the CPU, commitments and openings are the stock CPU device's.
+/// A prover device for OpenVM's row-major CPU backend: it commits to traces on a [`Gpu`], and round 0 of all AIRs is one call there; the rest of the
+/// constraint stage runs here on the CPU, openings are the stock CPU device's.
 ///
 /// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
-/// pool: no lock is held while a proof computes or waits. Each has the columns that its expressions read on the device.
+/// pool: no lock is held while a proof computes or waits. Each has its stacked traces on the device until its openings begin.
 #[derive(Clone)]
 pub struct WgpuDevice {
     cpu: CpuDevice<SC>,
@@ -105,8 +105,8 @@ impl WgpuDevice {
     }
 
     /// The device with or without a check of every constraint on every row, before each proof of the constraints: a trace that does not satisfy
-    /// them then ends in [`Error::Unsatisfied`], where without the check its proof fails to verify. Off by default. The traces are uploaded once
-    /// for the check and for round 0.
+    /// them then ends in [`Error::Unsatisfied`], where without the check its proof fails to verify. Off by default. The check reads
+    /// the traces where their commitment left them, as round 0 does.
     pub fn checking_constraints(self, checks_constraints: bool) -> Self {
         Self { checks_constraints, ..self }
     }
@@ -115,14 +115,27 @@ impl WgpuDevice {
     /// `context.per_trace`.
     ///
     /// # Errors
-    /// [`WgpuProverError::Air`] for a key that has no plan and for traces that do not fit it; [`WgpuProverError::Round0`] for what the device
-    /// reports. Constraints that fail are no error here; see [`ConstraintCheck::satisfied`].
+    /// [`WgpuProverError::Air`] for a key that has no plan and for traces that do not fit it; [`WgpuProverError::Commit`] for traces that cannot be stacked on
+    /// the device; [`WgpuProverError::Round0`] for what it reports otherwise. Constraints that fail are no error here; see [`ConstraintCheck::satisfied`].
     pub fn check_constraints(
         &self,
         key: &DeviceMultiStarkProvingKey<Backend>,
         context: &ProvingContext<Backend>,
     ) -> Result<ConstraintCheck, WgpuProverError> {
         rap::check(&self.plan(key)?.key_plan, key, context, &self.shared.on_device())
+    }
+
+    /// Whether each trace of a context can be committed to, by the name of its AIR, which a commitment is not told.
+    pub(crate) fn check_heights(
+        &self,
+        key: &DeviceMultiStarkProvingKey<Backend>,
+        context: &ProvingContext<Backend>,
+    ) -> Result<(), WgpuProverError> {
+        for (air, trace) in &context.per_trace {
+            let name = || key.per_air.get(*air).map_or_else(|| format!("number {air}"), |key| key.air_name.clone());
+            checked_height(self.config().params(), &trace.common_main, || Subject::Air(name()))?;
+        }
+        Ok(())
     }
 
     /// The protocol's configuration.
@@ -170,8 +183,8 @@ impl WgpuDevice {
     /// done when the key was planned.
     ///
     /// # Errors
-    /// [`WgpuProverError::Air`] for an AIR that has no plan; [`WgpuProverError::Round0`] if the driver refuses a kernel, or if one computes
-    /// wrongly.
+    /// [`WgpuProverError::Air`] for an AIR that has no plan; [`WgpuProverError::Round0`] and [`WgpuProverError::Commit`] if the driver refuses
+    /// a kernel, or if one computes wrongly.
     pub fn prepare(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<WarmUp, WgpuProverError> {
         self.plan(key).map(|planned| planned.warm_up)
     }

@@ -14,7 +14,8 @@ pub enum WgpuProverError {
     /// The constraint stage failed where the stock prover fails too: LogUp's sum is not zero, say.
     #[error("constraints: {0}")]
     Constraints(#[from] LogupZerocheckError),
-    /// The device did not commit to the traces; the source names one by its place from the tallest down, where it is one's fault.
+    /// The device did not commit to the traces; the source names one by its place from the tallest down, where it is one's fault. An engine's proof names
+    /// its AIR instead, as [`Air`](Self::Air).
     #[error("trace commitment: {0}")]
     Commit(#[source] Error),
     /// An AIR or its trace does not fit; the source names it.

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use logup_wgpu::{Error, F, P, Result, compute::word};
+use logup_wgpu::{
+    Error, F, P, Result,
+    compute::{Recording, word},
+};
 use openvm_stark_backend::p3_symmetric::Permutation;
 use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
 use p3_field::{Field, PackedValue, PrimeCharacteristicRing, PrimeField32};
@@ -13,7 +16,6 @@ use rayon::prelude::*;
 use tracing::debug;
 
 use crate::{
-    commit::Windows,
     compute::{Compute, Use},
     kernels::{GRIND, GrindJob, RATE, WIDTH, stage},
     poseidon2,
@@ -105,28 +107,39 @@ impl Grinder {
         }
     }
 
+    /// Witnesses that a submission tries: four times as many as it takes on average, if it may take so long.
+    fn num_witnesses(&self, bits: usize) -> u32 {
+        let per_submission = self.compute.gpu.products_per_submission().map_or(u64::MAX, |products| products / poseidon2::PRODUCTS);
+        (4u64 << bits).min(per_submission).clamp(256, u64::from(THREADS * PER_THREAD)) as u32
+    }
+
+    /// The least witness from `first` on among as many as a submission tries, as data: the first word of the results, `u32::MAX` for none.
+    ///
+    /// # Errors
+    /// As [`Recorder::dispatch`].
+    pub fn record(&self, puzzle: &Puzzle, first: u32) -> Result<Recording> {
+        let num_witnesses = self.num_witnesses(puzzle.bits).min(P - first);
+        let mut recorder = Recorder::new(&self.compute.gpu, 16, self.compute.next_nonce());
+        recorder.fill_results(u32::MAX, 4);
+        let job = recorder.job(&GrindJob {
+            state: puzzle.state.map(word),
+            absorb: puzzle.absorb as u32,
+            mask: (1 << puzzle.bits) - 1,
+            first,
+            num_witnesses,
+        });
+        let constants = recorder.table(&poseidon2::constants());
+        let workgroups = num_witnesses.min(THREADS).div_ceil(GRIND.workgroup_size);
+        recorder.dispatch(&GRIND, vec![job, constants, results(0..16)], vec![], workgroups.into(), 0)?;
+        Ok(recorder.finish(vec![]))
+    }
+
     fn least_on_device(&self, puzzle: &Puzzle) -> Result<u32> {
         let compute = &self.compute;
-        let per_submission = compute.gpu.products_per_submission().map_or(u64::MAX, |products| products / poseidon2::PRODUCTS);
-        // Four times as many as it takes on average, if a submission may.
-        let usual = 4u64 << puzzle.bits;
-        let num_witnesses = usual.min(per_submission).clamp(256, u64::from(THREADS * PER_THREAD)) as u32;
         let mut first = 0;
         let mut submissions = 0;
         while first < P {
-            let mut recorder = Recorder::new(&compute.gpu, 16, compute.next_nonce());
-            recorder.fill_results(u32::MAX, 4);
-            let job = recorder.job(&GrindJob {
-                state: puzzle.state.map(word),
-                absorb: puzzle.absorb as u32,
-                mask: (1 << puzzle.bits) - 1,
-                first,
-                num_witnesses: num_witnesses.min(P - first),
-            });
-            let constants = recorder.table(&poseidon2::constants());
-            let workgroups = num_witnesses.min(THREADS).div_ceil(GRIND.workgroup_size);
-            recorder.dispatch(&GRIND, vec![job, constants, results(0..16)], Windows::default(), workgroups.into(), 0)?;
-            let recording = recorder.finish(vec![]);
+            let recording = self.record(puzzle, first)?;
             let mut executor = compute.executor(Use::ProofOfWork);
             let submission = executor.start(&recording, false)?;
             let report = executor.finish(submission, |words| words[0])?;
@@ -138,7 +151,7 @@ impl Grinder {
                 debug!(%backend, stage, kernels = submissions, sync_count = submissions, bits = puzzle.bits, gpu_ms, "metal_dispatch_stage");
                 return Ok(report.results);
             }
-            first = first.saturating_add(num_witnesses);
+            first = first.saturating_add(self.num_witnesses(puzzle.bits));
         }
         Err(Error::DeviceLost { reason: "no proof of work among all field elements".into() })
     }

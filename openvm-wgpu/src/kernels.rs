@@ -13,7 +13,6 @@ macro_rules! wgsl {
 pub static LIBRARY: Library = Library {
     files: &[
         ("shared/bits", wgsl!("shared/bits")),
-        ("shared/field4", wgsl!("shared/field4")),
         ("shared/poseidon2", wgsl!("shared/poseidon2")),
         ("shared/radix16", wgsl!("shared/radix16")),
         ("shared/stages", wgsl!("shared/stages")),

@@ -79,7 +79,8 @@ use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     StarkEngine, StarkProtocolConfig, SystemParams,
     memory_metering::ProvingMemoryConfig,
-    prover::{ColMajorMatrix, Coordinator, MatrixDimensions, ProverBackend},
+    proof::Proof,
+    prover::{ColMajorMatrix, Coordinator, DeviceMultiStarkProvingKey, MatrixDimensions, Prover, ProverBackend, ProvingContext},
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
 
@@ -181,6 +182,16 @@ where
 
     fn initial_transcript(&self) -> TS {
         TS::start(&self.device)
+    }
+
+    /// A proof. Traces that cannot be committed to are refused before any work, by the names of their AIRs.
+    fn prove(
+        &self,
+        pk: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
+        ctx: ProvingContext<CpuBackend<SC>>,
+    ) -> std::result::Result<Proof<SC>, WgpuProverError> {
+        self.device.check_heights(pk, &ctx)?;
+        self.prover().prove(pk, ctx)
     }
 
     fn prover_from_transcript(&self, transcript: TS) -> Coordinator<SC, CpuBackend<SC>, WgpuDevice, TS> {

@@ -9,7 +9,8 @@ pub struct WgpuOptions {
     pub round0: Round0Options,
     /// The most bytes of device memory that stacked traces, codewords and what is kept of them may take. Traces of other commitments are given up first,
     /// those used last at last, and brought to the device again when a proof asks for them; a commitment that does not fit alone is
-    /// [`Error::DeviceLimit`](logup_wgpu::Error), before any work. `None`, the default, for what the device has.
+    /// [`Error::DeviceLimit`](logup_wgpu::Error), before any work. What comes back to the host, layers of a tree and pieces of a codeword of up to 64 MiB, is
+    /// beside it. `None`, the default, for what the device has.
     pub memory_budget: Option<u64>,
     /// Proofs of work of so many bits and more are searched on the device; `None` for what was measured to be faster. The witness is the same either way.
     pub min_device_pow_bits: Option<usize>,

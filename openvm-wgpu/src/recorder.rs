@@ -9,10 +9,7 @@ use logup_wgpu::{
     wgpu,
 };
 
-use crate::{
-    commit::Windows,
-    kernels::{MARK, MarkJob},
-};
+use crate::kernels::{MARK, MarkJob};
 
 const INPUTS: Resource = Resource("inputs");
 /// What a recording of this crate reads back: results, then the submissions' marks.
@@ -103,7 +100,7 @@ impl Recorder {
         &mut self,
         kernel: &'static Kernel,
         bindings: Vec<Binding>,
-        windows: Windows,
+        windows: Vec<TraceWindow>,
         workgroups: u64,
         products: u64,
     ) -> Result<()> {
@@ -122,7 +119,7 @@ impl Recorder {
         let high = workgroups.div_ceil(side).max(1);
         over("workgroups", high, side)?;
         let grid = [workgroups.div_ceil(high) as u32, high as u32];
-        self.push(kernel, bindings, windows.0, grid);
+        self.push(kernel, bindings, windows, grid);
         Ok(())
     }
 

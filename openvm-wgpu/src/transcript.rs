@@ -6,7 +6,9 @@ use p3_baby_bear::{Poseidon2BabyBear, default_babybear_poseidon2_16};
 use p3_field::PrimeCharacteristicRing;
 use tracing::info_span;
 
-use logup_wgpu::{EF, F};
+#[cfg(doc)]
+use logup_wgpu::Error;
+use logup_wgpu::{EF, F, Result, compute::Recording};
 
 use crate::{
     SC, WgpuDevice,
@@ -37,6 +39,21 @@ pub struct WgpuTranscript {
     grinder: Grinder,
 }
 
+impl WgpuTranscript {
+    fn puzzle(&self, bits: usize) -> Puzzle {
+        Puzzle { state: *self.sponge.state(), absorb: self.sponge.absorb_idx(), bits }
+    }
+
+    /// The device's first search of a proof of work as data, for whoever wants to read it or run it elsewhere: the first word of the results is the least
+    /// witness, `u32::MAX` for none among those that it tries.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] where a launch is too large for the device.
+    pub fn record_grind(&self, bits: usize) -> Result<Recording> {
+        self.grinder.record(&self.puzzle(bits), 0)
+    }
+}
+
 impl EngineTranscript for WgpuTranscript {
     fn start(device: &WgpuDevice) -> Self {
         Self { sponge: default_babybear_poseidon2_16().into(), grinder: device.grinder() }
@@ -65,8 +82,7 @@ impl FiatShamirTranscript<SC> for WgpuTranscript {
         if bits == 0 {
             return F::ZERO;
         }
-        let puzzle = Puzzle { state: *self.sponge.state(), absorb: self.sponge.absorb_idx(), bits };
-        let witness = self.grinder.least(&puzzle);
+        let witness = self.grinder.least(&self.puzzle(bits));
         assert!(self.check_witness(bits, witness), "the least witness is one");
         witness
     }

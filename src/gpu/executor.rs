@@ -155,7 +155,7 @@ impl Executor {
         let upload_bytes = self.write_upload(recording)?;
 
         let index = gpu.checked("a submission", || {
-            let new_encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logup_round0") });
+            let new_encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("recording") });
             let mut encoder = new_encoder();
             self.encode_uploads(&mut encoder, recording);
             if arguments.generation != self.arena.generation() {

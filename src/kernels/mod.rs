@@ -39,6 +39,7 @@ pub static SHARED: Library = library![
     "shared/coset",
     "shared/ext4",
     "shared/field",
+    "shared/field4",
     "shared/field_u32",
     "shared/field_u64",
     "shared/instructions",

@@ -160,3 +160,24 @@ impl KernelTable {
         }
     }
 }
+
+/// The tests of a crate's table, which the expression gives.
+#[macro_export]
+macro_rules! kernel_table_tests {
+    ($table:expr) => {
+        $crate::kernel_table_tests! { $table;
+            every_variant_is_valid
+            structs_are_laid_out_as_rust_writes_them
+            constants_are_those_of_rust
+            kernels_are_what_the_table_says
+            every_variant_becomes_msl
+            kernels_are_files_and_files_are_kernels
+        }
+    };
+    ($table:expr; $($test:ident)+) => {
+        $(#[test]
+        fn $test() {
+            $table.$test();
+        })+
+    };
+}

@@ -6,9 +6,11 @@ use logup_wgpu::{
 };
 use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
 
-use super::columns::{Columns, MAX_BUFFERS, Windows};
-use crate::kernels::{CODE_PASS, INTERPOLATE, LOG_ROOTS, LOG_TILE, MAX_STAGES, StageJob};
-use crate::recorder::Recorder;
+use super::columns::{Columns, MAX_BUFFERS};
+use crate::{
+    kernels::{CODE_PASS, INTERPOLATE, LOG_ROOTS, LOG_TILE, MAX_STAGES, StageJob},
+    recorder::Recorder,
+};
 
 /// Bits of a column's index that one register stage transforms.
 const LOG_RADIX: u32 = 4;
@@ -123,7 +125,7 @@ impl Code {
                     Binding { resource: code_names[to.buffer], bytes: to.bytes },
                 ];
                 let products = (u64::from(num_tiles) << log_tile) * (Self::products(self.l_skip) + 3);
-                recorder.dispatch(&INTERPOLATE, bindings, Windows::default(), num_tiles.into(), products)?;
+                recorder.dispatch(&INTERPOLATE, bindings, vec![], num_tiles.into(), products)?;
             }
         }
         for (i, pass) in self.passes().into_iter().enumerate() {
@@ -136,7 +138,7 @@ impl Code {
                     let job = recorder.job(&StageJob { log_block, to_base: run.first_word, num_tiles, coset, ..of_pass });
                     let bindings = vec![job, roots.clone(), Binding { resource: code_names[run.buffer], bytes: run.bytes.clone() }];
                     let products = (u64::from(num_tiles) << pass.log_tile) * Self::products(pass.log_digit);
-                    recorder.dispatch(&CODE_PASS, bindings, Windows::default(), num_tiles.into(), products)?;
+                    recorder.dispatch(&CODE_PASS, bindings, vec![], num_tiles.into(), products)?;
                 }
             }
         }
@@ -166,15 +168,18 @@ fn stages(first_bit: u32, log_digit: u32, low_bit: u32) -> ([[u32; 4]; MAX_STAGE
     (stages, num_stages)
 }
 
-/// A name for each buffer that columns may be spread over.
+/// Names of the buffers that columns may be spread over.
 macro_rules! numbered {
-    ($name:literal: $($i:literal)+) => { [$(concat!($name, " ", $i)),+] };
+    ($($i:literal)+) => {
+        const MESSAGES: [&str; MAX_BUFFERS] = [$(concat!("stacked matrix ", $i)),+];
+        const CODES: [&str; MAX_BUFFERS] = [$(concat!("codeword ", $i)),+];
+    };
 }
 
-const MESSAGES: [&str; MAX_BUFFERS] = numbered!("stacked matrix":
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
-const CODES: [&str; MAX_BUFFERS] = numbered!("codeword":
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
+numbered! {
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+    32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+}
 
 fn names(names: &[&'static str; MAX_BUFFERS], columns: &Columns) -> Vec<Resource> {
     names[..columns.buffers.len()].iter().map(|&name| Resource(name)).collect()

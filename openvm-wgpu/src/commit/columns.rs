@@ -20,15 +20,15 @@ pub(crate) struct Columns {
 /// Buffers over which columns may be spread.
 pub(crate) const MAX_BUFFERS: usize = 64;
 
-/// The trace windows that a dispatch binds.
-#[derive(Debug, Default)]
-pub(crate) struct Windows(pub Vec<TraceWindow>);
+/// Columns of a dispatch at most: a thread loops over them, and over the permutation's rounds for each eight. A software device leaves loops that run for
+/// long, with wrong results (`docs/design.md`, section 4): 2^12 columns are 11,000 of the 2^15 iterations that it is given.
+const MAX_COLUMNS: usize = 1 << 12;
 
 /// Some columns that a dispatch can bind, with the word at which each starts in the dispatch's windows.
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub columns: Range<usize>,
-    pub windows: Windows,
+    pub windows: Vec<TraceWindow>,
     pub first_words: Vec<u32>,
 }
 
@@ -95,7 +95,7 @@ impl Columns {
         Run { buffer, bytes: 4 * begin..4 * word(columns.end), first_word: (word(columns.start) - begin) as u32, columns }
     }
 
-    /// All columns, dealt out to dispatches of as many columns as their windows hold, a multiple of `multiple` each but for the last.
+    /// All columns, dealt out to dispatches of as many columns as their windows hold and a thread may go through, a multiple of `multiple` each but for the last.
     ///
     /// # Errors
     /// [`Error::DeviceLimit`] where fewer than `multiple` columns fit.
@@ -106,7 +106,7 @@ impl Columns {
             let mut windows: Vec<(usize, u64)> = vec![];
             let mut first_words = vec![];
             let log_window = limits.log_window();
-            for column in begin..self.width {
+            for column in begin..self.width.min(begin + MAX_COLUMNS) {
                 let (buffer, word) = self.place(column);
                 let window = (buffer, word >> log_window);
                 let slot = windows.iter().position(|known| *known == window).unwrap_or(windows.len());
@@ -134,7 +134,7 @@ impl Columns {
             });
             let columns = begin..begin + first_words.len();
             begin = columns.end;
-            all.push(Bound { columns, windows: Windows(windows.collect()), first_words });
+            all.push(Bound { columns, windows: windows.collect(), first_words });
         }
         Ok(all)
     }

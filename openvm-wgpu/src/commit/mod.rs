@@ -32,7 +32,7 @@ use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 use tracing::{debug, info_span};
 
-pub(crate) use self::columns::Windows;
+pub(crate) use self::stack::checked_height;
 use self::{
     code::Code,
     columns::Columns,
@@ -210,13 +210,16 @@ impl Committer {
         if let Some(stack) = self.resident.find(root, &shapes_of(&plan.layout)) {
             return Ok((stack, 0));
         }
-        let (stack, bytes) = self.upload(params, traces)?;
+        let (stack, bytes) = self.place(plan, traces)?;
         Ok((self.resident.keep(*root, stack), bytes))
     }
 
     /// Traces brought to the device and not kept there for others, and their bytes.
     pub fn upload(&self, params: &SystemParams, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
-        let plan = StackPlan::new(params, traces)?;
+        self.place(StackPlan::new(params, traces)?, traces)
+    }
+
+    fn place(&self, plan: StackPlan, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
         self.make_room(plan.bytes())?;
         let stack = Stack::upload(&self.compute.gpu, &self.compute.pool, plan, traces)?;
         Ok((stack, traces.iter().map(|trace| 4 * trace.values.len() as u64).sum()))

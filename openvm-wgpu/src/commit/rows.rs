@@ -7,11 +7,7 @@ use logup_wgpu::{
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 
-use super::{
-    CommitStats, Committer,
-    columns::{Columns, Windows},
-    no_element,
-};
+use super::{CommitStats, Committer, columns::Columns, no_element};
 use crate::{
     compute::Use,
     kernels::{CODE_ROWS, CodeRowsJob},
@@ -86,7 +82,7 @@ impl Committer {
                 width: code.width as u32,
             });
             let workgroups = (u64::from(num_queries) << log_query).div_ceil(CODE_ROWS.workgroup_size.into());
-            recorder.dispatch(&CODE_ROWS, vec![job, table, results(0..bytes)], Windows(bound.windows.0), workgroups, 0)?;
+            recorder.dispatch(&CODE_ROWS, vec![job, table, results(0..bytes)], bound.windows, workgroups, 0)?;
         }
         let recording = recorder.finish(code.buffers());
         stats.kernels += recording.dispatches.len();

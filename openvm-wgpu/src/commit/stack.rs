@@ -51,28 +51,35 @@ fn compact_words(height: usize) -> usize {
     height.max(MIN_ROWS)
 }
 
+/// The rows of a trace that can be stacked.
+///
+/// # Errors
+/// [`Error::Height`] for a height that is no power of two, and one that is above the stack's; [`Error::Length`] for a matrix that is none.
+pub(crate) fn checked_height(params: &SystemParams, trace: &RowMajorMatrix<F>, subject: impl Fn() -> Subject) -> Result<usize> {
+    let RowMajorMatrix { values, width, .. } = trace;
+    let height = values.len().checked_div(*width).unwrap_or(0);
+    if height * width != values.len() {
+        return Err(Error::Length { subject: subject(), what: "cells of a trace", got: values.len(), expected: height * width });
+    }
+    if !height.is_power_of_two() || height.ilog2() as usize > params.log_stacked_height() {
+        return Err(Error::Height { subject: subject(), got: height });
+    }
+    Ok(height)
+}
+
 impl StackPlan {
     /// # Errors
-    /// [`Error::Height`] for a height that is no power of two, and one that is above the stack's; [`Error::Unsupported`] for no trace at all;
-    /// [`Error::Length`] for a matrix that is none.
+    /// As [`checked_height`]; [`Error::Unsupported`] for no trace at all, and for traces that are not sorted by height.
     pub fn new(params: &SystemParams, traces: &[&RowMajorMatrix<F>]) -> Result<Self> {
         let (l_skip, log_height) = (params.l_skip, params.log_stacked_height());
         let mut compact_end = 0u64;
         let shape = |(i, trace): (usize, &&RowMajorMatrix<F>)| {
-            let RowMajorMatrix { values, width, .. } = trace;
-            let subject = || Subject::Matrix(i);
-            let height = values.len().checked_div(*width).unwrap_or(0);
-            if height * width != values.len() {
-                return Err(Error::Length { subject: subject(), what: "cells of a trace", got: values.len(), expected: height * width });
-            }
-            if !height.is_power_of_two() || height.ilog2() as usize > log_height {
-                return Err(Error::Height { subject: subject(), got: height });
-            }
+            let (width, height) = (trace.width, checked_height(params, trace, || Subject::Matrix(i))?);
             let compact = (height < MIN_ROWS.max(1 << l_skip)).then_some(compact_end);
             if compact.is_some() {
                 compact_end += ((width * compact_words(height)) as u64).next_multiple_of(64);
             }
-            Ok(Shape { width: *width, height, compact })
+            Ok(Shape { width, height, compact })
         };
         let shapes: Vec<Shape> = traces.iter().enumerate().map(shape).collect::<Result<_>>()?;
         if shapes.is_empty() {
@@ -109,8 +116,8 @@ impl StackPlan {
         ((slice.col_idx as u64) << self.log_height) + slice.row_idx as u64
     }
 
-    /// The words of the stacked matrix that no row of a trace fills, all of them behind those that one does.
-    fn with_zeros(&self) -> Range<u64> {
+    /// The words of the stacked matrix from the first on that no row of a trace fills: short traces' rows are among them.
+    fn first_gap_to_end(&self) -> Range<u64> {
         let end = (self.width() as u64) << self.log_height;
         let first_short = self.shapes.iter().position(|shape| shape.height < 1 << self.l_skip);
         let filled = || {
@@ -161,7 +168,7 @@ impl Stack {
     pub fn upload(gpu: &Gpu, pool: &BufferPool, plan: StackPlan, traces: &[&RowMajorMatrix<F>]) -> Result<Self> {
         let columns = Columns::new(gpu, pool, "stacked matrix", plan.width(), plan.log_height)?;
         let compact = (plan.compact_words > 0).then(|| pool.take("short traces", 4 * plan.compact_words)).transpose()?;
-        let zeros = plan.with_zeros();
+        let zeros = plan.first_gap_to_end();
         for (buffer, own) in &columns.buffers {
             let [begin, end] = [own.start, own.end].map(|column| (column as u64) << plan.log_height);
             let words = zeros.start.clamp(begin, end)..zeros.end.clamp(begin, end);

@@ -5,7 +5,7 @@ use logup_wgpu::{
     compute::{Binding, Resource},
 };
 
-use super::columns::{Columns, Windows};
+use super::columns::Columns;
 use crate::{
     kernels::{LAYERS_PER_DISPATCH, MERKLE_LAYERS, MerkleJob, NODES_PER_WORKGROUP, RATE, ROW_HASH, ROWS_PER_WORKGROUP, RowHashJob},
     poseidon2,
@@ -84,7 +84,7 @@ impl Tree {
                     is_last: u32::from(bound.columns.end == code.width),
                 });
                 let bindings = vec![job, constants.clone(), table.clone(), states.clone(), digests.clone()];
-                let windows = Windows(bound.windows.0.clone());
+                let windows = bound.windows.clone();
                 let products = poseidon2::PRODUCTS * (bound.columns.len().div_ceil(RATE) as u64 + 1) * u64::from(num_positions);
                 let workgroups = num_positions.div_ceil(ROWS_PER_WORKGROUP).into();
                 recorder.dispatch(&ROW_HASH, bindings, windows, workgroups, products)?;
@@ -104,7 +104,7 @@ impl Tree {
             let job = recorder.job(&MerkleJob { num_nodes, num_layers });
             let bindings = vec![job, constants.clone(), results(begin..begin + layer + written)];
             let products = poseidon2::PRODUCTS * u64::from(num_nodes);
-            recorder.dispatch(&MERKLE_LAYERS, bindings, Windows::default(), num_nodes.div_ceil(NODES_PER_WORKGROUP).into(), products)?;
+            recorder.dispatch(&MERKLE_LAYERS, bindings, vec![], num_nodes.div_ceil(NODES_PER_WORKGROUP).into(), products)?;
             begin += layer + written - (DIGEST_BYTES << (log_nodes - num_layers));
             log_nodes -= num_layers;
         }

@@ -1,12 +1,13 @@
 //! Proofs of work: the least witness, by the CPU and by the device.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use logup_wgpu::{F, FieldForm, Gpu, GpuOptions};
-use openvm_stark_backend::{FiatShamirTranscript, test_utils::test_system_params_small};
+use logup_wgpu::{Error, F, FieldForm, Gpu, GpuOptions, compute::Kernel, introspect::EditShader};
+use openvm_stark_backend::{FiatShamirTranscript, prover::TraceCommitter, test_utils::test_system_params_small};
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, CpuTranscript};
-use openvm_wgpu::{EngineTranscript, WgpuDevice, WgpuOptions, WgpuTranscript};
+use openvm_wgpu::{EngineTranscript, WgpuDevice, WgpuOptions, WgpuProverError, WgpuTranscript, kernels};
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
+use p3_matrix::dense::RowMajorMatrix;
 
 use crate::support::{gpu, random_f, rng};
 
@@ -57,6 +58,30 @@ fn a_search_goes_on() {
     let witnesses: Vec<u32> = (0..6).map(|_| ours.grind(12).as_canonical_u32()).collect();
     assert!(witnesses.iter().any(|&witness| witness > 3 * 256), "{witnesses:?}");
     assert!(witnesses.iter().all(|&witness| expected.grind(12).as_canonical_u32() == witness), "{witnesses:?}");
+}
+
+/// What is no witness is not taken: the CPU searches, and the device commits to nothing more.
+#[test]
+fn a_wrong_witness_is_found_out() {
+    let edit = |kernel: &'static Kernel, source: String| match kernel.name == kernels::GRIND.name {
+        true => {
+            assert!(source.contains("i < INTERNAL"));
+            source.replace("i < INTERNAL", "i < INTERNAL - 1u")
+        }
+        false => source,
+    };
+    let wrong = Gpu::new(GpuOptions { edit_shader: Some(EditShader(Arc::new(edit))), ..GpuOptions::default() }).unwrap();
+    let [wrong, cpu] = [(wrong, 0), (gpu(FieldForm::U64).clone(), usize::MAX)].map(|(gpu, bits)| device(&gpu, bits));
+    let [mut ours, mut expected]: [WgpuTranscript; 2] = [&wrong, &cpu].map(EngineTranscript::start);
+    for _ in 0..3 {
+        assert_eq!(ours.grind(10), expected.grind(10));
+    }
+    let trace = RowMajorMatrix::new(random_f(&mut rng(42), 8), 2);
+    match TraceCommitter::commit(&wrong, &[&trace]) {
+        Err(WgpuProverError::Commit(Error::WrongAnswer { kernel, .. })) => assert_eq!(kernel, kernels::GRIND.name),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("committed"),
+    }
 }
 
 trait Steps {

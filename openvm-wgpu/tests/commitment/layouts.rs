@@ -93,15 +93,17 @@ fn small_commitments_are_the_stock_ones() {
     }
 }
 
-/// Columns by the thousand and heights from 1 to 2^18, mixed: passes over strided words, sponges over several blocks, a stack of many columns.
+/// Columns by the thousand and heights from 1 to 2^18, mixed: passes over strided words, sponges over several blocks, a stack of more columns
+/// than a dispatch hashes.
 #[test]
 fn large_commitments_are_the_stock_ones() {
     let mut rng = rng(32);
-    let shapes: [Shape; 4] = [
+    let shapes: [Shape; 5] = [
         (4, 18, 4, &[(3, 18), (1, 17), (70, 9), (2, 4), (5, 3), (1, 0)]),
         (4, 10, 4, &[(3000, 10), (1, 10), (7, 2)]),
         (2, 13, 3, &[(9, 13), (8, 12), (33, 7), (300, 0)]),
         (9, 14, 6, &[(2, 14), (40, 9), (11, 8), (500, 1)]),
+        (2, 6, 4, &[(4200, 6), (70, 3)]),
     ];
     for (l_skip, log_height, k, traces) in shapes {
         let devices = Devices::new(test_system_params_small(l_skip, log_height - l_skip, k), &gpus());
@@ -165,14 +167,15 @@ fn memory_is_bounded_and_reused() {
     let budget = 1 << 20;
     let options = WgpuOptions { memory_budget: Some(budget), ..WgpuOptions::default() };
     let device = WgpuDevice::with_options(config, gpus()[0], options).unwrap();
-    // Each takes 12 KiB of stack and 24 KiB of codeword a column: some twenty stacks of four columns fit.
+    // 64 KiB of stack, 128 KiB of codeword, and the tree's layers: a few stay.
     for i in 0..60 {
         let _ = TraceCommitter::commit(&device, &[&trace(&mut rng, 4, 12)]).unwrap();
         let stats = device.last_commit_stats().unwrap();
         assert!(i < 30 || stats.allocations == 0, "{i}: {stats:?}");
     }
-    // The readback and upload buffers of the executors are not in the budget.
-    assert!(device.peak_device_bytes() > budget / 2, "{}", device.peak_device_bytes());
+    // Beside what the budget bounds there is what comes back, the known answer's too.
+    let peak = device.peak_device_bytes();
+    assert!(peak > budget / 2 && peak < budget + (3 << 20), "{peak}");
 }
 
 /// A device whose kernels are wrong in any of these ways is refused before it commits to anything.

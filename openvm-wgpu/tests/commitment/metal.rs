@@ -1,13 +1,14 @@
-//! The commitment on the kernels' Metal text, which `tests/support/msl` compiles as C++ and runs on the CPU.
+//! The commitment and proofs of work on the kernels' Metal text, which `tests/support/msl` compiles as C++ and runs on the CPU.
 
 #[path = "../../../tests/support/msl/mod.rs"]
 mod msl;
 
 use logup_wgpu::{FieldForm, compute::Kernel};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
-use openvm_stark_backend::{SystemParams, prover::TraceCommitter, test_utils::test_system_params_small};
+use openvm_stark_backend::{FiatShamirTranscript, SystemParams, prover::TraceCommitter, test_utils::test_system_params_small};
 use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2Config;
-use openvm_wgpu::{WgpuDevice, kernels};
+use openvm_wgpu::{EngineTranscript, WgpuDevice, WgpuTranscript, kernels};
+use p3_field::PrimeField32;
 use p3_matrix::dense::RowMajorMatrix;
 
 use self::msl::{Counts, Machine, Order};
@@ -49,6 +50,21 @@ fn commitments_run() {
         }
     }
     println!("{counts:?}");
+}
+
+/// Witnesses are the CPU's, wherever in the sponge they are absorbed.
+#[test]
+fn searches_run() {
+    for form in FieldForm::ALL {
+        let device = WgpuDevice::new(SC::default_from_params(test_system_params_small(2, 6, 3)), gpu(form)).unwrap();
+        let mut transcript = WgpuTranscript::start(&device);
+        for absorbed in [0, 1, 6] {
+            random_f(&mut rng(absorbed), absorbed as usize).into_iter().for_each(|value| transcript.observe(value));
+            let recording = transcript.record_grind(6).unwrap();
+            let (results, _) = Machine::new(form, Order::Ascending).run_all(device.gpu(), &[recording]).unwrap();
+            assert_eq!(results[0][0], transcript.grind(6).as_canonical_u32(), "{form:?}, {absorbed} absorbed");
+        }
+    }
 }
 
 /// A dropped barrier shows in some order of threads.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use logup_wgpu::{FieldForm, Gpu, GpuOptions, introspect::EditShader, wgpu};
+use logup_wgpu::{F, FieldForm, Gpu, GpuOptions, introspect::EditShader, wgpu};
 use openvm_stark_backend::{
     StarkEngine, SystemParams,
     codec::Encode,
@@ -166,14 +166,13 @@ fn traces_larger_than_a_buffer() {
     });
 }
 
-/// Rows that the device transposes, as it does wherever it is no software.
+/// Wide traces, of rows by the thousand and of fewer rows than the skip domain has.
 #[test]
-fn traces_that_the_device_transposes() {
+fn wide_traces() {
     on_one_thread(|| {
         let params = test_system_params_small(3, 9, 3);
-        let gpu = Gpu::new(GpuOptions { transpose_on_device: Some(true), ..GpuOptions::default() }).unwrap();
         let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
-        let ours = WgpuEngine::<CpuTranscript>::with_gpu(params, &gpu).unwrap();
+        let ours = WgpuEngine::<CpuTranscript>::new(params);
         let fixture = PairFixture(vec![PairAir::wide(100, 1 << 12), PairAir::plain(4, 1 << 12), PairAir::wide(50, 2)]);
         let (pk, vk) = fixture.keygen(&stock);
         let (expected, proof) = (fixture.prove(&stock, &pk), fixture.prove(&ours, &pk));
@@ -276,6 +275,25 @@ fn what_the_device_refuses_is_an_error() {
     assert!(requested > limit && limit == 1 << 20);
     // and the engine still works
     prove(SelfInteractionFixture { widths: vec![4], log_height: 3, bus_index: 4 }).expect("a proof that fits");
+}
+
+/// A trace that no commitment can take is its AIR's, by name, and the engine goes on.
+#[test]
+fn traces_that_cannot_be_stacked_are_refused_by_name() {
+    let engine = WgpuEngine::<CpuTranscript>::new(test_system_params_small(2, 6, 3));
+    let fixture = FibFixture::new(0, 1, 8);
+    let (pk, _) = fixture.keygen(&engine);
+    let (device, key) = (engine.device(), engine.device().transport_pk_to_device(&pk));
+    let context = || device.transport_proving_ctx_to_device(&TestFixture::<SC>::generate_proving_ctx(&fixture));
+    for (rows, what) in [(6, "no power of two"), (512, "taller than the stack"), (0, "none")] {
+        let mut context = context();
+        let trace = &mut context.per_trace[0].1.common_main;
+        trace.values.resize(rows * trace.width, F::ZERO);
+        let error = engine.prove(&key, context).expect_err(what);
+        let WgpuProverError::Air(logup_wgpu::Error::Height { subject, got }) = error else { panic!("{what}: {error}") };
+        assert_eq!((subject, got), ("FibonacciAir".into(), rows), "{what}");
+    }
+    engine.prove(&key, context()).expect("a good one");
 }
 
 /// A context that does not fit its key is refused, not proven wrongly and no panic.

@@ -2,7 +2,7 @@
 // A kernel that imports this declares the constants, in Montgomery form:
 //     var<uniform> poseidon2: array<vec4<u32>, POSEIDON2_CONSTANTS>;
 // [4 initial rounds][4], [4 terminal rounds][4], [4] the diagonal of the internal matrix less 1, [13 internal rounds] in the first component.
-// Another permutation is another file with this interface: State, RATE, permute.
+// Another permutation is another file with this interface: State, RATE, permute; Digest, digest_of, compress.
 //#import shared/field4
 
 const RATE: u32 = 8u;

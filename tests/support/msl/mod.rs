@@ -135,7 +135,9 @@ impl Machine<'_> {
         for recording in recordings {
             for used in &recording.buffers {
                 if !used.content.is_empty() {
-                    kept.insert(used.resource, Buffer::of_words(&used.content));
+                    let mut words = used.content.clone();
+                    words.resize(words.len().max(used.bytes as usize / 4), poison(self.order));
+                    kept.insert(used.resource, Buffer::of_words(&words));
                 } else if !kept.contains_key(&used.resource) || used.resource == Resource("scratch") {
                     kept.insert(used.resource, Buffer::filled(used.bytes, poison(self.order)));
                 }

@@ -101,7 +101,7 @@ pub use self::{
 /// Kernels, recordings, buffers and words: what a crate with further kernels builds on.
 pub mod compute {
     pub use crate::{
-        field::{NOT_AN_ELEMENT, copy_words, ext_words, from_word, word, words},
+        field::{EXT_WORDS, copy_words, ext_from_words, ext_words, from_word, word},
         gpu::{BufferPool, Executor, Input, Once, PlacedColumns, RunReport, Submission},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::SHARED,

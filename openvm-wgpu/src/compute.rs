@@ -31,6 +31,7 @@ pub(crate) enum Use {
     Commitment,
     CodeRows,
     ProofOfWork,
+    Openings,
 }
 
 /// Executors of each use that are kept.

@@ -1,4 +1,4 @@
-//! The prover's device: OpenVM's CPU device, with commitments and round 0 on a [`Gpu`].
+//! The prover's device: OpenVM's CPU device, with commitments, round 0 and openings on a [`Gpu`].
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     FiatShamirTranscript, StarkProtocolConfig,
     keygen::types::MultiStarkProvingKey,
-    proof::{BatchConstraintProof, GkrProof, StackingProof, WhirProof},
+    proof::{BatchConstraintProof, GkrProof},
     prover::{
         ColMajorMatrix, DeviceDataTransporter, DeviceMultiStarkProvingKey, MultiRapProver, OpeningProver, ProverDevice, ProvingContext,
         TraceCommitter, stacked_pcs::StackedPcsData,
@@ -27,14 +27,15 @@ use crate::{
     key_plan::KeyPlan,
     lock,
     on_device::OnDevice,
+    opening::{OpenedTraces, Opener, OpeningProof, OpeningStats},
     options::WgpuOptions,
     rap,
 };
 
 type Backend = CpuBackend<SC>;
 
-/// A prover device for OpenVM's row-major CPU backend: it commits to traces on a [`Gpu`], and round 0 of all AIRs is one call there; the rest of the
-/// constraint stage runs here on the CPU, openings are the stock CPU device's.
+/// A prover device for OpenVM's row-major CPU backend: it commits to traces and opens the commitments on a [`Gpu`], and round 0 of all AIRs is one
+/// call there; the rest of the constraint stage runs here on the CPU.
 ///
 /// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
 /// pool: no lock is held while a proof computes or waits. Each has its stacked traces on the device until its openings begin.
@@ -54,6 +55,8 @@ struct Shared {
     committer: Committer,
     grinder: Grinder,
     last_commit: Mutex<Option<CommitStats>>,
+    max_host_len: Option<usize>,
+    last_openings: Mutex<Option<OpeningStats>>,
 }
 
 impl Shared {
@@ -96,10 +99,12 @@ impl WgpuDevice {
             engine: Round0::with_options(gpu, options.round0),
             plans: Mutex::default(),
             last_stats: Mutex::default(),
-            committer: Committer::new(&compute),
+            committer: Committer::new(&compute, options.host_copies),
             grinder: Grinder::new(&compute, options.min_device_pow_bits),
             compute,
             last_commit: Mutex::default(),
+            max_host_len: options.max_host_len,
+            last_openings: Mutex::default(),
         };
         Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false })
     }
@@ -175,6 +180,11 @@ impl WgpuDevice {
     /// What the latest commitment did; `None` before the first.
     pub fn last_commit_stats(&self) -> Option<CommitStats> {
         lock(&self.shared.last_commit).clone()
+    }
+
+    /// What the openings of the latest proof did; `None` before the first.
+    pub fn last_opening_stats(&self) -> Option<OpeningStats> {
+        lock(&self.shared.last_openings).clone()
     }
 
     /// Plans a proving key's AIRs, compiles their kernels and has them give known answers ([`Round0::warm_up`]), so that the first proof does
@@ -258,7 +268,7 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
 }
 
 impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
-    type OpeningProof = (StackingProof<SC>, WhirProof<SC>);
+    type OpeningProof = OpeningProof;
     type OpeningPoints = Vec<EF>;
     type Error = WgpuProverError;
 
@@ -270,9 +280,23 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
         common_main_pcs_data: PcsData,
         points: Vec<EF>,
     ) -> Result<Self::OpeningProof, WgpuProverError> {
-        // The stock openings read the host's copies.
-        self.shared.committer.release(&common_main_pcs_data.commit()?, &common_main_pcs_data.layout);
-        Ok(self.cpu.prove_openings(transcript, mpk, ctx, common_main_pcs_data, points)?)
+        let _span = info_span!("prover.openings", phase = "prover").entered();
+        let root = common_main_pcs_data.commit()?;
+        let needs_rotation = |air: usize| mpk.per_air[air].vk.params.need_rot;
+        let mains = ctx.per_trace.iter().map(|(air, own)| (&own.common_main, needs_rotation(*air)));
+        let mut traces: Vec<OpenedTraces<'_>> = vec![(root, mains.collect())];
+        for (air, own) in &ctx.per_trace {
+            let committed = mpk.per_air[*air].preprocessed_data.iter().chain(&own.cached_mains);
+            traces.extend(committed.map(|committed| (committed.commitment, vec![(&committed.trace, needs_rotation(*air))])));
+        }
+        let shared = &self.shared;
+        let opener =
+            Opener { compute: &shared.compute, committer: &shared.committer, params: &mpk.params, max_host_len: shared.max_host_len };
+        let opened = opener.prove(transcript, traces, &points);
+        shared.committer.release(&root, &common_main_pcs_data.layout);
+        let (proof, stats) = opened?;
+        *lock(&shared.last_openings) = Some(stats);
+        Ok(proof)
     }
 }
 

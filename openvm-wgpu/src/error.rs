@@ -21,6 +21,9 @@ pub enum WgpuProverError {
     /// An AIR or its trace does not fit; the source names it.
     #[error(transparent)]
     Air(#[from] Error),
+    /// The device did not open the commitments.
+    #[error("openings: {0}")]
+    Openings(#[source] Error),
     /// The device did not compute round 0.
     #[error("round 0 of {}: {source}", airs.join(", "))]
     Round0 {

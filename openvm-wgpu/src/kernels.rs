@@ -15,6 +15,7 @@ pub static LIBRARY: Library = Library {
         ("shared/bits", wgsl!("shared/bits")),
         ("shared/poseidon2", wgsl!("shared/poseidon2")),
         ("shared/radix16", wgsl!("shared/radix16")),
+        ("shared/roots", wgsl!("shared/roots")),
         ("shared/stages", wgsl!("shared/stages")),
         ("shared/tile4096", wgsl!("shared/tile4096")),
     ],
@@ -27,6 +28,10 @@ pub mod stage {
     pub const CODE: &str = "rs_code_matrix";
     /// From the codeword to the root.
     pub const TREE: &str = "merkle_tree";
+    /// From the openings of trace columns to those of stacked ones.
+    pub const STACKED_REDUCTION: &str = "stacked_reduction";
+    /// From the openings of stacked columns to a polynomial; its codes and trees are stages of their own.
+    pub const WHIR: &str = "whir";
     /// Of a proof of work.
     pub const PROOF_OF_WORK: &str = "proof_of_work";
     /// What the host needs of it.
@@ -51,6 +56,8 @@ const POSEIDON2: Argument = Argument::uniform("poseidon2");
 const COLUMNS: Argument = Argument::read("columns");
 const ROOTS: Argument = Argument::read("roots");
 const CODE: Argument = Argument::read_write("code");
+const FACTORS: Argument = Argument::read("factors");
+const PARTIALS: Argument = Argument::read_write("partials");
 
 /// Declares kernels as statics, and the table of all. `name` is the file; what is left out is `NONE`'s.
 macro_rules! kernels {
@@ -89,11 +96,92 @@ kernels! {
         workgroup_bytes: 8192,
         arguments: &[JOB, POSEIDON2, Argument::read_write("nodes")],
     }
-    /// The codeword's rows, for the host.
+    /// Rows of a codeword, for the host.
     CODE_ROWS = "code_rows" {
         stage: stage::READBACK,
-        arguments: &[JOB, COLUMNS, Argument::read_write("rows")],
+        arguments: &[JOB, COLUMNS, Argument::read("queries"), Argument::read_write("rows")],
         windows: &[1, 2, 4, 8],
+    }
+    /// Nodes of trees, for the host.
+    GATHER_DIGESTS = "gather_digests" {
+        stage: stage::READBACK,
+        arguments: &[JOB, Argument::read("nodes"), Argument::read_write("digests")],
+        windows: &[1],
+    }
+    /// A tensor product of two tables.
+    TENSOR = "tensor" {
+        stage: stage::WHIR,
+        arguments: &[JOB, FACTORS, Argument::read_write("product")],
+    }
+    /// Four variables of an inner product at 0, 1 and infinity.
+    IP_TABLE = "ip_table" {
+        stage: stage::WHIR,
+        workgroup_bytes: 4096,
+        arguments: &[JOB, Argument::read("a"), Argument::read("b"), PARTIALS],
+    }
+    /// An array at challenges for its lowest variables.
+    IP_FOLD = "ip_fold" {
+        stage: stage::WHIR,
+        arguments: &[JOB, Argument::uniform("weights"), Argument::read("a"), Argument::read_write("folded")],
+    }
+    /// Sums over workgroups.
+    SUM_ROWS = "sum_rows" {
+        stage: stage::WHIR,
+        workgroup_bytes: 4096,
+        arguments: &[JOB, Argument::read("rows"), Argument::read_write("sums")],
+    }
+    /// One column of the extension field out of all stacked ones.
+    BATCH_COLUMNS = "batch_columns" {
+        stage: stage::WHIR,
+        arguments: &[JOB, COLUMNS, Argument::read("weights"), Argument::read_write("sums")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// A polynomial's value at a point outside of the code's domain.
+    EVALUATE = "evaluate" {
+        stage: stage::WHIR,
+        workgroup_bytes: 4096,
+        arguments: &[JOB, FACTORS, Argument::read("a"), PARTIALS],
+    }
+    /// The claims of a round of WHIR, added to the weight of the next.
+    MOMENTS = "moments" {
+        stage: stage::WHIR,
+        arguments: &[JOB, FACTORS, Argument::read("queries"), ROOTS, Argument::read_write("moments")],
+    }
+    /// Plain and rotated columns over the cube, for each point of the skip domain.
+    OPENING_SUMS = "opening_sums" {
+        stage: stage::STACKED_REDUCTION,
+        workgroup_bytes: 8192,
+        arguments: &[JOB, Argument::read("tasks"), Argument::read("eq"), Argument::read_write("sums")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// Those sums with their columns' weights.
+    WEIGH_SUMS = "weigh_sums" {
+        stage: stage::STACKED_REDUCTION,
+        workgroup_bytes: 12288,
+        arguments: &[JOB, Argument::read("weights"), Argument::read("sums"), PARTIALS],
+    }
+    /// Stacked columns at a point of the skip domain's variable.
+    FOLD_COLUMNS = "fold_columns" {
+        stage: stage::STACKED_REDUCTION,
+        arguments: &[JOB, COLUMNS, Argument::read("lagrange"), Argument::read_write("folded")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// The weights of the stacked columns' values.
+    STACK_WEIGHTS = "stack_weights" {
+        stage: stage::STACKED_REDUCTION,
+        arguments: &[
+            JOB,
+            Argument::read("starts"),
+            Argument::read("slices"),
+            Argument::read("sizes"),
+            Argument::read("eq"),
+            Argument::read_write("weights"),
+        ],
+    }
+    /// Words of a buffer that stays, for the host.
+    COPY_WORDS = "copy_words" {
+        stage: stage::READBACK,
+        arguments: &[JOB, Argument::read("source"), Argument::read_write("copies")],
     }
     /// The least witness of a proof of work.
     GRIND = "grind" {
@@ -141,8 +229,34 @@ shader_structs! {
     struct MerkleJob { num_nodes: u32, num_layers: u32 }
     /// `wgsl/code_rows.wgsl`
     struct CodeRowsJob {
-        log_rows: u32, log_query: u32, first_query: u32, num_queries: u32, first_column: u32, num_columns: u32, width: u32,
+        log_rows: u32, log_query: u32, num_queries: u32, first_column: u32, num_columns: u32, width: u32,
     }
+    /// `wgsl/gather_digests.wgsl`
+    struct GatherJob { num_digests: u32 }
+    /// `wgsl/tensor.wgsl`
+    struct TensorJob { first: u32, begin: u32, len: u32, stride: u32, log_low: u32 }
+    /// `wgsl/ip_table.wgsl`
+    struct TableJob { num_quads: u32, form_a: u32, form_b: u32, first_partial: u32 }
+    /// `wgsl/ip_fold.wgsl`
+    struct FoldJob { log_window: u32, num_quads: u32, first: u32, len: u32, num: u32, stride: u32 }
+    /// `wgsl/sum_rows.wgsl`
+    struct SumJob { num_rows: u32, width: u32 }
+    /// `wgsl/batch_columns.wgsl`
+    struct BatchJob { begin: u32, num_rows: u32, num_columns: u32, is_first: u32 }
+    /// `wgsl/evaluate.wgsl`
+    struct EvaluateJob { len: u32, stride: u32, log_low: u32 }
+    /// `wgsl/moments.wgsl`
+    struct MomentsJob { len: u32, stride: u32, log_low: u32, num_queries: u32, log_order: u32 }
+    /// `wgsl/opening_sums.wgsl`
+    struct OpeningSumsJob { num_tasks: u32, log_skip: u32, eq_stride: u32 }
+    /// `wgsl/weigh_sums.wgsl`
+    struct WeighJob { num_tasks: u32, log_skip: u32, first_partial: u32 }
+    /// `wgsl/fold_columns.wgsl`
+    struct FoldColumnsJob { log_skip: u32, log_cube: u32, begin: u32, len: u32, first: u32, stride: u32 }
+    /// `wgsl/stack_weights.wgsl`
+    struct StackWeightsJob { num_slices: u32, begin: u32, stride: u32, eq_stride: u32 }
+    /// `wgsl/copy_words.wgsl`
+    struct CopyJob { first: u32, num_words: u32 }
     /// `wgsl/grind.wgsl`
     struct GrindJob { state: [u32; 16], absorb: u32, mask: u32, first: u32, num_witnesses: u32 }
     /// `wgsl/mark.wgsl`
@@ -166,9 +280,24 @@ pub(crate) const NODES_PER_WORKGROUP: u32 = 512;
 /// Layers that a dispatch of `merkle_layers` makes at most: a workgroup's share of the last is one node.
 pub(crate) const LAYERS_PER_DISPATCH: u32 = 9;
 
+/// Variables of an inner product that a table has at 0, 1 and infinity.
+pub(crate) const TABLE_VARIABLES: usize = 4;
+/// Entries of a table: 3 to the number of its variables.
+pub(crate) const TABLE_LEN: usize = 81;
+/// Blocks of 16 elements that a workgroup of `ip_table` takes at a time.
+pub(crate) const BLOCKS_PER_WORKGROUP: u32 = 28;
+/// Tasks that a workgroup of `weigh_sums` takes.
+pub(crate) const TASKS_PER_WORKGROUP: u32 = 64;
+/// Elements of a digest.
+pub(crate) const DIGEST_WORDS: usize = 8;
+
 /// Constants of a kernel's text that Rust names too, by the kernel.
 pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&CODE_PASS, &[("TILE_WORDS", 1 << LOG_TILE), ("LOG_ROOTS", LOG_ROOTS), ("MAX_STAGES", MAX_STAGES as u32)]),
     (&ROW_HASH, &[("RATE", RATE as u32), ("WORKGROUP_SIZE", ROWS_PER_WORKGROUP)]),
     (&MERKLE_LAYERS, &[("WORKGROUP_SIZE", NODES_PER_WORKGROUP / 2)]),
+    (&IP_TABLE, &[("BLOCKS", BLOCKS_PER_WORKGROUP)]),
+    (&WEIGH_SUMS, &[("TASKS", TASKS_PER_WORKGROUP)]),
+    (&GATHER_DIGESTS, &[("DIGEST_WORDS", DIGEST_WORDS as u32)]),
+    (&MOMENTS, &[("LOG_ROOTS", LOG_ROOTS)]),
 ];

@@ -1,5 +1,5 @@
-//! A prover engine for OpenVM 2.0 that commits to traces, runs round 0 of the constraint stage and searches proofs of work on the GPU, through
-//! [`logup_wgpu`] and kernels of its own. Its proofs are the stock CPU engine's, byte for byte, with the least witness of each proof of work.
+//! A prover engine for OpenVM 2.0 that commits to traces, runs round 0 of the constraint stage, opens the commitments and searches proofs of work on the
+//! GPU, through [`logup_wgpu`] and kernels of its own. Its proofs are the stock CPU engine's, byte for byte, with the least witness of each proof of work.
 //!
 //! [`WgpuEngine`] takes the place of `BabyBearPoseidon2CpuEngine`: it has the same configuration, takes the same traces and keeps the same
 //! transcript. Where each stage runs:
@@ -8,7 +8,7 @@
 //! |---|---|
 //! | trace commitment | the GPU: stack, Reed-Solomon code and Merkle tree in one submission; the traces stay there |
 //! | proofs of work | the GPU, where it is faster than the CPU |
-//! | openings | the stock CPU device |
+//! | openings: stacked reduction and WHIR | the GPU; only what the transcript sees, opened rows and paths come back |
 //! | GKR | the stock `fractional_sumcheck`; this crate computes its input layer on the CPU |
 //! | round 0 | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for LogUp and the constraints of all AIRs, on the committed traces |
 //! | later rounds | the CPU, in this crate: packed extension fields, one lane for each `y` |
@@ -57,6 +57,7 @@ mod key_plan;
 mod lanes;
 mod mle_rounds;
 mod on_device;
+mod opening;
 mod options;
 mod poly;
 mod poseidon2;
@@ -89,6 +90,7 @@ pub use self::{
     device::WgpuDevice,
     device_round0::DeviceRound0Stats,
     error::WgpuProverError,
+    opening::{OpeningStats, PartStats},
     options::WgpuOptions,
     transcript::{EngineTranscript, WgpuTranscript},
 };

@@ -9,11 +9,30 @@ use logup_wgpu::{
     wgpu,
 };
 
-use crate::kernels::{MARK, MarkJob};
+use crate::kernels::{COPY_WORDS, CopyJob, MARK, MarkJob, SUM_ROWS, SumJob};
 
 const INPUTS: Resource = Resource("inputs");
 /// What a recording of this crate reads back: results, then the submissions' marks.
 pub(crate) const RESULTS: Resource = Resource("results");
+
+/// Buffers over which what is one to the host may be spread.
+pub(crate) const MAX_BUFFERS: usize = 64;
+
+/// Names of such buffers.
+pub(crate) type Names = [&'static str; MAX_BUFFERS];
+
+/// The buffers' names of this one.
+macro_rules! numbered {
+    ($name:literal) => {
+        numbered!($name: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+            32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63)
+    };
+    ($name:literal: $($i:literal)+) => {
+        [$(concat!($name, " ", $i)),+]
+    };
+}
+
+pub(crate) use numbered;
 
 /// Bytes to which bindings are aligned, on every device.
 const ALIGN: u64 = 256;
@@ -53,6 +72,12 @@ impl Recorder {
         }
     }
 
+    /// Gives the results as many bytes, before any dispatch ends a submission.
+    pub fn grow_results(&mut self, bytes: u64) {
+        assert!(self.ends.is_empty(), "marks are behind the results");
+        self.result_bytes = self.result_bytes.max(bytes.next_multiple_of(ALIGN));
+    }
+
     /// Products that a submission may take.
     pub fn budget(&self) -> Option<u64> {
         self.budget
@@ -78,9 +103,12 @@ impl Recorder {
         self.filled = vec![word; num_words];
     }
 
-    /// A buffer that dispatches may bind under this name.
+    /// A buffer that dispatches may bind under this name, which is no other's.
     pub fn keep(&mut self, resource: Resource, buffer: &Arc<wgpu::Buffer>) {
-        self.kept.push(KeptBuffer { resource, buffer: Arc::clone(buffer) });
+        match self.kept.iter().find(|kept| kept.resource == resource) {
+            Some(kept) => assert!(Arc::ptr_eq(&kept.buffer, buffer), "two buffers called {resource:?}"),
+            None => self.kept.push(KeptBuffer { resource, buffer: Arc::clone(buffer) }),
+        }
     }
 
     /// A buffer of the executor's, for what need not be kept.
@@ -90,6 +118,26 @@ impl Recorder {
             None => self.scratch.push(BufferUse { resource, bytes, content: vec![] }),
         }
         Binding { resource, bytes: 0..bytes }
+    }
+
+    /// Bytes that a scratch buffer may have.
+    pub fn max_scratch(&self) -> u64 {
+        self.limits.binding_bytes.min(self.limits.buffer_bytes)
+    }
+
+    /// What workgroups leave for [`sum_rows`](Self::sum_rows): `width` elements of the extension field each.
+    pub fn partials(&mut self, workgroups: u32, width: u32) -> Binding {
+        self.scratch(Resource("partials"), 16 * u64::from(workgroups) * u64::from(width))
+    }
+
+    /// Adds up what workgroups left, as results from a byte on.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    pub fn sum_rows(&mut self, partials: Binding, num_rows: u32, width: u32, to_byte: u64) -> Result<()> {
+        let job = self.job(&SumJob { num_rows, width });
+        let bindings = vec![job, partials, results(to_byte..to_byte + 16 * u64::from(width))];
+        self.dispatch(&SUM_ROWS, bindings, vec![], width.into(), 0)
     }
 
     /// A launch of so many workgroups, which takes so many products.
@@ -121,6 +169,16 @@ impl Recorder {
         let grid = [workgroups.div_ceil(high) as u32, high as u32];
         self.push(kernel, bindings, windows, grid);
         Ok(())
+    }
+
+    /// Copies words of a buffer into the results, from this word of either on.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    pub fn copy(&mut self, from: Binding, first: u32, to_word: u64, num_words: u32) -> Result<()> {
+        let job = self.job(&CopyJob { first, num_words });
+        let to = results(4 * to_word..(4 * to_word + 4 * u64::from(num_words)).next_multiple_of(16));
+        self.dispatch(&COPY_WORDS, vec![job, from, to], vec![], num_words.div_ceil(COPY_WORDS.workgroup_size).into(), 0)
     }
 
     fn push(&mut self, kernel: &'static Kernel, bindings: Vec<Binding>, traces: Vec<TraceWindow>, grid: [u32; 2]) {
@@ -155,6 +213,26 @@ impl Recorder {
             nonce: self.nonce,
             trace_bytes: 0,
         }
+    }
+}
+
+/// Deals out the results.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    bytes: u64,
+}
+
+impl Results {
+    /// Room for so many bytes: where it begins, as bindings can.
+    pub fn take(&mut self, bytes: u64) -> u64 {
+        let begin = self.bytes;
+        self.bytes = (begin + bytes).next_multiple_of(ALIGN);
+        begin
+    }
+
+    /// Bytes of all.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 

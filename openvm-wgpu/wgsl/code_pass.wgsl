@@ -7,7 +7,7 @@
 // Grid: one workgroup per tile, of all blocks and columns in turn, in the first pass of block 0 of all columns; 256 threads, 16 words each.
 // | binding | shape and element                                            |
 // | job     | StageJob; log_block is log_blowup in the first pass, else 0  |
-// | roots   | powers of the root of unity: shared/stages                   |
+// | roots   | powers of the root of unity: shared/roots                    |
 // | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on |
 // Workgroup memory: 16,384 bytes. Barriers: one for each exchange, reached by every thread.
 //#import shared/tile4096

@@ -4,7 +4,7 @@
 // Grid: one workgroup per tile of 2^log_tile consecutive words of a column, of all columns in turn; 256 threads, 16 words each.
 // | binding | shape and element                                                           |
 // | job     | StageJob, its digit the lowest log_block bits                               |
-// | roots   | powers of the root of unity: shared/stages                                  |
+// | roots   | powers of the root of unity: shared/roots                                   |
 // | values  | [num_columns][2^log_column] u32 from from_base on                           |
 // | code    | [num_columns][2^(log_column + log_blowup)] u32 from to_base on: coefficients |
 // Workgroup memory: 16,384 bytes. Barriers: one for each exchange and two, reached by every thread.

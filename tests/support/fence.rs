@@ -2,7 +2,8 @@
 
 /// The text with a fence around every index of a storage array.
 pub fn fenced(source: &str) -> String {
-    let mut text = source.to_owned();
+    // Comments write of arrays, too.
+    let mut text: String = source.lines().flat_map(|line| [line.split("//").next().unwrap_or(line), "\n"]).collect();
     let mut fences = String::from("var<private> outside: bool;\n");
     let declarations: Vec<(String, String)> = source
         .lines()

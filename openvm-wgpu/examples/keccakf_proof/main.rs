@@ -106,7 +106,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let key = ours.device().transport_pk_to_device(&pk);
     eprintln!("key planned and its kernels compiled in {:.1} s", start.elapsed().as_secs_f64());
     let context = || ProvingContext::new(vec![(0, AirProvingContext::new(vec![], trace.clone(), vec![]))]);
-    let outcome = prove_both(&ours, &key, &vk, context)?;
+    let outcome = prove_both(&ours, &key, &vk, [&context, &context])?;
     if args.json {
         let mut json = record::head(ours.device().gpu());
         record::extend(&mut json, outcome.json());

@@ -27,7 +27,7 @@ mod support;
 
 use std::error::Error;
 
-use fixtures::keccak_vm::{copy, keccak_vm, program, run};
+use fixtures::keccak_vm::{copy, copy_for_stock, keccak_vm, program, run};
 use openvm_stark_backend::StarkEngine;
 use openvm_stark_sdk::config::app_params_with_100_bits_security;
 use openvm_wgpu::WgpuEngine;
@@ -57,13 +57,14 @@ fn main() {
 }
 
 fn prove(args: &Args) -> Result<(), Box<dyn Error>> {
-    let (mut vm, pk) = keccak_vm(WgpuEngine::<OurTranscript>::try_new(app_params_with_100_bits_security(MAX_LOG_HEIGHT))?)?;
+    let params = app_params_with_100_bits_security(MAX_LOG_HEIGHT);
+    let (mut vm, pk) = keccak_vm(WgpuEngine::<OurTranscript>::try_new(params.clone())?)?;
     let context = run(&mut vm, &program(args.permutations))?;
     let (ours, airs) = (&vm.engine, context.per_trace.len());
     eprintln!("adapter: {}", ours.device().gpu().adapter());
     let cells: usize = context.per_trace.iter().map(|(air, trace)| trace.height() * pk.per_air[*air].vk.params.width.total_width()).sum();
     eprintln!("{} permutations: {airs} AIRs, {cells} cells", args.permutations);
-    let outcome = prove_both(ours, vm.pk(), &pk.get_vk(), || copy(&context))?;
+    let outcome = prove_both(ours, vm.pk(), &pk.get_vk(), [&|| copy(&context), &|| copy_for_stock(&context, &params)])?;
     if args.json {
         let mut json = record::head(ours.device().gpu());
         record::extend(&mut json, outcome.json());

@@ -48,18 +48,20 @@ pub struct Outcome {
     grinds: Vec<(usize, f64)>,
 }
 
-/// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second.
+/// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second. `contexts` are ours and the stock
+/// engine's, whose cached traces it has committed to itself.
 pub fn prove_both(
     ours: &WgpuEngine<OurTranscript>,
     key: &Key,
     vk: &MultiStarkVerifyingKey<SC>,
-    context: impl Fn() -> Context,
+    contexts: [&dyn Fn() -> Context; 2],
 ) -> Result<Outcome, Box<dyn Error>> {
+    let [our_context, stock_context] = contexts;
     let stopwatch = Stopwatch::install();
     let stock = BabyBearPoseidon2CpuEngine::<StockTranscript>::new(ours.params().clone());
     let prove_ours = || -> Result<_, Box<dyn Error>> {
         let transcript = ours.initial_transcript();
-        let (log, context) = (transcript.log(), context());
+        let (log, context) = (transcript.log(), our_context());
         let (proof, mut times) = stopwatch.time(transcript, |transcript| prove(ours, transcript, key, context));
         let commit = ours.device().last_commit_stats().ok_or("no commitment")?;
         times.set_commit(&commit);
@@ -67,7 +69,7 @@ pub fn prove_both(
         Ok((proof?, times, log, commit))
     };
     let prove_stock = |transcript: StockTranscript| -> Result<_, Box<dyn Error>> {
-        let context = context();
+        let context = stock_context();
         let (proof, times) = stopwatch.time(transcript, |transcript| prove(&stock, transcript, key, context));
         eprintln!("stock proof: {:.2} s", times.prove.as_secs_f64());
         Ok((proof?, times))
@@ -78,7 +80,7 @@ pub fn prove_both(
     let round0 = ours.device().last_round0_stats().ok_or("no round 0")?;
     let (expected, _) = prove_stock(found.replay(default_babybear_poseidon2_16().into()))?;
 
-    let warm = if ours.device().gpu().is_software() { None } else { Some(warm_commitment(ours, context())?) };
+    let warm = if ours.device().gpu().is_software() { None } else { Some(warm_commitment(ours, our_context())?) };
 
     let [first_bytes, second_bytes, expected_bytes] = [first.encode_to_vec()?, second.encode_to_vec()?, expected.encode_to_vec()?];
     Ok(Outcome {

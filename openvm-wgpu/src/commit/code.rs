@@ -6,10 +6,10 @@ use logup_wgpu::{
 };
 use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
 
-use super::columns::{Columns, MAX_BUFFERS};
+use super::columns::Columns;
 use crate::{
     kernels::{CODE_PASS, INTERPOLATE, LOG_ROOTS, LOG_TILE, MAX_STAGES, StageJob},
-    recorder::Recorder,
+    recorder::{Names, Recorder, numbered},
 };
 
 /// Bits of a column's index that one register stage transforms.
@@ -40,14 +40,6 @@ impl Code {
     /// log2 of the words of a codeword.
     pub fn log_code(&self) -> u32 {
         self.log_message + self.log_blowup
-    }
-
-    /// Powers of the code's root of unity: `w^i` for `i < 2^11`, and `w^(2^11 i)` as far as there are any.
-    fn roots(&self) -> Vec<u32> {
-        let root = F::two_adic_generator(self.log_code() as usize);
-        let powers = |of: F, log_len: u32| of.powers().take(1 << log_len).map(word).collect::<Vec<u32>>();
-        let high = powers(root.exp_power_of_2(LOG_ROOTS as usize), self.log_code().saturating_sub(LOG_ROOTS));
-        [powers(root, LOG_ROOTS), high].concat()
     }
 
     /// The passes, from the highest bits down. All but the last are over at most [`MAX_STRIDED`] bits and at least [`LOG_RADIX`].
@@ -95,11 +87,17 @@ impl Code {
     /// # Errors
     /// As [`Recorder::dispatch`].
     pub fn record(&self, recorder: &mut Recorder, limits: &DeviceLimits, messages: &Columns, code: &Columns) -> Result<()> {
-        let roots = recorder.table(&self.roots());
-        let (message_names, code_names) = (names(&MESSAGES, messages), names(&CODES, code));
-        messages.buffers.iter().zip(&message_names).for_each(|((buffer, _), &name)| recorder.keep(name, buffer));
-        code.buffers.iter().zip(&code_names).for_each(|((buffer, _), &name)| recorder.keep(name, buffer));
+        self.record_coefficients(recorder, limits, messages, code)?;
+        self.record_passes(recorder, limits, code)
+    }
 
+    /// Records the messages' coefficients, to the first words of the columns of `code`.
+    ///
+    /// # Errors
+    /// As [`Recorder::dispatch`].
+    pub fn record_coefficients(&self, recorder: &mut Recorder, limits: &DeviceLimits, messages: &Columns, code: &Columns) -> Result<()> {
+        let roots = recorder.table(&roots(self.log_code()));
+        let (message_names, code_names) = (kept(recorder, &MESSAGES, messages), kept(recorder, &CODES, code));
         // The block that a message is interpolated over is the tile's lowest bits.
         let log_tile = self.log_message.min(LOG_TILE);
         let (stages, num_stages) = stages(0, self.l_skip, 0);
@@ -128,6 +126,12 @@ impl Code {
                 recorder.dispatch(&INTERPOLATE, bindings, vec![], num_tiles.into(), products)?;
             }
         }
+        Ok(())
+    }
+
+    fn record_passes(&self, recorder: &mut Recorder, limits: &DeviceLimits, code: &Columns) -> Result<()> {
+        let roots = recorder.table(&roots(self.log_code()));
+        let code_names = kept(recorder, &CODES, code);
         for (i, pass) in self.passes().into_iter().enumerate() {
             let of_pass = self.job(pass);
             // The first pass makes all blocks of a column out of one, which is the last to be written.
@@ -154,6 +158,14 @@ impl Code {
     }
 }
 
+/// Powers of the root of unity of an order: `w^i` for `i < 2^11`, and `w^(2^11 i)` as far as there are any.
+pub(crate) fn roots(log_order: u32) -> Vec<u32> {
+    let root = F::two_adic_generator(log_order as usize);
+    let powers = |of: F, log_len: u32| of.powers().take(1 << log_len).map(word).collect::<Vec<u32>>();
+    let high = powers(root.exp_power_of_2(LOG_ROOTS as usize), log_order.saturating_sub(LOG_ROOTS));
+    [powers(root, LOG_ROOTS), high].concat()
+}
+
 /// Stages over `log_digit` bits of a tile's address from `first_bit` on, from the highest down: (lowest address bit, log2 of the radix, the same bit in
 /// the column's index). A stage of fewer bits is the last, so that 16 addresses from its lowest bit on are in the tile.
 fn stages(first_bit: u32, log_digit: u32, low_bit: u32) -> ([[u32; 4]; MAX_STAGES], u32) {
@@ -168,19 +180,14 @@ fn stages(first_bit: u32, log_digit: u32, low_bit: u32) -> ([[u32; 4]; MAX_STAGE
     (stages, num_stages)
 }
 
-/// Names of the buffers that columns may be spread over.
-macro_rules! numbered {
-    ($($i:literal)+) => {
-        const MESSAGES: [&str; MAX_BUFFERS] = [$(concat!("stacked matrix ", $i)),+];
-        const CODES: [&str; MAX_BUFFERS] = [$(concat!("codeword ", $i)),+];
-    };
-}
+const MESSAGES: Names = numbered!("stacked matrix");
+const CODES: Names = numbered!("codeword");
 
-numbered! {
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
-    32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
-}
-
-fn names(names: &[&'static str; MAX_BUFFERS], columns: &Columns) -> Vec<Resource> {
-    names[..columns.buffers.len()].iter().map(|&name| Resource(name)).collect()
+/// Has a recording keep the buffers of columns, under these names.
+fn kept(recorder: &mut Recorder, names: &Names, columns: &Columns) -> Vec<Resource> {
+    let named = columns.buffers.iter().zip(names).map(|((buffer, _), &name)| {
+        recorder.keep(Resource(name), buffer);
+        Resource(name)
+    });
+    named.collect()
 }

@@ -8,6 +8,8 @@ use logup_wgpu::{
     wgpu,
 };
 
+use crate::recorder::MAX_BUFFERS;
+
 /// `[width][2^log_rows]` words, in one buffer or several.
 #[derive(Clone, Debug)]
 pub(crate) struct Columns {
@@ -16,9 +18,6 @@ pub(crate) struct Columns {
     /// Buffers, and the columns that each has, one behind the other from its start.
     pub buffers: Vec<(Arc<wgpu::Buffer>, Range<usize>)>,
 }
-
-/// Buffers over which columns may be spread.
-pub(crate) const MAX_BUFFERS: usize = 64;
 
 /// Columns of a dispatch at most: a thread loops over them, and over the permutation's rounds for each eight. A software device leaves loops that run for
 /// long, with wrong results (`docs/design.md`, section 4): 2^12 columns are 11,000 of the 2^15 iterations that it is given.
@@ -141,6 +140,11 @@ impl Columns {
 }
 
 impl Bound {
+    /// The windows, in a recording whose trace buffers are the columns' from this one on.
+    pub fn windows_from(&self, first_buffer: usize) -> Vec<TraceWindow> {
+        self.windows.iter().map(|window| TraceWindow { buffer: first_buffer + window.buffer, ..window.clone() }).collect()
+    }
+
     /// The columns' first words, with as many more as make a multiple of eight.
     pub fn table(&self) -> Vec<u32> {
         let mut words = self.first_words.clone();

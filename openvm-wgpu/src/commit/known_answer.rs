@@ -53,7 +53,7 @@ impl Committer {
         let Ok((expected_root, expected)) = TraceCommitter::<CpuBackend<SC>>::commit(&CpuDevice::new(config.clone()), &traces) else {
             return Ok(()); // a configuration that there is no commitment with
         };
-        let (root, data, ..) = match self.compute_commitment(&config, &traces) {
+        let (root, data, ..) = match self.compute_commitment(&config, &traces, true) {
             // Less room than a megabyte: not asked.
             Err(Error::DeviceLimit { .. }) => return Ok(()),
             answer => answer?,

@@ -5,7 +5,7 @@
 //!        -> codeword [width][2^(l_skip + n_stack + log_blowup)] bit-reversed, in place
 //!        -> digests of the queries' rows, binary layers, root
 //! ```
-//! One recording, one wait, but for the rows of the codeword, which the stock openings read on the host and which come back in pieces.
+//! One recording, one wait; all of it stays for the openings. Where the host wants copies, the rows of the codeword come back in pieces.
 
 mod code;
 mod columns;
@@ -23,22 +23,29 @@ use std::{
 
 use logup_wgpu::{
     Error, F, P, Result, StageTime, Subject,
-    compute::{Recording, from_word},
+    compute::{Binding, Recording, from_word},
+    wgpu,
 };
 use openvm_cpu_backend::merkle::CpuMerkleTree;
-use openvm_stark_backend::{StarkProtocolConfig, SystemParams, prover::stacked_pcs::StackedLayout};
+use openvm_stark_backend::{
+    StarkProtocolConfig, SystemParams,
+    prover::{ColMajorMatrix, stacked_pcs::StackedLayout},
+};
 use p3_field::{PrimeCharacteristicRing, TwoAdicField};
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 use tracing::{debug, info_span};
 
-pub(crate) use self::stack::checked_height;
-use self::{
-    code::Code,
+pub(crate) use self::{
+    code::{Code, roots},
     columns::Columns,
+    rows::copy_rows,
+    stack::{Stack, checked_height},
+    tree::{DIGEST_BYTES, LAYERS, Tree},
+};
+use self::{
     resident::{Resident, shapes_of},
-    stack::{Stack, StackPlan},
-    tree::{DIGEST_BYTES, Tree},
+    stack::StackPlan,
 };
 use crate::{
     Digest, PcsData, SC,
@@ -57,7 +64,7 @@ pub struct CommitStats {
     pub upload: Duration,
     /// Host time from recording the code and the tree until the tree was there.
     pub device: Duration,
-    /// What the host did meanwhile: it stacked the traces for itself, and made room for the codeword.
+    /// What the host did meanwhile, where it wants copies: it stacked the traces for itself, and made room for the codeword.
     pub host: Duration,
     /// GPU time of each kernel's dispatches, in order; nothing where the device has no timestamps.
     pub stages: Vec<StageTime>,
@@ -65,7 +72,7 @@ pub struct CommitStats {
     pub code_bytes: u64,
     /// Permutations of the tree.
     pub permutations: u64,
-    /// Bytes that came back: layers of the tree, and the codeword's rows.
+    /// Bytes that came back: the root; with host copies all layers of the tree and the codeword's rows.
     pub readback_bytes: u64,
     /// Host time of the codeword's rows.
     pub readback: Duration,
@@ -98,7 +105,7 @@ impl RecordedCommitment {
     /// The tree's layers, from the queries' digests to the root, out of the words of the recording's results after it ran; nothing if one is no field
     /// element.
     pub fn digest_layers(&self, words: &[u32]) -> Option<Vec<Vec<Digest>>> {
-        layers(words, &self.tree)
+        layers(words, &self.tree, true)
     }
 }
 
@@ -108,31 +115,39 @@ pub(crate) struct Committer {
     resident: Resident,
     /// Whether the kernels gave their known answer.
     answered: AtomicBool,
+    /// Whether commitments come back whole.
+    host_copies: bool,
 }
 
 impl Committer {
-    pub fn new(compute: &Arc<Compute>) -> Self {
-        Self { compute: Arc::clone(compute), resident: Resident::default(), answered: AtomicBool::new(false) }
+    pub fn new(compute: &Arc<Compute>, host_copies: bool) -> Self {
+        Self { compute: Arc::clone(compute), resident: Resident::default(), answered: AtomicBool::new(false), host_copies }
     }
 
-    /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root, layers and codeword. The traces stay.
+    /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root; with [`host_copies`](Self::host_copies) the same
+    /// layers, codeword and stacked matrix too, else what only knows the root. All of it stays on the device.
     ///
     /// # Errors
     /// Those of [`StackPlan::new`] and [`make_room`](Self::make_room) before any work; [`Error::WrongAnswer`]; what the device reports.
     pub fn commit(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData, CommitStats)> {
         self.ask(config)?;
-        let (root, data, stats, stack) = self.compute_commitment(config, traces)?;
-        self.resident.keep(root, stack);
+        let (root, data, stats, committed) = self.compute_commitment(config, traces, self.host_copies)?;
+        self.resident.keep(root, committed);
         Ok((root, data, stats))
     }
 
-    /// The commitment, what it took, and the traces where the device has them.
-    fn compute_commitment(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData, CommitStats, Stack)> {
+    /// The commitment, what it took, and what is on the device.
+    fn compute_commitment(
+        &self,
+        config: &SC,
+        traces: &[&RowMajorMatrix<F>],
+        host_copies: bool,
+    ) -> Result<(Digest, PcsData, CommitStats, Committed)> {
         let start = Instant::now();
         let params = config.params();
         let (code, tree) = shapes(params)?;
         let plan = StackPlan::new(params, traces)?;
-        self.make_room(plan.bytes() + 4 * ((plan.width() as u64) << code.log_code()))?;
+        self.make_room(plan.bytes() + encoded_bytes(&code, &tree, plan.width()))?;
         let allocations = self.compute.pool.allocations();
         let mut stats = CommitStats {
             code_bytes: code.bytes_moved(plan.width()),
@@ -147,18 +162,17 @@ impl Committer {
         drop(span);
 
         let begin = Instant::now();
-        let (recording, codeword) = self.record(&code, &tree, &stack)?;
+        let (recording, encoded) = self.record(&code, &tree, &stack, host_copies)?;
         stats.kernels = recording.dispatches.len();
 
         let span = info_span!("stacked_commit").entered();
         let mut executor = self.compute.executor(Use::Commitment);
         let submission = executor.start(&recording, true)?;
-        // Meanwhile what the host needs: the stacked matrix, and room for the codeword.
+        // Meanwhile what the host is to have: the stacked matrix, and room for the codeword.
         let host = Instant::now();
-        let matrix = stack.plan.on_host(traces);
-        let room = zeros(codeword.width << codeword.log_rows);
+        let copies = host_copies.then(|| (stack.plan.on_host(traces), zeros(stack.plan.width() << code.log_code())));
         stats.host = host.elapsed();
-        let report = executor.finish(submission, |words| layers(words, &tree))?;
+        let report = executor.finish(submission, |words| layers(words, &tree, host_copies))?;
         self.compute.give_back(Use::Commitment, executor);
         drop(span);
         let layers = report.results.ok_or_else(|| no_element("a digest"))?;
@@ -172,46 +186,92 @@ impl Committer {
         stats.stages = report.passes;
         stats.waits = 1;
         stats.allocations = report.allocations as u64;
-
-        let _span = info_span!("read_codeword").entered();
-        let begin = Instant::now();
-        let backing = self.rows(&codeword, tree.log_query, room, &mut stats)?;
-        stats.readback = begin.elapsed();
-        stats.readback_bytes = tree.bytes() + 4 * backing.values.len() as u64;
-        stats.allocations += self.compute.pool.allocations() - allocations;
+        stats.readback_bytes = 4 * recording.result_words() as u64;
 
         let root = layers.last().expect("a root")[0];
-        let pcs_data = PcsData::new(stack.plan.layout.clone(), matrix, merkle_tree(backing, layers, tree));
+        let layout = stack.plan.layout.clone();
+        let data = match copies {
+            None => PcsData::new(layout, ColMajorMatrix::new(vec![F::ZERO], 1), root_alone(root)),
+            Some((matrix, room)) => {
+                let _span = info_span!("read_codeword").entered();
+                let begin = Instant::now();
+                let codeword = encoded.codeword.as_ref().expect("of this commitment");
+                let backing = self.rows(codeword, tree.log_query, room, &mut stats)?;
+                stats.readback = begin.elapsed();
+                stats.readback_bytes += 4 * backing.values.len() as u64;
+                PcsData::new(layout, matrix, merkle_tree(backing, layers, tree))
+            }
+        };
+        stats.allocations += self.compute.pool.allocations() - allocations;
         stats.wall = start.elapsed();
-        Ok((root, pcs_data, stats, stack))
+        Ok((root, data, stats, Committed { stack, encoded: Some(encoded) }))
     }
 
-    /// Code and tree of a stack, and where the codeword will be.
-    fn record(&self, code: &Code, tree: &Tree, stack: &Stack) -> Result<(Recording, Columns)> {
+    /// Code and tree of a stack, and where both will be. The results are the root, or all layers.
+    fn record(&self, code: &Code, tree: &Tree, stack: &Stack, all_layers: bool) -> Result<(Recording, Encoded)> {
         let (gpu, pool) = (&self.compute.gpu, &self.compute.pool);
         let codeword = Columns::new(gpu, pool, "codeword", stack.plan.width(), code.log_code())?;
-        let mut recorder = Recorder::new(gpu, tree.bytes(), self.compute.next_nonce());
+        let layers = pool.take("layers", tree.bytes())?;
+        let bytes = if all_layers { tree.bytes() } else { DIGEST_BYTES };
+        let mut recorder = Recorder::new(gpu, bytes, self.compute.next_nonce());
         code.record(&mut recorder, &gpu.limits(), &stack.columns, &codeword)?;
-        tree.record(&mut recorder, &gpu.limits(), &codeword)?;
-        Ok((recorder.finish(codeword.buffers()), codeword))
+        tree.record(&mut recorder, &gpu.limits(), &codeword, &layers)?;
+        let first = if all_layers { 0 } else { tree.root_word() };
+        recorder.copy(Binding { resource: LAYERS, bytes: 0..tree.bytes() }, first, 0, (bytes / 4) as u32)?;
+        Ok((recorder.finish(codeword.buffers()), Encoded { codeword: Some(codeword), layers }))
     }
 
     /// A commitment as data: its traces are on the device, and nothing of it has run.
     pub fn record_commitment(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<RecordedCommitment> {
         let (code, tree) = shapes(config.params())?;
         let (stack, _) = self.upload(config.params(), traces)?;
-        let (recording, _) = self.record(&code, &tree, &stack)?;
+        let (recording, _) = self.record(&code, &tree, &stack, true)?;
         Ok(RecordedCommitment { recording, tree })
     }
 
     /// The stacked traces of a commitment, brought to the device if they are not there; and the bytes that were brought.
     pub fn stack(&self, params: &SystemParams, root: &Digest, traces: &[&RowMajorMatrix<F>]) -> Result<(Stack, u64)> {
         let plan = StackPlan::new(params, traces)?;
-        if let Some(stack) = self.resident.find(root, &shapes_of(&plan.layout)) {
-            return Ok((stack, 0));
+        if let Some(committed) = self.resident.find(root, &shapes_of(&plan.layout)) {
+            return Ok((committed.stack, 0));
         }
         let (stack, bytes) = self.place(plan, traces)?;
-        Ok((self.resident.keep(*root, stack), bytes))
+        Ok((self.resident.keep(*root, Committed { stack, encoded: None }).stack, bytes))
+    }
+
+    /// Codeword and tree of a commitment, which are computed again where the device has them no more; and whether they were.
+    ///
+    /// # Errors
+    /// As of a commitment.
+    pub fn encoded(&self, params: &SystemParams, root: &Digest, stack: Stack) -> Result<(Columns, Arc<wgpu::Buffer>, bool)> {
+        let (code, tree) = shapes(params)?;
+        let shapes = shapes_of(&stack.plan.layout);
+        let known = self.resident.find(root, &shapes).and_then(|committed| committed.encoded);
+        if let Some(Encoded { codeword: Some(codeword), layers }) = known {
+            return Ok((codeword, layers, false));
+        }
+        let (gpu, pool) = (&self.compute.gpu, &self.compute.pool);
+        let (recording, encoded) = match known {
+            None => self.record(&code, &tree, &stack, false)?,
+            Some(Encoded { layers, .. }) => {
+                let codeword = Columns::new(gpu, pool, "codeword", stack.plan.width(), code.log_code())?;
+                let mut recorder = Recorder::new(gpu, 0, self.compute.next_nonce());
+                code.record(&mut recorder, &gpu.limits(), &stack.columns, &codeword)?;
+                (recorder.finish(codeword.buffers()), Encoded { codeword: Some(codeword), layers })
+            }
+        };
+        let mut executor = self.compute.executor(Use::Commitment);
+        let submission = executor.start(&recording, false)?;
+        executor.finish(submission, |_| ())?;
+        self.compute.give_back(Use::Commitment, executor);
+        self.resident.keep_encoded(root, &shapes, &encoded);
+        Ok((encoded.codeword.expect("computed"), encoded.layers, true))
+    }
+
+    /// Gives codewords up, and traces of other commitments than those that somebody holds, until so many bytes more are within the budget.
+    pub fn make_room_for_opening(&self, bytes: u64) {
+        let Some(limit) = self.compute.memory_budget else { return };
+        while self.compute.pool.lent_bytes() + bytes > limit && (self.resident.forget_codeword() || self.resident.forget_one()) {}
     }
 
     /// Traces brought to the device and not kept there for others, and their bytes.
@@ -235,12 +295,12 @@ impl Committer {
             while self.resident.bytes() > RESIDENT_BYTES && self.resident.forget_one() {}
             return Ok(());
         };
-        // Others may hold buffers for the moment; the pool says so if they do.
-        while pool.lent_bytes() + bytes > limit && self.resident.forget_one() {}
         if bytes > limit {
             let (subject, what) = (Subject::Call, "bytes of device memory");
             return Err(Error::DeviceLimit { subject, kernel: "trace commitment", what, requested: bytes, limit });
         }
+        // Others may hold buffers for the moment; the pool says so if they do.
+        while pool.lent_bytes() + bytes > limit && self.resident.forget_one() {}
         Ok(())
     }
 
@@ -250,7 +310,39 @@ impl Committer {
     }
 }
 
-/// Bytes of traces that are kept without a budget, before those of the next commitment. Commitments that no proof releases are cached traces.
+/// What the device has of a commitment.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub stack: Stack,
+    /// Nothing of traces that were brought there again.
+    pub encoded: Option<Encoded>,
+}
+
+/// A commitment's codeword, unless it was given up, and its tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub codeword: Option<Columns>,
+    /// From the queries' digests to the root.
+    pub layers: Arc<wgpu::Buffer>,
+}
+
+impl Committed {
+    /// Bytes of its buffers.
+    fn bytes(&self) -> u64 {
+        let encoded = self.encoded.iter().map(|encoded| {
+            let codeword = encoded.codeword.iter().flat_map(|codeword| codeword.buffers());
+            codeword.map(|buffer| buffer.size()).sum::<u64>() + encoded.layers.size()
+        });
+        self.stack.bytes() + encoded.sum::<u64>()
+    }
+}
+
+/// Bytes of a codeword and its tree.
+fn encoded_bytes(code: &Code, tree: &Tree, width: usize) -> u64 {
+    4 * ((width as u64) << code.log_code()) + tree.bytes()
+}
+
+/// Bytes that are kept without a budget, before those of the next commitment. Commitments that no proof releases are those of cached traces.
 const RESIDENT_BYTES: u64 = 4 << 30;
 
 /// The code and the tree of a configuration.
@@ -269,9 +361,10 @@ fn zeros(num: usize) -> Vec<F> {
     (0..num).into_par_iter().with_min_len(1 << 16).map(|_| F::ZERO).collect()
 }
 
-/// The tree's layers out of the words of a recording's results; nothing if one is no field element.
-fn layers(words: &[u32], tree: &Tree) -> Option<Vec<Vec<Digest>>> {
-    let (words, _) = words.split_at(tree.bytes() as usize / 4);
+/// The tree's layers, or its root alone, out of the words of a recording's results; nothing if one is no field element.
+fn layers(words: &[u32], tree: &Tree, all: bool) -> Option<Vec<Vec<Digest>>> {
+    let log_digests = if all { tree.log_queries() } else { 0 };
+    let words = &words[..(DIGEST_BYTES as usize / 4) * ((2 << log_digests) - 1)];
     if words.par_iter().any(|&word| word >= P) {
         return None;
     }
@@ -282,7 +375,7 @@ fn layers(words: &[u32], tree: &Tree) -> Option<Vec<Vec<Digest>>> {
         let digest = |words: &[u32]| array::from_fn(|i| from_word(words[i]).expect("compared above"));
         own.par_chunks_exact(DIGEST_BYTES as usize / 4).with_min_len(1 << 10).map(digest).collect()
     };
-    Some((0..=tree.log_queries()).rev().map(layer).collect())
+    Some((0..=log_digests).rev().map(layer).collect())
 }
 
 #[expect(unsafe_code, reason = "the stock backend makes a tree of other parts by no safe way")]
@@ -290,6 +383,14 @@ fn merkle_tree(backing: RowMajorMatrix<F>, layers: Vec<Vec<Digest>>, tree: Tree)
     // SAFETY: memory is not at stake: the function is marked for the tree's meaning. The layers are those of the rows, one for each power of two from
     // 2^(log_rows - log_query) down to the root, by the kernels that computed both.
     unsafe { CpuMerkleTree::from_raw_parts(backing, layers, 1 << tree.log_query) }
+}
+
+/// What stands for a tree that is on the device: its root, over one row that is none of its. Nothing but the root may be asked of it.
+#[expect(unsafe_code, reason = "the stock backend makes a tree of other parts by no safe way")]
+fn root_alone(root: Digest) -> CpuMerkleTree<F, Digest> {
+    // SAFETY: memory is not at stake: the function is marked for the tree's meaning. This one has none but its root; `WgpuOptions::host_copies` says who may
+    // not be given it.
+    unsafe { CpuMerkleTree::from_raw_parts(RowMajorMatrix::new(vec![F::ZERO], 1), vec![vec![root]], 1) }
 }
 
 fn no_element(what: &str) -> Error {

@@ -1,10 +1,10 @@
-//! Stacked traces that stay on the device, by the root of their commitment and their shapes: traces of other shapes can be the same stacked matrix.
+//! Commitments that stay on the device, by the root of their commitment and their shapes: traces of other shapes can be the same stacked matrix.
 
 use std::sync::Mutex;
 
 use openvm_stark_backend::prover::stacked_pcs::StackedLayout;
 
-use super::stack::Stack;
+use super::{Committed, Encoded};
 use crate::{Digest, lock};
 
 /// Traces that proofs, or keys, have committed to.
@@ -24,7 +24,7 @@ pub(super) fn shapes_of(layout: &StackedLayout) -> Vec<(usize, usize)> {
 struct Entry {
     root: Digest,
     shapes: Vec<(usize, usize)>,
-    stack: Stack,
+    committed: Committed,
     /// Commitments to these traces whose proofs have not released them.
     uses: usize,
 }
@@ -37,26 +37,27 @@ impl Entry {
 
 impl Resident {
     /// The traces of a commitment.
-    pub fn find(&self, root: &Digest, shapes: &[(usize, usize)]) -> Option<Stack> {
+    pub fn find(&self, root: &Digest, shapes: &[(usize, usize)]) -> Option<Committed> {
         let mut entries = lock(&self.0);
         let found = entries.iter().position(|entry| entry.is_of(root, shapes))?;
         // Those used last come first.
         entries[..=found].rotate_right(1);
-        Some(entries[0].stack.clone())
+        Some(entries[0].committed.clone())
     }
 
     /// Keeps traces that were committed to; of equal ones, those that are there already.
-    pub fn keep(&self, root: Digest, stack: Stack) -> Stack {
-        let shapes = shapes_of(&stack.plan.layout);
+    pub fn keep(&self, root: Digest, committed: Committed) -> Committed {
+        let shapes = shapes_of(&committed.stack.plan.layout);
         let mut entries = lock(&self.0);
         match entries.iter().position(|entry| entry.is_of(&root, &shapes)) {
             Some(found) => {
                 entries[..=found].rotate_right(1);
                 entries[0].uses += 1;
+                entries[0].committed.encoded = entries[0].committed.encoded.take().or(committed.encoded);
             }
-            None => entries.insert(0, Entry { root, shapes, stack, uses: 1 }),
+            None => entries.insert(0, Entry { root, shapes, committed, uses: 1 }),
         }
-        entries[0].stack.clone()
+        entries[0].committed.clone()
     }
 
     /// Forgets traces, if nobody else has committed to the same. Whoever reads them meanwhile still does.
@@ -70,6 +71,21 @@ impl Resident {
         }
     }
 
+    /// Keeps codeword and tree of traces that are kept.
+    pub fn keep_encoded(&self, root: &Digest, shapes: &[(usize, usize)], encoded: &Encoded) {
+        let mut entries = lock(&self.0);
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.is_of(root, shapes)) {
+            entry.committed.encoded = Some(encoded.clone());
+        }
+    }
+
+    /// Forgets the codeword of those traces that were used longest ago, of those that have one; false where there are none.
+    pub fn forget_codeword(&self) -> bool {
+        let mut entries = lock(&self.0);
+        let mut codewords = entries.iter_mut().rev().filter_map(|entry| entry.committed.encoded.as_mut()?.codeword.take());
+        codewords.next().is_some()
+    }
+
     /// Forgets those traces that were used longest ago; false where there are none.
     pub fn forget_one(&self) -> bool {
         lock(&self.0).pop().is_some()
@@ -77,7 +93,7 @@ impl Resident {
 
     /// Bytes of all.
     pub fn bytes(&self) -> u64 {
-        lock(&self.0).iter().map(|entry| entry.stack.bytes()).sum()
+        lock(&self.0).iter().map(|entry| entry.committed.bytes()).sum()
     }
 }
 
@@ -95,7 +111,7 @@ mod tests {
     /// Zeros are one stacked matrix whatever the traces: their shapes tell them apart.
     #[test]
     fn traces_of_one_root_are_told_apart() {
-        let committer = Committer::new(&Arc::new(Compute::new(&Gpu::new(GpuOptions::default()).unwrap(), None)));
+        let committer = Committer::new(&Arc::new(Compute::new(&Gpu::new(GpuOptions::default()).unwrap(), None)), false);
         let config = SC::default_from_params(test_system_params_small(2, 6, 3));
         let zeros = |width: usize| RowMajorMatrix::new(F::zero_vec(8 * width), width);
         let (one, two, three) = (zeros(1), zeros(2), zeros(3));

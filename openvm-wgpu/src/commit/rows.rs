@@ -1,8 +1,8 @@
 //! The codeword's rows on the host, as the stock openings read them: in pieces, of which one is made while another is copied.
 
 use logup_wgpu::{
-    F, Result,
-    compute::{Executor, Submission, copy_words},
+    DeviceLimits, F, Result,
+    compute::{Executor, Recording, Submission, copy_words},
 };
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
@@ -33,7 +33,9 @@ impl Committer {
         let mut first = 0;
         while first < num_queries || !under_way.is_empty() {
             while first < num_queries && under_way.len() < IN_FLIGHT {
-                let recording = self.piece(code, log_query, first, per_piece, stats)?;
+                let queries: Vec<u32> = (first..first + per_piece).collect();
+                let recording = self.record_rows(code, log_query, &queries)?;
+                stats.kernels += recording.dispatches.len();
                 let mut executor = self.compute.executor(Use::CodeRows);
                 let submission = executor.start(&recording, true)?;
                 under_way.push((first, executor, submission));
@@ -60,32 +62,45 @@ impl Committer {
         Ok(RowMajorMatrix::new(values, code.width))
     }
 
-    fn piece(
-        &self,
-        code: &Columns,
-        log_query: u32,
-        first_query: u32,
-        num_queries: u32,
-        stats: &mut CommitStats,
-    ) -> Result<logup_wgpu::compute::Recording> {
-        let bytes = (4 * u64::from(num_queries) * code.width as u64) << log_query;
+    /// `[2^log_query][queries][width]` of the codeword, as results.
+    fn record_rows(&self, code: &Columns, log_query: u32, queries: &[u32]) -> Result<Recording> {
+        let bytes = (4 * queries.len() as u64 * code.width as u64) << log_query;
         let mut recorder = Recorder::new(&self.compute.gpu, bytes, self.compute.next_nonce());
-        for bound in code.bound(&self.compute.gpu.limits(), 1)? {
-            let table = recorder.table(&bound.table());
-            let job = recorder.job(&CodeRowsJob {
-                log_rows: code.log_rows,
-                log_query,
-                first_query,
-                num_queries,
-                first_column: bound.columns.start as u32,
-                num_columns: bound.columns.len() as u32,
-                width: code.width as u32,
-            });
-            let workgroups = (u64::from(num_queries) << log_query).div_ceil(CODE_ROWS.workgroup_size.into());
-            recorder.dispatch(&CODE_ROWS, vec![job, table, results(0..bytes)], bound.windows, workgroups, 0)?;
-        }
-        let recording = recorder.finish(code.buffers());
-        stats.kernels += recording.dispatches.len();
-        Ok(recording)
+        copy_rows(&mut recorder, &self.compute.gpu.limits(), code, 0, log_query, queries, 0)?;
+        Ok(recorder.finish(code.buffers()))
     }
+}
+
+/// Copies the rows of queries out of a codeword, which is the recording's trace buffers from this one on, into the results from a byte on:
+/// `[2^log_query][queries][width]`.
+///
+/// # Errors
+/// As [`Columns::bound`] and [`Recorder::dispatch`].
+pub(crate) fn copy_rows(
+    recorder: &mut Recorder,
+    limits: &DeviceLimits,
+    code: &Columns,
+    first_buffer: usize,
+    log_query: u32,
+    queries: &[u32],
+    first_byte: u64,
+) -> Result<()> {
+    let table_of_queries = recorder.table(queries);
+    let bytes = (4 * queries.len() as u64 * code.width as u64) << log_query;
+    for bound in code.bound(limits, 1)? {
+        let table = recorder.table(&bound.table());
+        let job = recorder.job(&CodeRowsJob {
+            log_rows: code.log_rows,
+            log_query,
+            num_queries: queries.len() as u32,
+            first_column: bound.columns.start as u32,
+            num_columns: bound.columns.len() as u32,
+            width: code.width as u32,
+        });
+        let workgroups = ((queries.len() as u64) << log_query).div_ceil(CODE_ROWS.workgroup_size.into());
+        let rows = results(first_byte..(first_byte + bytes).next_multiple_of(16));
+        let windows = bound.windows_from(first_buffer);
+        recorder.dispatch(&CODE_ROWS, vec![job, table, table_of_queries.clone(), rows], windows, workgroups, 0)?;
+    }
+    Ok(())
 }

@@ -1,17 +1,22 @@
 //! The Merkle tree over a codeword's rows: the digests of queries, then binary layers up to the root.
 
+use std::{ops::Range, sync::Arc};
+
 use logup_wgpu::{
     DeviceLimits, Error, Result, Subject,
     compute::{Binding, Resource},
+    wgpu,
 };
 
 use super::columns::Columns;
 use crate::{
     kernels::{LAYERS_PER_DISPATCH, MERKLE_LAYERS, MerkleJob, NODES_PER_WORKGROUP, RATE, ROW_HASH, ROWS_PER_WORKGROUP, RowHashJob},
     poseidon2,
-    recorder::{Recorder, results},
+    recorder::Recorder,
 };
 
+/// Where a recording has a tree's layers.
+pub(crate) const LAYERS: Resource = Resource("layers");
 const STATES: Resource = Resource("states");
 /// Bytes of a permutation's state, and of a digest.
 const STATE_BYTES: u64 = 64;
@@ -50,17 +55,24 @@ impl Tree {
         DIGEST_BYTES * ((2 << self.log_queries()) - 1)
     }
 
+    /// Word of the root behind all other layers.
+    pub fn root_word(&self) -> u32 {
+        ((self.bytes() - DIGEST_BYTES) / 4) as u32
+    }
+
     /// Permutations of a tree over so many columns.
     pub fn permutations(&self, width: usize) -> u64 {
         let rows = 1u64 << self.log_rows;
         rows * width.div_ceil(RATE) as u64 + rows - 1
     }
 
-    /// Records the layers, as results.
+    /// Records the layers of a codeword, which is the recording's trace buffers, into a buffer of [`bytes`](Self::bytes).
     ///
     /// # Errors
     /// As [`Recorder::dispatch`] and [`Columns::bound`].
-    pub fn record(&self, recorder: &mut Recorder, limits: &DeviceLimits, code: &Columns) -> Result<()> {
+    pub fn record(&self, recorder: &mut Recorder, limits: &DeviceLimits, code: &Columns, layers: &Arc<wgpu::Buffer>) -> Result<()> {
+        recorder.keep(LAYERS, layers);
+        let nodes = |bytes: Range<u64>| Binding { resource: LAYERS, bytes };
         let constants = recorder.table(&poseidon2::constants());
         let bound = code.bound(limits, RATE)?;
         let tables: Vec<Binding> = bound.iter().map(|bound| recorder.table(&bound.table())).collect();
@@ -71,7 +83,7 @@ impl Tree {
         let log_positions = rows.min(per_budget).min(per_states).max(ROWS_PER_WORKGROUP.into()).ilog2().min(self.log_rows);
         let num_positions = 1u32 << log_positions;
         let states = recorder.scratch(STATES, if bound.len() > 1 { STATE_BYTES << log_positions } else { 16 });
-        let digests = results(0..DIGEST_BYTES << self.log_queries());
+        let digests = nodes(0..DIGEST_BYTES << self.log_queries());
         for chunk in 0..1u32 << (self.log_rows - log_positions) {
             for (i, (bound, table)) in bound.iter().zip(&tables).enumerate() {
                 let job = recorder.job(&RowHashJob {
@@ -102,7 +114,7 @@ impl Tree {
             let written: u64 = (1..=num_layers).map(|layer| DIGEST_BYTES << (log_nodes - layer)).sum();
             let layer = DIGEST_BYTES << log_nodes;
             let job = recorder.job(&MerkleJob { num_nodes, num_layers });
-            let bindings = vec![job, constants.clone(), results(begin..begin + layer + written)];
+            let bindings = vec![job, constants.clone(), nodes(begin..begin + layer + written)];
             let products = poseidon2::PRODUCTS * u64::from(num_nodes);
             recorder.dispatch(&MERKLE_LAYERS, bindings, vec![], num_nodes.div_ceil(NODES_PER_WORKGROUP).into(), products)?;
             begin += layer + written - (DIGEST_BYTES << (log_nodes - num_layers));

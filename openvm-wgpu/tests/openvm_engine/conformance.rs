@@ -22,7 +22,7 @@ use p3_field::PrimeCharacteristicRing;
 use crate::{
     fixtures::{
         awkward_air::AwkwardFixture,
-        keccak_vm::{copy, keccak_vm, program, run},
+        keccak_vm::{copy, copy_for_stock, keccak_vm, program, run},
         observed::Observed,
         pair_air::{Field, Pair, PairAir, PairFixture},
     },
@@ -230,10 +230,10 @@ fn keccak_vm_proof_is_the_stock_engines() -> Result<(), Box<dyn Error>> {
     let (mut vm, pk) = keccak_vm(WgpuEngine::<Observed<CpuTranscript>>::try_new(params.clone())?)?;
     let context = run(&mut vm, &program(3))?;
     assert!(context.per_trace.len() >= 20, "{} AIRs", context.per_trace.len());
-    let stock = BabyBearPoseidon2CpuEngine::<Observed<CpuTranscript>>::new(params);
+    let stock = BabyBearPoseidon2CpuEngine::<Observed<CpuTranscript>>::new(params.clone());
     let search = stock.initial_transcript();
     let found = search.log();
-    let expected = stock.prover_from_transcript(search).prove(vm.pk(), copy(&context))?;
+    let expected = stock.prover_from_transcript(search).prove(vm.pk(), copy_for_stock(&context, &params))?;
     let kept = copy(&context);
     let replay = found.replay(default_babybear_poseidon2_16().into());
     let proof = vm.engine.prover_from_transcript(replay).prove(vm.pk(), context)?;

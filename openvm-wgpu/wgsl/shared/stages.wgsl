@@ -1,5 +1,6 @@
-// What the kernels of the Reed-Solomon code share: their job, powers of the code's root of unity, a stage of a transform.
+// What the kernels of the Reed-Solomon code share: their job, powers of the code's root of unity, a stage of a transform. The root is of order 2^(log_column + log_blowup).
 //#import shared/tile4096
+//#import shared/roots
 
 const MAX_STAGES: u32 = 3u;
 
@@ -20,13 +21,6 @@ struct StageJob {
     to_base: u32,    // word of the first column that is written
     num_tiles: u32,
     coset: u32,      // which a first pass makes
-}
-
-const LOG_ROOTS: u32 = 11u;
-
-// w^e for the root of unity of order 2^(log_column + log_blowup), e below that.
-fn root(e: u32) -> u32 {
-    return f_mul(roots[e & ((1u << LOG_ROOTS) - 1u)], roots[(1u << LOG_ROOTS) + (e >> LOG_ROOTS)]);
 }
 
 // The index in the column of an address of tile `index` of the column.

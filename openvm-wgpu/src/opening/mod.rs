@@ -1,0 +1,129 @@
+//! The openings on the device: the stacked reduction, then WHIR. Traces, codes and trees are those that the commitments left there; nothing but what the
+//! transcript sees, opened rows and paths comes back.
+
+mod array;
+mod inner_product;
+mod queries;
+mod session;
+mod stacked;
+mod tensor;
+mod whir;
+
+use logup_wgpu::{EF, Error, F};
+use openvm_cpu_backend::CpuProverError;
+use openvm_stark_backend::{
+    FiatShamirTranscript, SystemParams,
+    proof::{StackingProof, WhirProof},
+};
+use p3_matrix::dense::RowMajorMatrix;
+use tracing::{debug, info_span};
+
+use self::session::Session;
+pub use self::session::{OpeningStats, PartStats};
+use crate::{
+    Digest, SC, WgpuProverError,
+    commit::{Committer, Stack},
+    compute::Compute,
+    kernels::stage,
+};
+
+/// A commitment that is opened.
+pub(crate) struct Opening {
+    root: Digest,
+    stack: Stack,
+    /// Of each of its traces, whether it is opened rotated as well.
+    needs_rotation: Vec<bool>,
+}
+
+/// The openings' part of a proof.
+pub(crate) type OpeningProof = (StackingProof<SC>, WhirProof<SC>);
+
+/// A commitment's traces, from the tallest down, each with whether it is opened rotated as well.
+pub(crate) type OpenedTraces<'a> = (Digest, Vec<(&'a RowMajorMatrix<F>, bool)>);
+
+/// Why there are no openings.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What the device, or its limits, said.
+    Device(Error),
+    /// A configuration that the stock openings refuse, too.
+    Stock(CpuProverError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Device(error)
+    }
+}
+
+impl From<Failure> for WgpuProverError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Device(error) => Self::Openings(error),
+            Failure::Stock(error) => Self::Cpu(error),
+        }
+    }
+}
+
+/// Elements of the stacked reduction's arrays up to which the host does the rounds that are left: a wait takes longer. Guess.
+const HOST_LEN: usize = 1 << 10;
+
+/// Opens commitments: at the constraint stage's point `r`, then what follows from it.
+pub(crate) struct Opener<'a> {
+    pub compute: &'a Compute,
+    pub committer: &'a Committer,
+    pub params: &'a SystemParams,
+    /// See [`WgpuOptions::max_host_len`](crate::WgpuOptions).
+    pub max_host_len: Option<usize>,
+}
+
+impl Opener<'_> {
+    /// The proof of the openings, and what it took.
+    ///
+    /// # Errors
+    /// What the device, or its limits, say; what the stock openings say of a configuration.
+    pub fn prove<TS: FiatShamirTranscript<SC>>(
+        &self,
+        transcript: &mut TS,
+        traces: Vec<OpenedTraces<'_>>,
+        r: &[EF],
+    ) -> Result<(OpeningProof, OpeningStats), Failure> {
+        let (l_skip, n_stack) = (self.params.l_skip, self.params.n_stack);
+        let allocations = self.compute.pool.allocations();
+        let mut session = Session::new(self.compute);
+        let openings = traces.into_iter().map(|(root, traces)| {
+            let (traces, needs_rotation): (Vec<_>, Vec<_>) = traces.into_iter().unzip();
+            let (stack, _) = self.committer.stack(self.params, &root, &traces)?;
+            Ok(Opening { root, stack, needs_rotation })
+        });
+        let openings = openings.collect::<logup_wgpu::Result<Vec<Opening>>>()?;
+        let width: usize = openings.iter().map(|opening| opening.stack.plan.width()).sum();
+
+        let span = info_span!("prover.openings.stacked_reduction", phase = "prover").entered();
+        let host_len = self.max_host_len.unwrap_or(HOST_LEN);
+        self.committer.make_room_for_opening(stacked::bytes(width << n_stack));
+        let (stacking, point) = stacked::prove(&mut session, transcript, (l_skip, n_stack), &openings, r, host_len)?;
+        session.stats.stacked_reduction = session.end_part();
+        drop(span);
+
+        let _span = info_span!("prover.openings.whir", phase = "prover").entered();
+        let mut powers = vec![];
+        let mut power = point[0];
+        for _ in 0..l_skip {
+            powers.push(power);
+            power = power * power;
+        }
+        let u: Vec<EF> = powers.into_iter().chain(point[1..].iter().copied()).collect();
+        self.committer.make_room_for_opening(whir::bytes(self.params));
+        let whir = whir::prove(&mut session, transcript, self.committer, self.params, openings, &u)?;
+        session.stats.whir = session.end_part();
+        let mut stats = session.end();
+        stats.allocations += self.compute.pool.allocations() - allocations;
+        for (stage, part) in [(stage::STACKED_REDUCTION, &stats.stacked_reduction), (stage::WHIR, &stats.whir)] {
+            let gpu_ms = stats.gpu(stage).unwrap_or_default().as_secs_f64() * 1e3;
+            let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);
+            debug!(%backend, stage, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
+        }
+        Ok(((stacking, whir), stats))
+    }
+}

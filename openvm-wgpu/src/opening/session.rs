@@ -1,0 +1,116 @@
+//! One opening's recordings, one after the other, and what they took.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use logup_wgpu::{Error, Result, StageTime, compute::Executor, wgpu};
+
+use crate::{
+    compute::{Compute, Use},
+    recorder::Recorder,
+};
+
+/// What the openings of a proof did on the device.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct OpeningStats {
+    /// From trace columns to stacked columns.
+    pub stacked_reduction: PartStats,
+    /// From stacked columns to a polynomial, its codes, trees and proofs of work among it.
+    pub whir: PartStats,
+    /// GPU time of each kernel's dispatches, in order; nothing where the device has no timestamps.
+    pub stages: Vec<StageTime>,
+    /// Codewords and trees that were computed again, because they had been given up or were never here.
+    pub codes_again: usize,
+    /// Device buffers created.
+    pub allocations: u64,
+}
+
+/// One part of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct PartStats {
+    /// Time of all of it.
+    pub wall: Duration,
+    /// Times that the host waited for the device, but for its proofs of work.
+    pub waits: usize,
+    /// Time of those.
+    pub wait: Duration,
+    /// Dispatches.
+    pub kernels: usize,
+    /// Bytes that went to the device: challenges and tables made of them.
+    pub up_bytes: u64,
+    /// Bytes that came back: sums for the transcript, opened rows and paths.
+    pub down_bytes: u64,
+}
+
+impl OpeningStats {
+    /// Times that the host waited for the device, but for its proofs of work.
+    pub fn waits(&self) -> usize {
+        self.stacked_reduction.waits + self.whir.waits
+    }
+
+    /// GPU time of a stage of [`kernels::stage`](crate::kernels::stage).
+    pub fn gpu(&self, stage: &str) -> Option<Duration> {
+        (!self.stages.is_empty()).then(|| self.stages.iter().filter(|time| time.kernel.stage == stage).map(|time| time.gpu).sum())
+    }
+}
+
+/// An opening that is going on.
+pub(super) struct Session<'a> {
+    pub compute: &'a Compute,
+    executor: Executor,
+    pub stats: OpeningStats,
+    /// What the current part has done.
+    part: PartStats,
+    part_began: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(compute: &'a Compute) -> Self {
+        let executor = compute.executor(Use::Openings);
+        Self { compute, executor, stats: OpeningStats::default(), part: PartStats::default(), part_began: Instant::now() }
+    }
+
+    /// Ends a part: what it did.
+    pub fn end_part(&mut self) -> PartStats {
+        let wall = std::mem::replace(&mut self.part_began, Instant::now()).elapsed();
+        PartStats { wall, ..std::mem::take(&mut self.part) }
+    }
+
+    /// Ends the opening.
+    pub fn end(self) -> OpeningStats {
+        self.compute.give_back(Use::Openings, self.executor);
+        self.stats
+    }
+
+    /// A recording for results of so many bytes.
+    pub fn recorder(&self, result_bytes: u64) -> Recorder {
+        Recorder::new(&self.compute.gpu, result_bytes, self.compute.next_nonce())
+    }
+
+    /// Runs a recording and reads its results, which say whether they are what they should be.
+    ///
+    /// # Errors
+    /// As `Executor::run`; [`Error::DeviceLost`] for results that are no field elements.
+    pub fn run<T>(
+        &mut self,
+        recorder: Recorder,
+        trace_buffers: Vec<Arc<wgpu::Buffer>>,
+        read: impl FnOnce(&[u32]) -> Option<T>,
+    ) -> Result<T> {
+        let recording = recorder.finish(trace_buffers);
+        let submission = self.executor.start(&recording, true)?;
+        let report = self.executor.finish(submission, read)?;
+        self.part.waits += 1;
+        self.part.wait += report.wait;
+        self.part.kernels += recording.dispatches.len();
+        self.part.up_bytes += report.upload_bytes;
+        self.part.down_bytes += 4 * recording.result_words() as u64;
+        self.stats.stages.extend(report.passes);
+        self.stats.allocations += report.allocations as u64;
+        report.results.ok_or_else(|| Error::DeviceLost { reason: "a result is no field element".into() })
+    }
+}

@@ -1,0 +1,391 @@
+//! The stacked reduction: from the openings of trace columns, plain and rotated, to those of stacked columns.
+//!
+//! `sum_c sum_x q_c(Z, x) W_c(Z, x)` over the stacked columns `c`, where `W` has, in the place of each trace column `i`,
+//! `lambda^2i eq + lambda^(2i+1) rot` for the point that the constraint stage left. Round 0, in `Z`, follows from sums of each column over the cube; the
+//! other rounds are an inner product of what is left of `q` and of `W`. (`openvm-stark-backend` 2.0.1, `prover::stacked_reduction`.)
+
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
+use logup_wgpu::{EF, F, Result, compute::Resource, wgpu};
+use openvm_stark_backend::{
+    FiatShamirTranscript,
+    poly_common::{UnivariatePoly, eval_eq_uni, eval_eq_uni_at_one, eval_in_uni},
+    proof::StackingProof,
+};
+use p3_field::{PrimeCharacteristicRing, TwoAdicField};
+use rayon::prelude::*;
+use tracing::debug;
+
+use super::{
+    Opening,
+    array::{self, ExtArray, elements, words},
+    inner_product::{Form, InnerProduct, TABLE_BYTES, Table},
+    session::Session,
+    tensor::Tensor,
+};
+use crate::{
+    SC,
+    kernels::{
+        FOLD_COLUMNS, FoldColumnsJob, OPENING_SUMS, OpeningSumsJob, STACK_WEIGHTS, StackWeightsJob, TABLE_VARIABLES, TASKS_PER_WORKGROUP,
+        WEIGH_SUMS, WeighJob,
+    },
+    recorder::{Names, Recorder, Results, numbered},
+};
+
+/// Cells that a workgroup of `opening_sums` adds up.
+const CELLS_PER_TASK: usize = 1 << 14;
+/// Bytes of its sums at a time.
+const SUM_BYTES: usize = 32 << 20;
+
+const EQ: Names = numbered!("eq");
+
+/// A trace column in the stacked matrix.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    commitment: usize,
+    /// Column of the commitment's stacked matrix, and its row there.
+    column: usize,
+    row: usize,
+    /// log2 of its height, less `l_skip`.
+    n: isize,
+    /// Its power of lambda; the next one where it is opened rotated, else zero.
+    weight: EF,
+    rotated_weight: EF,
+}
+
+impl Slice {
+    /// log2 of the points of its cube.
+    fn log_points(&self) -> usize {
+        self.n.max(0) as usize
+    }
+}
+
+/// Polynomials in Z of slices of one n (of all that are not negative), at one point of the constraint stage.
+struct Kernels {
+    l_skip: usize,
+    n: isize,
+    r: EF,
+    /// r times the generator of the slices' domain.
+    rotated_r: EF,
+    /// Of the step from one point of the cube to the next.
+    carry: EF,
+}
+
+impl Kernels {
+    fn new(l_skip: usize, n: isize, r_0: EF) -> Self {
+        let n = n.min(0);
+        let omega = F::two_adic_generator(l_skip);
+        let [power, omega_power] = [r_0.exp_power_of_2(n.unsigned_abs()), EF::from(omega.exp_power_of_2(n.unsigned_abs()))];
+        Self { l_skip, n, r: power, rotated_r: power * omega_power, carry: eval_eq_uni_at_one(l_skip, r_0 * omega) }
+    }
+
+    /// What plain sums, rotated sums and the differences of shifted ones are multiplied by.
+    fn at(&self, z: EF) -> [EF; 3] {
+        let own_skip = self.l_skip - self.n.unsigned_abs();
+        let indicator = eval_in_uni(self.l_skip, self.n, z);
+        [
+            indicator * eval_eq_uni(own_skip, z, self.r),
+            indicator * eval_eq_uni(own_skip, z, self.rotated_r),
+            indicator * self.carry * eval_eq_uni_at_one(self.l_skip, z),
+        ]
+    }
+}
+
+/// The proof, and the point (`u_0`, then the cube's) at which the stacked columns are opened.
+///
+/// # Errors
+/// What the device, or its limits, say.
+pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
+    session: &mut Session<'_>,
+    transcript: &mut TS,
+    (l_skip, n_stack): (usize, usize),
+    openings: &[Opening],
+    r: &[EF],
+    host_len: usize,
+) -> Result<(StackingProof<SC>, Vec<EF>)> {
+    let lambda: EF = transcript.sample_ext();
+    let stage = Stage { l_skip, n_stack, openings, slices: slices(openings, l_skip, lambda) };
+    let mut eq = None;
+    let univariate_round_coeffs = stage.round0(session, r, &mut eq)?;
+    univariate_round_coeffs.iter().for_each(|&coefficient| transcript.observe_ext(coefficient));
+    let u_0: EF = transcript.sample_ext();
+    debug!(round = 0, u_round = %u_0);
+
+    let mut u = vec![u_0];
+    let mut sumcheck_round_polys = vec![];
+    let mut round = |evals: [EF; 2], transcript: &mut TS| {
+        evals.iter().for_each(|&eval| transcript.observe_ext(eval));
+        sumcheck_round_polys.push(evals);
+        let challenge: EF = transcript.sample_ext();
+        debug!(round = sumcheck_round_polys.len(), u_round = %challenge);
+        challenge
+    };
+    let mut left = n_stack;
+    let mut product = None;
+    let mut challenges = vec![];
+    let values = loop {
+        let mut results = Results::default();
+        let (next, mut recorder, trace_buffers) = match &product {
+            None => stage.folded_at(session, r[0], u_0, &eq.take().expect("of round 0"))?,
+            Some(product) => stage.folded(session, product, &challenges)?,
+        };
+        u.append(&mut challenges);
+        // Few are left: the host does the rest.
+        if left == 0 || next.len() <= host_len {
+            let [copied_a, copied_b] = [next.a.record_copy(&mut recorder, &mut results)?, next.b.record_copy(&mut recorder, &mut results)?];
+            let read = |words: &[u32]| Some([copied_a.elements(words)?, copied_b.elements(words)?]);
+            let [mut a, mut b] = session.run(recorder, trace_buffers, read)?;
+            for _ in 0..left {
+                let challenge = round(host_round(&a, &b), transcript);
+                u.push(challenge);
+                [&mut a, &mut b]
+                    .into_iter()
+                    .for_each(|array| *array = array.chunks_exact(2).map(|pair| pair[0] + challenge * (pair[1] - pair[0])).collect());
+            }
+            break a;
+        }
+        let at = results.take(TABLE_BYTES);
+        recorder.grow_results(results.bytes());
+        next.record_table(&mut recorder, at)?;
+        let mut table = session.run(recorder, trace_buffers, Table::of_words)?;
+        for _ in 0..left.min(TABLE_VARIABLES) {
+            let challenge = round(table.round(), transcript);
+            table.bind(challenge);
+            challenges.push(challenge);
+        }
+        left -= challenges.len();
+        product = Some(next);
+    };
+    let mut values = values.into_iter();
+    let widths = openings.iter().map(|opening| opening.stack.plan.width());
+    let stacking_openings: Vec<Vec<EF>> = widths.map(|width| values.by_ref().take(width).collect()).collect();
+    stacking_openings.iter().flatten().for_each(|&claim| transcript.observe_ext(claim));
+    Ok((StackingProof { univariate_round_coeffs, sumcheck_round_polys, stacking_openings }, u))
+}
+
+/// A round's polynomial at 1 and 2.
+fn host_round(a: &[EF], b: &[EF]) -> [EF; 2] {
+    let pairs = a.chunks_exact(2).zip(b.chunks_exact(2));
+    pairs.fold([EF::ZERO; 2], |[at_one, at_two], (a, b)| [at_one + a[1] * b[1], at_two + (a[1].double() - a[0]) * (b[1].double() - b[0])])
+}
+
+/// All trace columns in the order of their powers of lambda: by commitment, then as they are stacked.
+fn slices(openings: &[Opening], l_skip: usize, lambda: EF) -> Vec<Slice> {
+    let mut powers = lambda.powers();
+    let mut all = vec![];
+    for (commitment, opening) in openings.iter().enumerate() {
+        for (trace, _, slice) in &opening.stack.plan.layout.sorted_cols {
+            let [weight, rotated] = std::array::from_fn(|_| powers.next().expect("no end"));
+            all.push(Slice {
+                commitment,
+                column: slice.col_idx,
+                row: slice.row_idx,
+                n: slice.log_height() as isize - l_skip as isize,
+                weight,
+                rotated_weight: if opening.needs_rotation[*trace] { rotated } else { EF::ZERO },
+            });
+        }
+    }
+    all
+}
+
+/// Bytes of the device's memory that it takes beside the traces, for so many elements of stacked columns at a point of the skip domain's variable.
+pub(super) fn bytes(len: usize) -> u64 {
+    2 * (array::bytes(len) + array::bytes(len >> 1)) + SUM_BYTES as u64
+}
+
+struct Stage<'a> {
+    l_skip: usize,
+    n_stack: usize,
+    openings: &'a [Opening],
+    slices: Vec<Slice>,
+}
+
+/// What a recording goes on with: the arrays that it makes, and the traces that it reads.
+type Recorded = (InnerProduct, Recorder, Vec<Arc<wgpu::Buffer>>);
+
+impl Stage<'_> {
+    /// The trace buffers of all commitments, and where each one's begin.
+    fn trace_buffers(&self) -> (Vec<Arc<wgpu::Buffer>>, Vec<usize>) {
+        let mut buffers = vec![];
+        let begins = self.openings.iter().map(|opening| {
+            let begin = buffers.len();
+            buffers.extend(opening.stack.columns.buffers());
+            begin
+        });
+        let begins = begins.collect();
+        (buffers, begins)
+    }
+
+    /// Round 0's coefficients; and `eq` on each cube that slices have.
+    fn round0(&self, session: &mut Session<'_>, r: &[EF], eq: &mut Option<ExtArray>) -> Result<Vec<EF>> {
+        let (compute, limits) = (session.compute, session.compute.gpu.limits());
+        let num_z = 1usize << self.l_skip;
+        // By n, all from 0 on as one.
+        let mut groups: BTreeMap<isize, Vec<&Slice>> = BTreeMap::new();
+        self.slices.iter().for_each(|slice| groups.entry(slice.n.min(0)).or_default().push(slice));
+        let mut results = Results::default();
+        let group_bytes = 3 * 16 * num_z as u64;
+        let places: Vec<u64> = groups.iter().map(|_| results.take(group_bytes)).collect();
+        let mut recorder = session.recorder(results.bytes());
+        let (trace_buffers, begins) = self.trace_buffers();
+
+        let cubes: std::collections::BTreeSet<usize> = self.slices.iter().map(Slice::log_points).collect();
+        let most = cubes.last().map_or(0, |&n| 2usize << n);
+        let table = ExtArray::whole(compute, &EQ, most)?;
+        for &n in &cubes {
+            Tensor::eq(&r[1..=n]).record_at(&mut recorder, table.one()?, 1 << n)?;
+        }
+        let eq_stride = table.one()?.stride() as u32;
+        for ((&n, slices), &place) in groups.iter().zip(&places) {
+            let mut chunks = vec![];
+            for (commitment, opening) in self.openings.iter().enumerate() {
+                for bound in opening.stack.columns.bound(&limits, 1)? {
+                    let mut tasks: Vec<([u32; 4], [EF; 2])> = vec![];
+                    for slice in slices.iter().filter(|slice| slice.commitment == commitment && bound.columns.contains(&slice.column)) {
+                        let first = bound.first_words[slice.column - bound.columns.start] + slice.row as u32;
+                        let (num_points, per_task) = (1usize << slice.log_points(), (CELLS_PER_TASK >> self.l_skip).max(1));
+                        for begin in (0..num_points).step_by(per_task) {
+                            let of_slice = per_task.min(num_points - begin);
+                            let task = [first + (begin << self.l_skip) as u32, num_points as u32, begin as u32, of_slice as u32];
+                            tasks.push((task, [slice.weight, slice.rotated_weight]));
+                        }
+                    }
+                    // Those that take long come first.
+                    tasks.sort_by_key(|(task, _)| Reverse(task[3]));
+                    let per_chunk = (SUM_BYTES.min(recorder.max_scratch() as usize) / (32 * num_z)).max(1);
+                    chunks.extend(tasks.chunks(per_chunk).map(|chunk| (bound.windows_from(begins[commitment]), chunk.to_vec())));
+                }
+            }
+            let workgroups = |chunk: &[([u32; 4], [EF; 2])]| (chunk.len() as u32).div_ceil(TASKS_PER_WORKGROUP);
+            let num_partials: u32 = chunks.iter().map(|(_, chunk)| workgroups(chunk)).sum();
+            let width = 3 * num_z as u32;
+            let partials = recorder.partials(num_partials, width);
+            let mut first_partial = 0;
+            for (windows, chunk) in chunks {
+                let (num_tasks, log_skip) = (chunk.len() as u32, self.l_skip as u32);
+                let sums = recorder.scratch(Resource("sums"), 32 * (chunk.len() * num_z) as u64);
+                let tasks: Vec<u32> = chunk.iter().flat_map(|(task, _)| *task).collect();
+                let bindings = vec![
+                    recorder.job(&OpeningSumsJob { num_tasks, log_skip, eq_stride }),
+                    recorder.table(&tasks),
+                    table.one()?.bind(&mut recorder),
+                    sums.clone(),
+                ];
+                let cells: u64 = chunk.iter().map(|(task, _)| u64::from(task[3]) << self.l_skip).sum();
+                recorder.dispatch(&OPENING_SUMS, bindings, windows, num_tasks.into(), 24 * cells)?;
+                let weights = words(chunk.iter().flat_map(|(_, weights)| *weights));
+                let bindings =
+                    vec![recorder.job(&WeighJob { num_tasks, log_skip, first_partial }), recorder.table(&weights), sums, partials.clone()];
+                recorder.dispatch(&WEIGH_SUMS, bindings, vec![], workgroups(&chunk).into(), 180 * (chunk.len() * num_z) as u64)?;
+                first_partial += workgroups(&chunk);
+            }
+            debug!(n, num_slices = slices.len(), num_partials, "opening_sums");
+            recorder.sum_rows(partials, num_partials, width, place)?;
+        }
+        let sums = session.run(recorder, trace_buffers, |results| {
+            let of_group = |&place: &u64| elements(&results[place as usize / 4..][..group_bytes as usize / 4]);
+            places.iter().map(of_group).collect::<Option<Vec<Vec<EF>>>>()
+        })?;
+        *eq = Some(table);
+
+        let mut coefficients = vec![EF::ZERO; 2 * num_z - 1];
+        for (&n, sums) in groups.keys().zip(sums) {
+            let kernels = Kernels::new(self.l_skip, n, r[0]);
+            let points = EF::from(F::two_adic_generator(self.l_skip)).powers().take(num_z);
+            let at_points: Vec<[EF; 3]> = points.map(|z| kernels.at(z)).collect();
+            for (i, sums) in sums.chunks_exact(num_z).enumerate() {
+                let kernel: Vec<EF> = at_points.iter().map(|kernels| kernels[i]).collect();
+                let [kernel, sums] = [&kernel[..], sums].map(|values| UnivariatePoly::<EF>::from_evals_idft(values).into_coeffs());
+                coefficients.par_iter_mut().enumerate().with_min_len(16).for_each(|(degree, coefficient)| {
+                    let terms = (degree.saturating_sub(num_z - 1)..=degree.min(num_z - 1)).map(|j| kernel[j] * sums[degree - j]);
+                    *coefficient += terms.sum::<EF>();
+                });
+            }
+        }
+        Ok(coefficients)
+    }
+
+    /// Stacked columns and weights at `u_0`.
+    fn folded_at(&self, session: &Session<'_>, r_0: EF, u_0: EF, eq: &ExtArray) -> Result<Recorded> {
+        let (compute, limits) = (session.compute, session.compute.gpu.limits());
+        let width: usize = self.openings.iter().map(|opening| opening.stack.plan.width()).sum();
+        let product = InnerProduct::new(compute, Form::Values, width << self.n_stack)?;
+        let mut recorder = session.recorder(0);
+        let (trace_buffers, begins) = self.trace_buffers();
+        let omega = EF::from(F::two_adic_generator(self.l_skip));
+        let lagrange = recorder.table(&words(omega.powers().take(1 << self.l_skip).map(|z| eval_eq_uni(self.l_skip, u_0, z))));
+        let mut firsts = vec![];
+        let mut first = 0;
+        for (commitment, opening) in self.openings.iter().enumerate() {
+            let columns = &opening.stack.columns;
+            firsts.push(first);
+            for bound in columns.bound(&limits, 1)? {
+                let table = recorder.table(&bound.table());
+                let own = (first + bound.columns.start) << self.n_stack..(first + bound.columns.end) << self.n_stack;
+                for chunk in &product.a.chunks {
+                    let shared = own.start.max(chunk.elements.start)..own.end.min(chunk.elements.end);
+                    if shared.is_empty() {
+                        continue;
+                    }
+                    let job = recorder.job(&FoldColumnsJob {
+                        log_skip: self.l_skip as u32,
+                        log_cube: self.n_stack as u32,
+                        begin: (shared.start - own.start) as u32,
+                        len: shared.len() as u32,
+                        first: (shared.start - chunk.elements.start) as u32,
+                        stride: chunk.stride() as u32,
+                    });
+                    let bindings = vec![job, table.clone(), lagrange.clone(), chunk.bind(&mut recorder)];
+                    let points = shared.len() as u64;
+                    let workgroups = points.div_ceil(FOLD_COLUMNS.workgroup_size.into());
+                    recorder.dispatch(
+                        &FOLD_COLUMNS,
+                        bindings,
+                        bound.windows_from(begins[commitment]),
+                        workgroups,
+                        (12 * points) << self.l_skip,
+                    )?;
+                }
+            }
+            first += columns.width;
+        }
+        self.record_weights(&mut recorder, &product.b, r_0, u_0, eq, &firsts)?;
+        Ok((product, recorder, trace_buffers))
+    }
+
+    /// The weights at `u_0`; `firsts` are the commitments' first columns among all.
+    fn record_weights(&self, recorder: &mut Recorder, weights: &ExtArray, r_0: EF, u_0: EF, eq: &ExtArray, firsts: &[usize]) -> Result<()> {
+        let mut kernels: BTreeMap<isize, [EF; 3]> = BTreeMap::new();
+        for slice in &self.slices {
+            kernels.entry(slice.n.min(0)).or_insert_with(|| Kernels::new(self.l_skip, slice.n, r_0).at(u_0));
+        }
+        let start = |slice: &Slice| (((firsts[slice.commitment] + slice.column) << self.n_stack) + (slice.row >> self.l_skip)) as u32;
+        let of_slice = |slice: &Slice| {
+            let [plain, rotated, carry] = kernels[&slice.n.min(0)];
+            [slice.weight * plain + slice.rotated_weight * (rotated - carry), slice.rotated_weight * carry]
+        };
+        let num_slices = self.slices.len() as u32;
+        let eq = eq.one()?;
+        let tables = [
+            recorder.table(&self.slices.iter().map(start).collect::<Vec<_>>()),
+            recorder.table(&words(self.slices.iter().flat_map(of_slice))),
+            recorder.table(&self.slices.iter().map(|slice| 1 << slice.log_points()).collect::<Vec<_>>()),
+            eq.bind(recorder),
+        ];
+        for chunk in &weights.chunks {
+            let (begin, stride, eq_stride) = (chunk.elements.start as u32, chunk.stride() as u32, eq.stride() as u32);
+            let job = recorder.job(&StackWeightsJob { num_slices, begin, stride, eq_stride });
+            let bindings = [vec![job], tables.to_vec(), vec![chunk.bind(recorder)]].concat();
+            let workgroups = stride.div_ceil(STACK_WEIGHTS.workgroup_size);
+            recorder.dispatch(&STACK_WEIGHTS, bindings, vec![], workgroups.into(), 120 * u64::from(stride))?;
+        }
+        Ok(())
+    }
+
+    fn folded(&self, session: &Session<'_>, product: &InnerProduct, challenges: &[EF]) -> Result<Recorded> {
+        let mut recorder = session.recorder(0);
+        let folded = product.record_fold(session.compute, &mut recorder, challenges)?;
+        Ok((folded, recorder, vec![]))
+    }
+}

@@ -1,6 +1,9 @@
 //! The prover's device: OpenVM's CPU device, with commitments, round 0 and openings on a [`Gpu`].
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 #[cfg(doc)]
 use logup_wgpu::FailingConstraint;
@@ -27,7 +30,7 @@ use crate::{
     key_plan::KeyPlan,
     lock,
     on_device::OnDevice,
-    opening::{OpenedTraces, Opener, OpeningProof, OpeningStats},
+    opening::{self, OpenedTraces, Opener, OpeningObserver, OpeningProof, OpeningStats},
     options::WgpuOptions,
     rap,
 };
@@ -44,6 +47,7 @@ pub struct WgpuDevice {
     cpu: CpuDevice<SC>,
     shared: Arc<Shared>,
     checks_constraints: bool,
+    observer: Option<Arc<dyn OpeningObserver>>,
 }
 
 struct Shared {
@@ -57,6 +61,8 @@ struct Shared {
     last_commit: Mutex<Option<CommitStats>>,
     max_host_len: Option<usize>,
     last_openings: Mutex<Option<OpeningStats>>,
+    /// Whether the kernels of openings gave their known answer.
+    openings_answered: AtomicBool,
 }
 
 impl Shared {
@@ -105,8 +111,9 @@ impl WgpuDevice {
             last_commit: Mutex::default(),
             max_host_len: options.max_host_len,
             last_openings: Mutex::default(),
+            openings_answered: AtomicBool::new(false),
         };
-        Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false })
+        Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false, observer: None })
     }
 
     /// The device with or without a check of every constraint on every row, before each proof of the constraints: a trace that does not satisfy
@@ -114,6 +121,11 @@ impl WgpuDevice {
     /// the traces where their commitment left them, as round 0 does.
     pub fn checking_constraints(self, checks_constraints: bool) -> Self {
         Self { checks_constraints, ..self }
+    }
+
+    /// The device with somebody who is told of its openings' recordings.
+    pub fn observed_by(self, observer: Arc<dyn OpeningObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// The constraints that the traces of a proof do not satisfy: [`Round0::check_constraints`]. [`FailingConstraint::instance`] is a place in
@@ -214,6 +226,17 @@ impl WgpuDevice {
         Ok(planned)
     }
 
+    /// Has the kernels of commitments and openings give known answers, if they have not.
+    fn ask(&self) -> Result<(), WgpuProverError> {
+        let shared = &self.shared;
+        shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
+        if !shared.openings_answered.load(Ordering::Acquire) && self.gpu().known_answers() {
+            opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Commit)?;
+            shared.openings_answered.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
     fn new_plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Planned, WgpuProverError> {
         let _span = info_span!("plan_round0").entered();
         let key_plan = KeyPlan::new(key)?;
@@ -221,7 +244,7 @@ impl WgpuDevice {
         let names = || round0_plans.iter().map(|plan| plan.air().name().to_owned()).collect();
         let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
-        self.shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
+        self.ask()?;
         debug!(?warm_up);
         Ok(Planned { key_plan, warm_up })
     }
@@ -240,6 +263,7 @@ impl TraceCommitter<Backend> for WgpuDevice {
     type Error = WgpuProverError;
 
     fn commit(&self, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData), WgpuProverError> {
+        self.ask()?;
         let (root, data, stats) = self.shared.committer.commit(self.config(), traces).map_err(WgpuProverError::Commit)?;
         *lock(&self.shared.last_commit) = Some(stats);
         Ok((root, data))
@@ -290,8 +314,13 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
             traces.extend(committed.map(|committed| (committed.commitment, vec![(&committed.trace, needs_rotation(*air))])));
         }
         let shared = &self.shared;
-        let opener =
-            Opener { compute: &shared.compute, committer: &shared.committer, params: &mpk.params, max_host_len: shared.max_host_len };
+        let opener = Opener {
+            compute: &shared.compute,
+            committer: &shared.committer,
+            params: &mpk.params,
+            max_host_len: shared.max_host_len,
+            observer: self.observer.as_deref(),
+        };
         let opened = opener.prove(transcript, traces, &points);
         shared.committer.release(&root, &common_main_pcs_data.layout);
         let (proof, stats) = opened?;

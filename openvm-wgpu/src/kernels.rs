@@ -242,7 +242,7 @@ shader_structs! {
     /// `wgsl/sum_rows.wgsl`
     struct SumJob { num_rows: u32, width: u32 }
     /// `wgsl/batch_columns.wgsl`
-    struct BatchJob { begin: u32, num_rows: u32, num_columns: u32, is_first: u32 }
+    struct BatchJob { begin: u32, num_rows: u32, stride: u32, num_columns: u32, is_first: u32 }
     /// `wgsl/evaluate.wgsl`
     struct EvaluateJob { len: u32, stride: u32, log_low: u32 }
     /// `wgsl/moments.wgsl`

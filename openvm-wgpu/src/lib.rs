@@ -90,7 +90,7 @@ pub use self::{
     device::WgpuDevice,
     device_round0::DeviceRound0Stats,
     error::WgpuProverError,
-    opening::{OpeningStats, PartStats},
+    opening::{OpeningObserver, OpeningStats, PartStats},
     options::WgpuOptions,
     transcript::{EngineTranscript, WgpuTranscript},
 };

@@ -72,9 +72,8 @@ impl Recorder {
         }
     }
 
-    /// Gives the results as many bytes, before any dispatch ends a submission.
+    /// Gives the results at least as many bytes.
     pub fn grow_results(&mut self, bytes: u64) {
-        assert!(self.ends.is_empty(), "marks are behind the results");
         self.result_bytes = self.result_bytes.max(bytes.next_multiple_of(ALIGN));
     }
 
@@ -185,12 +184,11 @@ impl Recorder {
         self.dispatches.push(Dispatch { kernel, program: None, constants: vec![], bindings, traces, grid, cosets: 0..0 });
     }
 
-    /// Writes the submission's mark.
+    /// Writes the submission's mark; [`finish`](Self::finish) says where.
     fn end_submission(&mut self) {
         let i = self.ends.len() as u32;
         let job = self.job(&MarkJob { at: 4 * i, nonce: self.nonce });
-        let bytes = self.result_bytes..self.result_bytes + 16 * u64::from(i + 1);
-        self.push(&MARK, vec![job, Binding { resource: RESULTS, bytes }], vec![], [1, 1]);
+        self.push(&MARK, vec![job, results(0..0)], vec![], [1, 1]);
         self.ends.push(self.dispatches.len());
         self.spent = 0;
     }
@@ -198,6 +196,9 @@ impl Recorder {
     /// The recording, over these trace buffers.
     pub fn finish(mut self, trace_buffers: Vec<Arc<wgpu::Buffer>>) -> Recording {
         self.end_submission();
+        for (i, &end) in self.ends.iter().enumerate() {
+            self.dispatches[end - 1].bindings[1].bytes = self.result_bytes..self.result_bytes + 16 * (i as u64 + 1);
+        }
         let results = BufferUse { resource: RESULTS, bytes: self.result_bytes + 16 * self.ends.len() as u64, content: self.filled };
         let inputs = BufferUse { resource: INPUTS, bytes: 4 * self.inputs.len() as u64, content: self.inputs };
         let mut buffers = vec![inputs, results];

@@ -6,7 +6,7 @@
 // | job     | BatchJob                                                                 |
 // | columns | [num_columns, up to a multiple of 8] u32: each column's first trace word |
 // | weights | [num_columns, up to a multiple of 4] EF, zero for what is no column      |
-// | sums    | [4][num_rows] u32: coefficient by coefficient                            |
+// | sums    | [4][stride] u32: coefficient by coefficient                              |
 // | trace   | columns                                                                  |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
@@ -18,6 +18,7 @@ const WORKGROUP_SIZE: u32 = 256u;
 struct BatchJob {
     begin: u32,
     num_rows: u32,
+    stride: u32,
     num_columns: u32,
     is_first: u32,
 }
@@ -50,7 +51,7 @@ fn main(
         acc = ext_acc_mad4(acc, weights[column], weights[column + 1u], weights[column + 2u], weights[column + 3u], cells);
     }
     var sum = ext_acc_value(acc);
-    let n = job.num_rows;
+    let n = job.stride;
     if job.is_first == 0u {
         sum = ext_add(sum, vec4<u32>(sums[x], sums[n + x], sums[2u * n + x], sums[3u * n + x]));
     }

@@ -10,7 +10,8 @@
 // | eq      | [4][eq_stride] u32, coefficient by coefficient: eq over 2^n points from 2^n on    |
 // | sums    | [num_tasks][2][N] EF                                                              |
 // | trace   | columns                                                                           |
-// Workgroup memory: 8,192 bytes. Barriers: two for each 256 points of the skip domain, reached by every thread.
+// Workgroup memory: 8,192 bytes. Barriers: one for each 256 points of the skip domain, reached by every thread. Where there are
+// several, no thread reads what another has written.
 //#import shared/ext4
 //#import shared/trace
 //#import shared/tile
@@ -59,7 +60,6 @@ fn main(
             sum = ext_add(sum, ext_scale(eq_at(task.y + point), cell));
             sum_shifted = ext_add(sum_shifted, ext_scale(eq_at(task.y + ((point - 1u) & (task.y - 1u))), cell));
         }
-        workgroupBarrier(); // the memory has been read
         plain[thread] = sum;
         shifted[thread] = sum_shifted;
         workgroupBarrier();

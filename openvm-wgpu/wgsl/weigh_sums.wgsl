@@ -9,7 +9,8 @@
 // | weights  | [num_tasks] (a, b): EF                |
 // | sums     | [num_tasks][2][N] EF, N = 2^log_skip  |
 // | partials | [num_workgroups][3][N] EF             |
-// Workgroup memory: 12,288 bytes. Barriers: two for each 256 points of the skip domain, reached by every thread.
+// Workgroup memory: 12,288 bytes. Barriers: one for each 256 points of the skip domain, reached by every thread. Where there are
+// several, no thread reads what another has written.
 //#import shared/ext4
 //#import shared/field4
 //#import shared/tile
@@ -56,7 +57,6 @@ fn main(
             g1 = ext_add(g1, ext_mul(plain, b));
             g2 = ext_add(g2, ext_mul(f_sub4(shifted, plain), b));
         }
-        workgroupBarrier(); // the memory has been read
         memory0[thread] = g0;
         memory1[thread] = g1;
         memory2[thread] = g2;

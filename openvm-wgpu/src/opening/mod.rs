@@ -3,6 +3,7 @@
 
 mod array;
 mod inner_product;
+mod known_answer;
 mod queries;
 mod session;
 mod stacked;
@@ -15,11 +16,13 @@ use openvm_stark_backend::{
     FiatShamirTranscript, SystemParams,
     proof::{StackingProof, WhirProof},
 };
+use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use tracing::{debug, info_span};
 
+pub(crate) use self::known_answer::ask;
 use self::session::Session;
-pub use self::session::{OpeningStats, PartStats};
+pub use self::session::{OpeningObserver, OpeningStats, PartStats};
 use crate::{
     Digest, SC, WgpuProverError,
     commit::{Committer, Stack},
@@ -75,6 +78,7 @@ pub(crate) struct Opener<'a> {
     pub params: &'a SystemParams,
     /// See [`WgpuOptions::max_host_len`](crate::WgpuOptions).
     pub max_host_len: Option<usize>,
+    pub observer: Option<&'a dyn OpeningObserver>,
 }
 
 impl Opener<'_> {
@@ -88,15 +92,23 @@ impl Opener<'_> {
         traces: Vec<OpenedTraces<'_>>,
         r: &[EF],
     ) -> Result<(OpeningProof, OpeningStats), Failure> {
-        let (l_skip, n_stack) = (self.params.l_skip, self.params.n_stack);
-        let allocations = self.compute.pool.allocations();
-        let mut session = Session::new(self.compute);
         let openings = traces.into_iter().map(|(root, traces)| {
             let (traces, needs_rotation): (Vec<_>, Vec<_>) = traces.into_iter().unzip();
             let (stack, _) = self.committer.stack(self.params, &root, &traces)?;
             Ok(Opening { root, stack, needs_rotation })
         });
-        let openings = openings.collect::<logup_wgpu::Result<Vec<Opening>>>()?;
+        self.prove_opened(transcript, openings.collect::<logup_wgpu::Result<_>>()?, r)
+    }
+
+    fn prove_opened<TS: FiatShamirTranscript<SC>>(
+        &self,
+        transcript: &mut TS,
+        openings: Vec<Opening>,
+        r: &[EF],
+    ) -> Result<(OpeningProof, OpeningStats), Failure> {
+        let (l_skip, n_stack) = (self.params.l_skip, self.params.n_stack);
+        let allocations = self.compute.pool.allocations();
+        let mut session = Session::new(self.compute, self.observer);
         let width: usize = openings.iter().map(|opening| opening.stack.plan.width()).sum();
 
         let span = info_span!("prover.openings.stacked_reduction", phase = "prover").entered();
@@ -107,15 +119,8 @@ impl Opener<'_> {
         drop(span);
 
         let _span = info_span!("prover.openings.whir", phase = "prover").entered();
-        let mut powers = vec![];
-        let mut power = point[0];
-        for _ in 0..l_skip {
-            powers.push(power);
-            power = power * power;
-        }
-        let u: Vec<EF> = powers.into_iter().chain(point[1..].iter().copied()).collect();
         self.committer.make_room_for_opening(whir::bytes(self.params));
-        let whir = whir::prove(&mut session, transcript, self.committer, self.params, openings, &u)?;
+        let whir = whir::prove(&mut session, transcript, self.committer, self.params, openings, &cube_point(l_skip, &point))?;
         session.stats.whir = session.end_part();
         let mut stats = session.end();
         stats.allocations += self.compute.pool.allocations() - allocations;
@@ -126,4 +131,9 @@ impl Opener<'_> {
         }
         Ok(((stacking, whir), stats))
     }
+}
+
+/// The stacked columns' point as one of a cube: `u_0` stands for its powers `u_0^(2^i)`.
+fn cube_point(l_skip: usize, point: &[EF]) -> Vec<EF> {
+    std::iter::successors(Some(point[0]), |power| Some(power.square())).take(l_skip).chain(point[1..].iter().copied()).collect()
 }

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logup_wgpu::{Error, Result, StageTime, compute::Executor, wgpu};
+use logup_wgpu::{
+    Error, Result, StageTime,
+    compute::{Executor, Recording},
+    wgpu,
+};
 
 use crate::{
     compute::{Compute, Use},
@@ -58,10 +62,20 @@ impl OpeningStats {
     }
 }
 
+/// Is told of each recording of an opening before it runs, and of its results: for whoever wants to read it or run it elsewhere.
+pub trait OpeningObserver: Send + Sync {
+    /// What the device is about to run; the buffers that the recording names lie there as it will find them.
+    fn before(&self, recording: &Recording);
+
+    /// The words of its results, with the submissions' marks.
+    fn after(&self, results: &[u32]);
+}
+
 /// An opening that is going on.
 pub(super) struct Session<'a> {
     pub compute: &'a Compute,
     executor: Executor,
+    observer: Option<&'a dyn OpeningObserver>,
     pub stats: OpeningStats,
     /// What the current part has done.
     part: PartStats,
@@ -69,9 +83,9 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(compute: &'a Compute) -> Self {
+    pub fn new(compute: &'a Compute, observer: Option<&'a dyn OpeningObserver>) -> Self {
         let executor = compute.executor(Use::Openings);
-        Self { compute, executor, stats: OpeningStats::default(), part: PartStats::default(), part_began: Instant::now() }
+        Self { compute, executor, observer, stats: OpeningStats::default(), part: PartStats::default(), part_began: Instant::now() }
     }
 
     /// Ends a part: what it did.
@@ -102,8 +116,16 @@ impl<'a> Session<'a> {
         read: impl FnOnce(&[u32]) -> Option<T>,
     ) -> Result<T> {
         let recording = recorder.finish(trace_buffers);
+        if let Some(observer) = self.observer {
+            observer.before(&recording);
+        }
         let submission = self.executor.start(&recording, true)?;
-        let report = self.executor.finish(submission, read)?;
+        let report = self.executor.finish(submission, |words| {
+            if let Some(observer) = self.observer {
+                observer.after(words);
+            }
+            read(words)
+        })?;
         self.part.waits += 1;
         self.part.wait += report.wait;
         self.part.kernels += recording.dispatches.len();

@@ -192,7 +192,7 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
 fn begin(session: &mut Session<'_>, openings: &[Opening], l_skip: usize, mu: EF, u: &[EF]) -> Result<(InnerProduct, Table)> {
     let (compute, limits) = (session.compute, session.compute.gpu.limits());
     let len = 1usize << u.len();
-    let batched = ExtArray::new(compute, &BATCHED, len)?;
+    let batched = ExtArray::new(compute, &BATCHED, len)?.clear_end(compute)?;
     let product = InnerProduct::new(compute, Form::Coefficients, len)?;
     let mut recorder = session.recorder(TABLE_BYTES);
     let mut trace_buffers = vec![];
@@ -209,7 +209,8 @@ fn begin(session: &mut Session<'_>, openings: &[Opening], l_skip: usize, mu: EF,
             let tables = [recorder.table(&bound.table()), recorder.table(&words(weights))];
             for chunk in &batched.chunks {
                 let (begin, num_rows) = (chunk.elements.start as u32, chunk.elements.len() as u32);
-                let job = BatchJob { begin, num_rows, num_columns: num_columns as u32, is_first: u32::from(is_first) };
+                let stride = chunk.stride() as u32;
+                let job = BatchJob { begin, num_rows, stride, num_columns: num_columns as u32, is_first: u32::from(is_first) };
                 let bindings = [vec![recorder.job(&job)], tables.to_vec(), vec![chunk.bind(&mut recorder)]].concat();
                 let workgroups = num_rows.div_ceil(BATCH_COLUMNS.workgroup_size);
                 let products = 12 * u64::from(num_rows) * num_columns as u64;

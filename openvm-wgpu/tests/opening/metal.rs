@@ -1,0 +1,108 @@
+//! The openings on the kernels' Metal text, which `tests/support/msl` compiles as C++ and runs on the CPU: each recording, before the device runs it, with
+//! what lies on the device; the results are the device's.
+
+#[path = "../../../tests/support/msl/mod.rs"]
+mod msl;
+
+use std::sync::{Arc, Mutex};
+
+use logup_wgpu::{
+    FieldForm, Gpu,
+    compute::{Kernel, Recording},
+};
+use openvm_wgpu::{OpeningObserver, WgpuOptions, kernels};
+
+use self::msl::{Machine, Order};
+use crate::{
+    case::{Case, Shape, params},
+    support::{gpu, mutant::Mutant, rng},
+};
+
+/// Runs on the CPU what a device is about to run.
+struct Beside {
+    gpu: Gpu,
+    form: FieldForm,
+    order: Order,
+    edit: Box<dyn Fn(&'static Kernel, String) -> String + Send + Sync>,
+    /// What the Metal text gave for the recording that the device is running.
+    expected: Mutex<Result<Vec<u32>, String>>,
+    compared: Mutex<Vec<Result<(), String>>>,
+}
+
+impl Beside {
+    fn new(gpu: &Gpu, order: Order, edit: impl Fn(&'static Kernel, String) -> String + Send + Sync + 'static) -> Arc<Self> {
+        let (expected, compared) = (Mutex::new(Err("nothing ran".into())), Mutex::default());
+        Arc::new(Self { gpu: gpu.clone(), form: gpu.field_form(), order, edit: Box::new(edit), expected, compared })
+    }
+}
+
+impl OpeningObserver for Beside {
+    fn before(&self, recording: &Recording) {
+        let machine = Machine { edit: &*self.edit, ..Machine::new(self.form, self.order) };
+        let ran = machine.run_all(&self.gpu, std::slice::from_ref(recording));
+        *self.expected.lock().unwrap() = ran.map(|(mut results, _)| results.remove(0));
+    }
+
+    fn after(&self, results: &[u32]) {
+        let compared = match &*self.expected.lock().unwrap() {
+            // What nothing wrote is poison here, and anything there.
+            Ok(words) => {
+                match words.iter().zip(results).position(|(&ours, &theirs)| ours != theirs && ours != 0xffff_ffff && ours != 0xa5a5_a5a5) {
+                    None => Ok(()),
+                    Some(word) => Err(format!("word {word} of {}", words.len())),
+                }
+            }
+            Err(error) => Err(error.clone()),
+        };
+        self.compared.lock().unwrap().push(compared);
+    }
+}
+
+fn case(seed: u64) -> Case {
+    let shapes = vec![
+        Shape { cached: vec![2], ..Shape::plain(9, 5, true) },
+        Shape { preprocessed: Some(3), ..Shape::plain(7, 2, false) },
+        Shape::plain(2, 3, true),
+    ];
+    Case::new(&mut rng(seed), params(3, 6, 1, 3, &[9, 5]), shapes)
+}
+
+fn beside(case: &Case, observer: &Arc<Beside>) -> Vec<Result<(), String>> {
+    let options = WgpuOptions { max_host_len: Some(0), ..WgpuOptions::default() };
+    let device = case.device(&observer.gpu, options).observed_by(Arc::clone(observer) as Arc<dyn OpeningObserver>);
+    case.opened(&device).unwrap();
+    std::mem::take(&mut observer.compared.lock().unwrap())
+}
+
+/// Every recording of an opening gives on the Metal text what it gives on the device, in both forms and both orders of threads.
+#[test]
+fn openings_run() {
+    let case = case(81);
+    for form in FieldForm::ALL {
+        for order in [Order::Ascending, Order::Descending] {
+            let compared = beside(&case, &Beside::new(gpu(form), order, |_, source| source));
+            assert!(compared.len() >= 8, "{}", compared.len());
+            for (i, compared) in compared.into_iter().enumerate() {
+                assert_eq!(compared, Ok(()), "{form:?}, {order:?}, recording {i}");
+            }
+        }
+    }
+}
+
+/// A dropped barrier shows in some order of threads.
+#[test]
+fn barriers_are_needed() {
+    let case = case(82);
+    for (kernel, num_barriers) in
+        [(&kernels::IP_TABLE, 2), (&kernels::SUM_ROWS, 1), (&kernels::EVALUATE, 1), (&kernels::OPENING_SUMS, 1), (&kernels::WEIGH_SUMS, 1)]
+    {
+        for i in 0..num_barriers {
+            let mutant = Mutant::without_barrier(kernel, i);
+            let noticed = [Order::Ascending, Order::Descending].into_iter().any(|order| {
+                let edit = move |edited: &'static Kernel, source: String| mutant.apply(edited, source);
+                beside(&case, &Beside::new(gpu(FieldForm::U64), order, edit)).iter().any(Result::is_err)
+            });
+            assert!(noticed, "{}, barrier {i}", kernel.name);
+        }
+    }
+}

@@ -63,6 +63,8 @@ pub struct Round0Stats {
     pub trace_bytes: u64,
     /// Bytes uploaded: tables, weights and given `eq` evaluations. Traces are uploaded before the call.
     pub upload_bytes: u64,
+    /// Bytes that came back: the polynomials' values, and the submissions' marks.
+    pub readback_bytes: u64,
     /// Kernels that were used for the first time and gave their known answer before. [`Round0::warm_up`](crate::Round0::warm_up) does it
     /// ahead. Their submissions and buffers are not counted in the other numbers.
     pub known_answers: usize,

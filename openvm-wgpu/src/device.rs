@@ -321,9 +321,11 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
             max_host_len: shared.max_host_len,
             observer: self.observer.as_deref(),
         };
+        let grind_waits = shared.grinder.waits();
         let opened = opener.prove(transcript, traces, &points);
         shared.committer.release(&root, &common_main_pcs_data.layout);
-        let (proof, stats) = opened?;
+        let (proof, mut stats) = opened?;
+        stats.proof_of_work_waits = shared.grinder.waits() - grind_waits;
         *lock(&shared.last_openings) = Some(stats);
         Ok(proof)
     }

@@ -3,7 +3,10 @@
 //! A witness `w` is right for a sponge with these contents if, after `w` is absorbed, the lowest `bits` bits of what is squeezed are zero: one permutation
 //! for each that is tried.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use logup_wgpu::{
     Error, F, P, Result,
@@ -80,11 +83,21 @@ pub(crate) struct Grinder {
     compute: Arc<Compute>,
     /// Fewer bits are the CPU's.
     min_bits: usize,
+    waits: Arc<AtomicUsize>,
 }
 
 impl Grinder {
     pub fn new(compute: &Arc<Compute>, min_bits: Option<usize>) -> Self {
-        Self { compute: Arc::clone(compute), min_bits: min_bits.unwrap_or_else(|| min_device_bits(compute.gpu.is_software())) }
+        Self {
+            compute: Arc::clone(compute),
+            min_bits: min_bits.unwrap_or_else(|| min_device_bits(compute.gpu.is_software())),
+            waits: Arc::default(),
+        }
+    }
+
+    /// Times that anybody waited for the device so far.
+    pub fn waits(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// The least witness. A device that fails, or that gives what is none, is said so in the log, and the CPU searches: the result is the same.
@@ -145,6 +158,7 @@ impl Grinder {
             let report = executor.finish(submission, |words| words[0])?;
             compute.give_back(Use::ProofOfWork, executor);
             submissions += 1;
+            self.waits.fetch_add(1, Ordering::Relaxed);
             if report.results != u32::MAX {
                 let gpu_ms = report.passes.iter().map(|pass| pass.gpu.as_secs_f64() * 1e3).sum::<f64>();
                 let (backend, stage) = (compute.gpu.info().backend, stage::PROOF_OF_WORK);

@@ -42,7 +42,8 @@ pub struct Submission {
     num_submissions: usize,
     readback: Mapping,
     upload: Mapping,
-    result_bytes: u64,
+    /// Bytes that come back.
+    pub(crate) result_bytes: u64,
     nonce: u32,
     /// Kernels of the timed passes.
     timed: Vec<&'static Kernel>,

@@ -161,6 +161,7 @@ impl<'a> InFlight<'a> {
         self.stats.count(recording);
         self.stats.allocations += submission.allocations;
         self.stats.upload_bytes += submission.upload_bytes;
+        self.stats.readback_bytes += submission.result_bytes;
         if engine.asked.is_none() {
             trace_kernels(engine, recording);
         }

@@ -1,6 +1,7 @@
 //! The same traces proven by both engines, each with its own proofs of work, and what shows that the proofs are one.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     time::{Duration, Instant},
 };
@@ -11,10 +12,10 @@ use openvm_stark_backend::{
     codec::Encode,
     keygen::types::MultiStarkVerifyingKey,
     proof::Proof,
-    prover::{DeviceMultiStarkProvingKey, Prover, ProvingContext, TraceCommitter},
+    prover::{DeviceMultiStarkProvingKey, OpeningProver, Prover, ProvingContext, TraceCommitter},
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
-use openvm_wgpu::{CommitStats, DeviceRound0Stats, EngineTranscript, WgpuEngine, WgpuTranscript, kernels::stage};
+use openvm_wgpu::{CommitStats, DeviceRound0Stats, EngineTranscript, OpeningStats, PartStats, WgpuEngine, WgpuTranscript, kernels::stage};
 use p3_baby_bear::default_babybear_poseidon2_16;
 use serde_json::{Value, json};
 
@@ -41,11 +42,20 @@ pub struct Outcome {
     first: Times,
     round0: DeviceRound0Stats,
     commit: CommitStats,
+    openings: OpeningStats,
     peak_device_bytes: u64,
     /// On a GPU at its full clock.
-    warm_commitment: Option<CommitStats>,
+    warm: Option<Warm>,
     /// Our proofs of work: bits and time.
     grinds: Vec<(usize, f64)>,
+}
+
+/// A proof's commitment and openings on a GPU at its full clock.
+struct Warm {
+    commit: CommitStats,
+    openings: OpeningStats,
+    /// Proofs of work among it.
+    openings_ms: f64,
 }
 
 /// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second. `contexts` are ours and the stock
@@ -78,9 +88,10 @@ pub fn prove_both(
     let (theirs, stock_times) = prove_stock(stock.initial_transcript())?;
     let (second, our_times, found, commit) = prove_ours()?;
     let round0 = ours.device().last_round0_stats().ok_or("no round 0")?;
+    let openings = ours.device().last_opening_stats().ok_or("no openings")?;
     let (expected, _) = prove_stock(found.replay(default_babybear_poseidon2_16().into()))?;
 
-    let warm = if ours.device().gpu().is_software() { None } else { Some(warm_commitment(ours, our_context())?) };
+    let warm = if ours.device().gpu().is_software() { None } else { Some(warm(ours, key, our_context)?) };
 
     let [first_bytes, second_bytes, expected_bytes] = [first.encode_to_vec()?, second.encode_to_vec()?, expected.encode_to_vec()?];
     Ok(Outcome {
@@ -92,8 +103,9 @@ pub fn prove_both(
         first: first_times,
         round0,
         commit,
+        openings,
         peak_device_bytes: ours.device().peak_device_bytes(),
-        warm_commitment: warm,
+        warm,
         grinds: found.grinds().iter().filter(|grind| grind.bits > 0).map(|grind| (grind.bits, ms(grind.duration))).collect(),
     })
 }
@@ -106,23 +118,57 @@ where
     Ok(engine.prover_from_transcript(transcript).prove(key, context)?)
 }
 
-/// The trace commitment alone on a GPU at its full clock, which it takes half a second of work to reach: proofs of work come before each. Of seven that
-/// with the median time.
-fn warm_commitment(ours: &WgpuEngine<OurTranscript>, context: Context) -> Result<CommitStats, Box<dyn Error>> {
-    let context = context.into_sorted();
-    let traces: Vec<_> = context.common_main_traces().map(|(_, trace)| trace).collect();
-    let mut all = vec![];
+/// The trace commitment and its openings at a random point on a GPU at its full clock, which it takes half a second of work to reach: proofs of work come
+/// before each. Of seven those with the median times.
+fn warm(ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Context) -> Result<Warm, Box<dyn Error>> {
+    let device = ours.device();
+    let (mut commits, mut all_openings) = (vec![], vec![]);
     for _ in 0..7 {
+        let context = context().into_sorted();
         let start = Instant::now();
-        let mut work = WgpuTranscript::start(ours.device());
+        let mut transcript = WgpuTranscript::start(device);
         while start.elapsed() < Duration::from_millis(600) {
-            let _ = work.grind(22);
+            let _ = transcript.grind(22);
         }
-        drop(TraceCommitter::commit(ours.device(), &traces)?);
-        all.push(ours.device().last_commit_stats().ok_or("no commitment")?);
+        let traces: Vec<_> = context.common_main_traces().map(|(_, trace)| trace).collect();
+        let (_, data) = TraceCommitter::commit(device, &traces)?;
+        commits.push(device.last_commit_stats().ok_or("no commitment")?);
+        let r = (0..=ours.params().n_stack).map(|_| FiatShamirTranscript::<SC>::sample_ext(&mut transcript)).collect();
+        let start = Instant::now();
+        device.prove_openings(&mut transcript, key, context, data, r)?;
+        all_openings.push((start.elapsed(), device.last_opening_stats().ok_or("no openings")?));
     }
-    all.sort_by_key(|stats| stats.wall);
-    Ok(all.swap_remove(3))
+    commits.sort_by_key(|stats| stats.wall);
+    all_openings.sort_by_key(|(wall, _)| *wall);
+    let (wall, openings) = all_openings.swap_remove(3);
+    Ok(Warm { commit: commits.swap_remove(3), openings, openings_ms: ms(wall) })
+}
+
+/// What a part of the openings did.
+fn of_part(part: &PartStats) -> Value {
+    json!({
+        "wall_ms": ms(part.wall),
+        "waits": part.waits,
+        "wait_ms": ms(part.wait),
+        "kernels": part.kernels,
+        "up_bytes": part.up_bytes,
+        "down_bytes": part.down_bytes,
+    })
+}
+
+/// The openings' times and counts.
+fn of_openings(stats: &OpeningStats) -> Value {
+    let mut by_kernel: BTreeMap<&str, f64> = BTreeMap::new();
+    stats.stages.iter().for_each(|time| *by_kernel.entry(time.kernel.name).or_default() += ms(time.gpu));
+    json!({
+        "stacked_reduction": of_part(&stats.stacked_reduction),
+        "whir": of_part(&stats.whir),
+        "gpu_ms": by_kernel.values().sum::<f64>(),
+        "gpu_ms_by_kernel": by_kernel,
+        "waits": stats.waits(),
+        "codes_again": stats.codes_again,
+        "allocations": stats.allocations,
+    })
 }
 
 /// A commitment's times and counts.
@@ -149,19 +195,29 @@ fn of_commitment(stats: &CommitStats) -> Value {
 
 impl Outcome {
     pub fn json(&self) -> Value {
-        let (round0, commit) = (&self.round0, &self.commit);
+        let (round0, commit, openings) = (&self.round0, &self.commit, &self.openings);
         let mut wgpu = self.ours.json();
         let device = json!({
             "first_prove_ms": ms(self.first.prove),
             "round0_trace_upload_bytes": round0.trace_upload_bytes,
-            "waits": round0.call.waits + commit.waits,
-            "kernels": round0.call.kernels() + commit.kernels,
-            "allocations": round0.call.allocations as u64 + commit.allocations,
+            "waits": round0.call.waits + commit.waits + openings.waits(),
+            "kernels": round0.call.kernels() + commit.kernels + openings.stacked_reduction.kernels + openings.whir.kernels,
+            "allocations": round0.call.allocations as u64 + commit.allocations + openings.allocations,
+            "openings_waits": openings.waits(),
+            "host_bytes": {
+                "prover.main_trace_commit": { "up": commit.upload_bytes, "down": commit.readback_bytes },
+                "prover.rap_constraints.round0": { "up": round0.trace_upload_bytes + round0.call.upload_bytes, "down": round0.call.readback_bytes },
+                "prover.openings.stacked_reduction": { "up": openings.stacked_reduction.up_bytes, "down": openings.stacked_reduction.down_bytes },
+                "prover.openings.whir": { "up": openings.whir.up_bytes, "down": openings.whir.down_bytes },
+            },
+            "openings": of_openings(openings),
+            "openings_warm": self.warm.as_ref().map(|warm| of_openings(&warm.openings)),
+            "openings_warm_ms": self.warm.as_ref().map(|warm| warm.openings_ms),
             "peak_device_bytes": self.peak_device_bytes,
             "device_round0_ms": ms(round0.wall),
             "device_round0_gpu_ms": round0.call.gpu.map(ms),
             "commitment": of_commitment(commit),
-            "commitment_warm": self.warm_commitment.as_ref().map(of_commitment),
+            "commitment_warm": self.warm.as_ref().map(|warm| of_commitment(&warm.commit)),
             "proofs_of_work": self.grinds,
         });
         record::extend(&mut wgpu, device);
@@ -189,9 +245,14 @@ impl Outcome {
             commit.waits,
             commit.allocations,
         );
+        let openings = &self.openings;
+        for (name, part) in [("stacked reduction", &openings.stacked_reduction), ("WHIR", &openings.whir)] {
+            println!("{name}: {} bytes up, {} bytes back; {} kernels, {} waits", part.up_bytes, part.down_bytes, part.kernels, part.waits);
+        }
+        println!("proofs of work in the openings: {} waits; all of the openings: {} waits", openings.proof_of_work_waits, openings.waits());
         println!("round 0 on the device: {} bytes uploaded; {}", self.round0.trace_upload_bytes, self.round0.call);
         println!(
-            "commitments had up to {} bytes on the device; our first proof took {:.1} ms",
+            "commitments and openings had up to {} bytes on the device; our first proof took {:.1} ms",
             self.peak_device_bytes,
             ms(self.first.prove)
         );

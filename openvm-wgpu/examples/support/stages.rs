@@ -9,7 +9,7 @@ use crate::stopwatch::{Times, ms};
 /// A line of the table: how deep in the proof, its name, its time.
 struct Row(usize, &'static str, fn(&Times) -> Duration);
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 15] = [
     Row(0, "stark_prove_excluding_trace", |times| times.prove),
     Row(1, "main_trace_commit", |times| times.commit),
     Row(2, "rs_code_matrix", |times| times.rs_code_matrix),
@@ -21,18 +21,22 @@ const ROWS: [Row; 13] = [
     Row(2, "folding at r_0", |times| times.fold),
     Row(2, "prover.rap_constraints.mle_rounds", |times| times.mle_rounds),
     Row(1, "openings", |times| times.openings),
+    Row(2, "prover.openings.stacked_reduction", |times| times.stacked_reduction),
+    Row(2, "prover.openings.whir", |times| times.whir),
     Row(2, "their proofs of work", |times| times.openings_proof_of_work),
     Row(0, "proof_of_work", |times| times.proof_of_work),
 ];
 
 /// The rows that are in JSON.
-const STAGES: [&str; 7] = [
+const STAGES: [&str; 9] = [
     "stark_prove_excluding_trace",
     "rs_code_matrix",
     "stacked_commit > merkle_tree",
     "prover.rap_constraints.round0",
     "prover.rap_constraints.mle_rounds",
     "openings",
+    "prover.openings.stacked_reduction",
+    "prover.openings.whir",
     "proof_of_work",
 ];
 

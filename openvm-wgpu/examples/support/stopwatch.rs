@@ -58,6 +58,8 @@ pub struct Times {
     pub mle_rounds: Duration,
     /// Stacked reduction and WHIR, with WHIR's proofs of work.
     pub openings: Duration,
+    pub stacked_reduction: Duration,
+    pub whir: Duration,
     /// All proofs of work.
     pub proof_of_work: Duration,
     /// Those within the openings.
@@ -109,6 +111,8 @@ impl Marks {
             fold: between(round0_end, begin(mle_rounds)),
             mle_rounds: length(mle_rounds),
             openings: prove.saturating_sub(commit + rap),
+            stacked_reduction: length("prover.openings.stacked_reduction") + length("prove_stacked_opening_reduction"),
+            whir: length("prover.openings.whir") + length("prove_whir_opening_cpu"),
             proof_of_work: work(begin("stark_prove_excluding_trace")),
             openings_proof_of_work: work(end("prove_zerocheck_and_logup")),
         }
@@ -157,6 +161,8 @@ impl Times {
             "gkr_ms": ms(self.gkr),
             "fold_ms": ms(self.fold),
             "openings_ms": ms(self.openings),
+            "stacked_reduction_ms": ms(self.stacked_reduction),
+            "whir_ms": ms(self.whir),
             "proof_of_work_ms": ms(self.proof_of_work),
             "openings_proof_of_work_ms": ms(self.openings_proof_of_work),
         })

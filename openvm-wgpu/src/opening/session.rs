@@ -28,6 +28,8 @@ pub struct OpeningStats {
     pub stages: Vec<StageTime>,
     /// Codewords and trees that were computed again, because they had been given up or were never here.
     pub codes_again: usize,
+    /// Times that proofs of work waited for the device, of all threads meanwhile.
+    pub proof_of_work_waits: usize,
     /// Device buffers created.
     pub allocations: u64,
 }
@@ -51,9 +53,9 @@ pub struct PartStats {
 }
 
 impl OpeningStats {
-    /// Times that the host waited for the device, but for its proofs of work.
+    /// Times that the host waited for the device, its proofs of work among it.
     pub fn waits(&self) -> usize {
-        self.stacked_reduction.waits + self.whir.waits
+        self.stacked_reduction.waits + self.whir.waits + self.proof_of_work_waits
     }
 
     /// GPU time of a stage of [`kernels::stage`](crate::kernels::stage).

@@ -11,17 +11,14 @@ use openvm_stark_backend::{
         AirProvingContext, CommittedTraceData, DeviceDataTransporter, DeviceMultiStarkProvingKey, OpeningProver, ProverBackend,
         ProvingContext, TraceCommitter,
     },
-    test_utils::test_system_params_small,
+    test_utils::{FibFixture, TestFixture, test_system_params_small},
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
 use openvm_wgpu::{EngineTranscript, OpeningStats, WgpuDevice, WgpuOptions, WgpuProverError, WgpuTranscript};
 use p3_matrix::dense::RowMajorMatrix;
 use rand::{Rng, rngs::StdRng};
 
-use crate::{
-    pair_air::PairAir,
-    support::{random_ef, random_f},
-};
+use crate::support::{random_ef, random_f};
 
 pub type SC = BabyBearPoseidon2Config;
 type Backend = CpuBackend<SC>;
@@ -101,7 +98,9 @@ impl Case {
         D: TraceCommitter<Backend>,
     {
         let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(test_system_params_small(2, 8, 3));
-        let airs: Vec<AirRef<SC>> = self.shapes.iter().map(|_| Arc::new(PairAir::plain(3, 4)) as AirRef<SC>).collect();
+        // Openings ask of an AIR only whether it reads the next row.
+        let air = TestFixture::<SC>::airs(&FibFixture::new(0, 1, 4)).remove(0);
+        let airs: Vec<AirRef<SC>> = self.shapes.iter().map(|_| Arc::clone(&air)).collect();
         let mut key = stock.device().transport_pk_to_device(&stock.keygen(&airs).0);
         key.params = self.params.clone();
         let commit = |trace: &RowMajorMatrix<F>| {

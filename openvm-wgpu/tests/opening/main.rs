@@ -1,7 +1,5 @@
 //! The openings on the device beside the stock CPU device's: the same stacked reduction, the same WHIR, value by value.
 
-#[path = "../fixtures/pair_air.rs"]
-mod pair_air;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 

@@ -60,6 +60,7 @@ struct Shared {
     grinder: Grinder,
     last_commit: Mutex<Option<CommitStats>>,
     max_host_len: Option<usize>,
+    stage_times: bool,
     last_openings: Mutex<Option<OpeningStats>>,
     /// Whether the kernels of openings gave their known answer.
     openings_answered: AtomicBool,
@@ -110,6 +111,7 @@ impl WgpuDevice {
             compute,
             last_commit: Mutex::default(),
             max_host_len: options.max_host_len,
+            stage_times: options.round0.stage_times,
             last_openings: Mutex::default(),
             openings_answered: AtomicBool::new(false),
         };
@@ -320,10 +322,13 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
             params: &mpk.params,
             max_host_len: shared.max_host_len,
             observer: self.observer.as_deref(),
+            stage_times: shared.stage_times,
         };
         let grind_waits = shared.grinder.waits();
         let opened = opener.prove(transcript, traces, &points);
         shared.committer.release(&root, &common_main_pcs_data.layout);
+        // Giving the traces' memory back takes the system longer than some stages: not this thread's work.
+        rayon::spawn(move || drop((ctx, common_main_pcs_data)));
         let (proof, mut stats) = opened?;
         stats.proof_of_work_waits = shared.grinder.waits() - grind_waits;
         *lock(&shared.last_openings) = Some(stats);

@@ -15,7 +15,10 @@ use openvm_stark_backend::{
     prover::{DeviceMultiStarkProvingKey, OpeningProver, Prover, ProvingContext, TraceCommitter},
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
-use openvm_wgpu::{CommitStats, DeviceRound0Stats, EngineTranscript, OpeningStats, PartStats, WgpuEngine, WgpuTranscript, kernels::stage};
+use openvm_wgpu::{
+    CommitStats, DeviceRound0Stats, EngineTranscript, OpeningStats, PartStats, WgpuDevice, WgpuEngine, WgpuOptions, WgpuTranscript,
+    kernels::stage,
+};
 use p3_baby_bear::default_babybear_poseidon2_16;
 use serde_json::{Value, json};
 
@@ -54,6 +57,8 @@ pub struct Outcome {
 struct Warm {
     commit: CommitStats,
     openings: OpeningStats,
+    /// With each kernel's time, which costs some.
+    by_kernel: OpeningStats,
     /// Proofs of work among it.
     openings_ms: f64,
 }
@@ -122,8 +127,10 @@ where
 /// before each. Of seven those with the median times.
 fn warm(ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Context) -> Result<Warm, Box<dyn Error>> {
     let device = ours.device();
-    let (mut commits, mut all_openings) = (vec![], vec![]);
-    for _ in 0..7 {
+    let mut options = WgpuOptions::default();
+    options.round0.stage_times = true;
+    let timed = WgpuDevice::with_options(device.config().clone(), device.gpu(), options)?;
+    let measure = |device: &WgpuDevice| -> Result<_, Box<dyn Error>> {
         let context = context().into_sorted();
         let start = Instant::now();
         let mut transcript = WgpuTranscript::start(device);
@@ -132,16 +139,20 @@ fn warm(ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Conte
         }
         let traces: Vec<_> = context.common_main_traces().map(|(_, trace)| trace).collect();
         let (_, data) = TraceCommitter::commit(device, &traces)?;
-        commits.push(device.last_commit_stats().ok_or("no commitment")?);
+        let commit = device.last_commit_stats().ok_or("no commitment")?;
         let r = (0..=ours.params().n_stack).map(|_| FiatShamirTranscript::<SC>::sample_ext(&mut transcript)).collect();
         let start = Instant::now();
         device.prove_openings(&mut transcript, key, context, data, r)?;
-        all_openings.push((start.elapsed(), device.last_opening_stats().ok_or("no openings")?));
-    }
-    commits.sort_by_key(|stats| stats.wall);
-    all_openings.sort_by_key(|(wall, _)| *wall);
-    let (wall, openings) = all_openings.swap_remove(3);
-    Ok(Warm { commit: commits.swap_remove(3), openings, openings_ms: ms(wall) })
+        Ok((commit, start.elapsed(), device.last_opening_stats().ok_or("no openings")?))
+    };
+    let mut all = (0..7).map(|_| measure(device)).collect::<Result<Vec<_>, _>>()?;
+    measure(&timed)?;
+    let (.., by_kernel) = measure(&timed)?;
+    all.sort_by_key(|(commit, ..)| commit.wall);
+    let commit = all[3].0.clone();
+    all.sort_by_key(|(_, wall, _)| *wall);
+    let (_, wall, openings) = all.swap_remove(3);
+    Ok(Warm { commit, openings, by_kernel, openings_ms: ms(wall) })
 }
 
 /// What a part of the openings did.
@@ -150,6 +161,7 @@ fn of_part(part: &PartStats) -> Value {
         "wall_ms": ms(part.wall),
         "waits": part.waits,
         "wait_ms": ms(part.wait),
+        "gpu_ms": part.gpu.map(ms),
         "kernels": part.kernels,
         "up_bytes": part.up_bytes,
         "down_bytes": part.down_bytes,
@@ -163,7 +175,7 @@ fn of_openings(stats: &OpeningStats) -> Value {
     json!({
         "stacked_reduction": of_part(&stats.stacked_reduction),
         "whir": of_part(&stats.whir),
-        "gpu_ms": by_kernel.values().sum::<f64>(),
+        "gpu_ms": stats.gpu.map(ms),
         "gpu_ms_by_kernel": by_kernel,
         "waits": stats.waits(),
         "codes_again": stats.codes_again,
@@ -212,6 +224,7 @@ impl Outcome {
             },
             "openings": of_openings(openings),
             "openings_warm": self.warm.as_ref().map(|warm| of_openings(&warm.openings)),
+            "openings_warm_by_kernel": self.warm.as_ref().map(|warm| of_openings(&warm.by_kernel)),
             "openings_warm_ms": self.warm.as_ref().map(|warm| warm.openings_ms),
             "peak_device_bytes": self.peak_device_bytes,
             "device_round0_ms": ms(round0.wall),

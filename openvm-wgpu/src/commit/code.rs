@@ -135,14 +135,16 @@ impl Code {
         for (i, pass) in self.passes().into_iter().enumerate() {
             let of_pass = self.job(pass);
             // The first pass makes all blocks of a column out of one, which is the last to be written.
-            let (log_block, cosets) = if i == 0 { (self.log_blowup, 1 << self.log_blowup) } else { (0, 1) };
+            let num_blocks = 1 << self.log_blowup;
+            let (log_block, cosets) = if i == 0 { (self.log_blowup, [1..num_blocks, 0..1]) } else { (0, [0..0, 0..1]) };
             for run in code.runs(limits) {
                 let num_tiles = (run.columns.len() as u32) << (self.log_code() - log_block - pass.log_tile);
-                for coset in (0..cosets).rev() {
-                    let job = recorder.job(&StageJob { log_block, to_base: run.first_word, num_tiles, coset, ..of_pass });
+                for cosets in cosets.iter().filter(|cosets| !cosets.is_empty()) {
+                    let job = recorder.job(&StageJob { log_block, to_base: run.first_word, num_tiles, coset: cosets.start, ..of_pass });
                     let bindings = vec![job, roots.clone(), Binding { resource: code_names[run.buffer], bytes: run.bytes.clone() }];
-                    let products = (u64::from(num_tiles) << pass.log_tile) * Self::products(pass.log_digit);
-                    recorder.dispatch(&CODE_PASS, bindings, vec![], num_tiles.into(), products)?;
+                    let workgroups = u64::from(num_tiles) * cosets.len() as u64;
+                    let products = (workgroups << pass.log_tile) * Self::products(pass.log_digit);
+                    recorder.dispatch(&CODE_PASS, bindings, vec![], workgroups, products)?;
                 }
             }
         }

@@ -71,7 +71,7 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer, params: &SystemParam
             };
             openings.push(Opening { root, stack, needs_rotation });
         }
-        let opener = Opener { compute, committer, params: &params, max_host_len: Some(0), observer: None };
+        let opener = Opener { compute, committer, params: &params, max_host_len: Some(0), observer: None, stage_times: false };
         let answer = match opener.prove_opened(&mut DuplexSponge::from(default_babybear_poseidon2_16()), openings, &r) {
             Err(Failure::Device(logup_wgpu::Error::DeviceLimit { .. }) | Failure::Stock(_)) => return Ok(()),
             Err(Failure::Device(error)) => return Err(error),

@@ -79,6 +79,7 @@ pub(crate) struct Opener<'a> {
     /// See [`WgpuOptions::max_host_len`](crate::WgpuOptions).
     pub max_host_len: Option<usize>,
     pub observer: Option<&'a dyn OpeningObserver>,
+    pub stage_times: bool,
 }
 
 impl Opener<'_> {
@@ -108,7 +109,7 @@ impl Opener<'_> {
     ) -> Result<(OpeningProof, OpeningStats), Failure> {
         let (l_skip, n_stack) = (self.params.l_skip, self.params.n_stack);
         let allocations = self.compute.pool.allocations();
-        let mut session = Session::new(self.compute, self.observer);
+        let mut session = Session::new(self.compute, self.observer, self.stage_times);
         let width: usize = openings.iter().map(|opening| opening.stack.plan.width()).sum();
 
         let span = info_span!("prover.openings.stacked_reduction", phase = "prover").entered();
@@ -124,8 +125,10 @@ impl Opener<'_> {
         session.stats.whir = session.end_part();
         let mut stats = session.end();
         stats.allocations += self.compute.pool.allocations() - allocations;
+        let parts = [&stats.stacked_reduction, &stats.whir];
+        stats.gpu = parts.iter().filter_map(|part| part.gpu).reduce(|one, other| one + other);
         for (stage, part) in [(stage::STACKED_REDUCTION, &stats.stacked_reduction), (stage::WHIR, &stats.whir)] {
-            let gpu_ms = stats.gpu(stage).unwrap_or_default().as_secs_f64() * 1e3;
+            let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
             let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);
             debug!(%backend, stage, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
         }

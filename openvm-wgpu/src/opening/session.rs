@@ -24,7 +24,9 @@ pub struct OpeningStats {
     pub stacked_reduction: PartStats,
     /// From stacked columns to a polynomial, its codes, trees and proofs of work among it.
     pub whir: PartStats,
-    /// GPU time of each kernel's dispatches, in order; nothing where the device has no timestamps.
+    /// Time on the GPU, where the device has timestamps.
+    pub gpu: Option<Duration>,
+    /// GPU time of each kernel's dispatches, in order, where asked for ([`Round0Options::stage_times`](logup_wgpu::Round0Options)).
     pub stages: Vec<StageTime>,
     /// Codewords and trees that were computed again, because they had been given up or were never here.
     pub codes_again: usize,
@@ -44,6 +46,8 @@ pub struct PartStats {
     pub waits: usize,
     /// Time of those.
     pub wait: Duration,
+    /// Time on the GPU, where the device has timestamps.
+    pub gpu: Option<Duration>,
     /// Dispatches.
     pub kernels: usize,
     /// Bytes that went to the device: challenges and tables made of them.
@@ -56,11 +60,6 @@ impl OpeningStats {
     /// Times that the host waited for the device, its proofs of work among it.
     pub fn waits(&self) -> usize {
         self.stacked_reduction.waits + self.whir.waits + self.proof_of_work_waits
-    }
-
-    /// GPU time of a stage of [`kernels::stage`](crate::kernels::stage).
-    pub fn gpu(&self, stage: &str) -> Option<Duration> {
-        (!self.stages.is_empty()).then(|| self.stages.iter().filter(|time| time.kernel.stage == stage).map(|time| time.gpu).sum())
     }
 }
 
@@ -78,6 +77,7 @@ pub(super) struct Session<'a> {
     pub compute: &'a Compute,
     executor: Executor,
     observer: Option<&'a dyn OpeningObserver>,
+    stage_times: bool,
     pub stats: OpeningStats,
     /// What the current part has done.
     part: PartStats,
@@ -85,9 +85,17 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(compute: &'a Compute, observer: Option<&'a dyn OpeningObserver>) -> Self {
+    pub fn new(compute: &'a Compute, observer: Option<&'a dyn OpeningObserver>, stage_times: bool) -> Self {
         let executor = compute.executor(Use::Openings);
-        Self { compute, executor, observer, stats: OpeningStats::default(), part: PartStats::default(), part_began: Instant::now() }
+        Self {
+            compute,
+            executor,
+            observer,
+            stage_times,
+            stats: OpeningStats::default(),
+            part: PartStats::default(),
+            part_began: Instant::now(),
+        }
     }
 
     /// Ends a part: what it did.
@@ -121,7 +129,7 @@ impl<'a> Session<'a> {
         if let Some(observer) = self.observer {
             observer.before(&recording);
         }
-        let submission = self.executor.start(&recording, true)?;
+        let submission = self.executor.start(&recording, self.stage_times)?;
         let report = self.executor.finish(submission, |words| {
             if let Some(observer) = self.observer {
                 observer.after(words);
@@ -133,7 +141,12 @@ impl<'a> Session<'a> {
         self.part.kernels += recording.dispatches.len();
         self.part.up_bytes += report.upload_bytes;
         self.part.down_bytes += 4 * recording.result_words() as u64;
-        self.stats.stages.extend(report.passes);
+        if !report.passes.is_empty() {
+            *self.part.gpu.get_or_insert_default() += report.passes.iter().map(|pass| pass.gpu).sum::<Duration>();
+        }
+        if self.stage_times {
+            self.stats.stages.extend(report.passes);
+        }
         self.stats.allocations += report.allocations as u64;
         report.results.ok_or_else(|| Error::DeviceLost { reason: "a result is no field element".into() })
     }

@@ -189,7 +189,7 @@ fn wrong_kernels_are_found_out() {
         ("interpolate", "f_mul(x.x, job.scale)", "x.x"),
         ("interpolate", "(0u - reversed(address & mask, job.log_block))", "reversed(address & mask, job.log_block)"),
         ("interpolate", "y = vec4<u32>(y.x, f_add(y.x, y.y), y.z, f_add(y.z, y.w));", "y = y;"),
-        ("code_pass", "(job.coset << first_stage.z)", "(job.coset << first_stage.x)"),
+        ("code_pass", "(coset << first_stage.z)", "(coset << first_stage.x)"),
         ("code_pass", "root(e << (job.log_column + job.log_blowup - stage.z - stage.y))", "root(e)"),
         ("code_pass", "    workgroupBarrier();\n    return tile_points", "    return tile_points"),
         ("code_pass", "times3(x.x0, fours.y, fours.z, fours.w)", "x.x0"),

@@ -19,8 +19,8 @@ struct StageJob {
     scale: u32,      // 1 / 2^log_block
     from_base: u32,  // word of the first column that is read
     to_base: u32,    // word of the first column that is written
-    num_tiles: u32,
-    coset: u32,      // which a first pass makes
+    num_tiles: u32,  // for each coset
+    coset: u32,      // the first that a first pass makes: 0 for block 0 alone, 1 for all others
 }
 
 // The index in the column of an address of tile `index` of the column.

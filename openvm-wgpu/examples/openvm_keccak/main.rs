@@ -5,7 +5,7 @@
 //! search is in its times; with our witnesses the stock engine's proof is ours, byte for byte. Our times are those of a second proof.
 //!
 //! ```text
-//! cargo run --release -p openvm-wgpu --features vm --example openvm_keccak [-- --json] [--permutations N]
+//! cargo run --release -p openvm-wgpu --features vm --example openvm_keccak [-- --json] [--permutations N] [--memory-budget BYTES]
 //! ```
 
 #[path = "../../../tests/support/args.rs"]
@@ -28,9 +28,10 @@ mod support;
 use std::error::Error;
 
 use fixtures::keccak_vm::{copy, copy_for_stock, keccak_vm, program, run};
+use logup_wgpu::{Gpu, GpuOptions};
 use openvm_stark_backend::StarkEngine;
-use openvm_stark_sdk::config::app_params_with_100_bits_security;
-use openvm_wgpu::WgpuEngine;
+use openvm_stark_sdk::config::{app_params_with_100_bits_security, baby_bear_poseidon2::BabyBearPoseidon2Config};
+use openvm_wgpu::{WgpuDevice, WgpuEngine, WgpuOptions};
 use proofs::{OurTranscript, prove_both};
 
 /// The tallest trace is `2^MAX_LOG_HEIGHT` rows.
@@ -39,14 +40,16 @@ const MAX_LOG_HEIGHT: usize = 21;
 struct Args {
     json: bool,
     permutations: u32,
+    memory_budget: Option<u64>,
 }
 
 fn args() -> Args {
-    let mut args = args::Args::new("openvm_keccak [--json] [--permutations N]");
+    let mut args = args::Args::new("openvm_keccak [--json] [--permutations N] [--memory-budget BYTES]");
     let json = args.flag("--json");
     let permutations = args.option("--permutations", |n: &u32| (1..1 << 23).contains(n)).unwrap_or(340);
+    let memory_budget = args.option("--memory-budget", |_| true);
     args.end();
-    Args { json, permutations }
+    Args { json, permutations, memory_budget }
 }
 
 fn main() {
@@ -58,7 +61,10 @@ fn main() {
 
 fn prove(args: &Args) -> Result<(), Box<dyn Error>> {
     let params = app_params_with_100_bits_security(MAX_LOG_HEIGHT);
-    let (mut vm, pk) = keccak_vm(WgpuEngine::<OurTranscript>::try_new(params.clone())?)?;
+    let options = WgpuOptions { memory_budget: args.memory_budget, ..WgpuOptions::default() };
+    let config = BabyBearPoseidon2Config::default_from_params(params.clone());
+    let device = WgpuDevice::with_options(config, &Gpu::new(GpuOptions::default())?, options)?;
+    let (mut vm, pk) = keccak_vm(WgpuEngine::<OurTranscript>::with_device(device))?;
     let context = run(&mut vm, &program(args.permutations))?;
     let (ours, airs) = (&vm.engine, context.per_trace.len());
     eprintln!("adapter: {}", ours.device().gpu().adapter());

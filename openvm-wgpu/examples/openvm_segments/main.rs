@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fixtures::keccak_vm::{KeccakVm, keccak_vm, program};
+use fixtures::keccak_vm::{KeccakVm, copy, keccak_vm, program};
 use logup_wgpu::{AdapterChoice, F, Gpu, GpuOptions};
 use openvm_circuit::arch::{execution_mode::Segment, instructions::exe::VmExe, verify_segments};
 use openvm_cpu_backend::CpuBackend;
@@ -43,6 +43,7 @@ use serde_json::{Value, json};
 
 type SC = BabyBearPoseidon2Config;
 type Vm = KeccakVm<WgpuTranscript>;
+type Context = ProvingContext<CpuBackend<SC>>;
 
 /// The tallest trace is `2^MAX_LOG_HEIGHT` rows.
 const MAX_LOG_HEIGHT: usize = 21;
@@ -122,22 +123,27 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     }
     let (mut vm, pk) = keccak_vm(WgpuEngine::<WgpuTranscript>::with_gpu(params.clone(), &gpus[0])?)?;
     let workers = gpus.iter().map(|gpu| worker(gpu, &params, &pk)).collect::<Result<Vec<Worker>, _>>()?;
-    let exe = program(args.permutations * args.segments as u32);
-    let segments = cut(&vm, &exe, args.segments)?;
+    let (exe, segments) = cut(&vm, args.permutations, args.segments)?;
     let lengths: Vec<u64> = segments.iter().map(|segment| segment.num_insns).collect();
     eprintln!("{} segments of {lengths:?} instructions", segments.len());
 
     // The first proof of an engine also allocates.
-    prove(&mut vm, &exe, &segments[..1], &workers, num_gpus)?;
-    let one = prove(&mut vm, &exe, &segments, &workers[..1], 1)?;
-    let all = if num_gpus > 1 { Some(prove(&mut vm, &exe, &segments, &workers, 1)?) } else { None };
-
-    let verified = verify_segments(&vm.engine, &pk.get_vk(), &one.proofs).is_ok();
-    let bytes = |run: &Run| run.proofs.iter().map(Encode::encode_to_vec).collect::<Result<Vec<_>, _>>();
-    let identical = match &all {
-        Some(all) => bytes(all)? == bytes(&one)?,
-        None => true,
-    };
+    for worker in &workers {
+        prove(&mut vm, &exe, &segments[..1], std::slice::from_ref(worker), None)?;
+    }
+    let one = prove(&mut vm, &exe, &segments, &workers[..1], None)?;
+    let (mut all, mut identical) = (None, true);
+    if num_gpus > 1 {
+        all = Some(prove(&mut vm, &exe, &segments, &workers, None)?);
+        // An execution's traces differ from run to run in the order of some rows: the same traces again, by one engine.
+        let mut traces = vec![];
+        let again = prove(&mut vm, &exe, &segments, &workers, Some(&mut traces))?;
+        for (proof, context) in again.proofs.iter().zip(traces) {
+            identical &= workers[0].engine.prove(&workers[0].key, context)?.encode_to_vec()? == proof.encode_to_vec()?;
+        }
+    }
+    let verified =
+        [Some(&one), all.as_ref()].into_iter().flatten().all(|run| verify_segments(&vm.engine, &pk.get_vk(), &run.proofs).is_ok());
     if args.json {
         let mut json = record::head(&gpus[0]);
         let runs: Vec<Value> = [Some(&one), all.as_ref()].into_iter().flatten().map(Run::json).collect();
@@ -170,29 +176,39 @@ fn worker(gpu: &Gpu, params: &openvm_stark_backend::SystemParams, pk: &MultiStar
     Ok(Worker { engine, key })
 }
 
-/// The execution in so many segments: cut where they take a certain memory, which is searched.
-fn cut(vm: &Vm, exe: &VmExe<F>, num_segments: usize) -> Result<Vec<Segment>, Box<dyn Error>> {
-    let interpreter = vm.metered_interpreter(exe)?;
-    let (mut low, mut high) = (1usize << 20, 1usize << 40);
-    while low < high {
-        let middle = low.midpoint(high);
-        let (segments, _) = interpreter.execute_metered(vec![], vm.build_metered_ctx(exe).with_max_memory(middle))?;
-        match segments.len().cmp(&num_segments) {
-            std::cmp::Ordering::Equal => return Ok(segments),
-            std::cmp::Ordering::Greater => low = middle + 1,
-            std::cmp::Ordering::Less => high = middle,
+/// A program of about so many permutations for each segment, and its execution in so many segments: cut where they take a certain memory, which is searched.
+/// Memory grows in steps, so that some programs cannot be cut into exactly so many: then a longer one is.
+fn cut(vm: &Vm, permutations: u32, num_segments: usize) -> Result<(VmExe<F>, Vec<Segment>), Box<dyn Error>> {
+    for longer in 0..16 {
+        let exe = program(permutations * num_segments as u32 * (16 + longer) / 16);
+        let interpreter = vm.metered_interpreter(&exe)?;
+        let (mut low, mut high) = (1usize << 20, 1usize << 40);
+        while low < high {
+            let middle = low.midpoint(high);
+            let (segments, _) = interpreter.execute_metered(vec![], vm.build_metered_ctx(&exe).with_max_memory(middle))?;
+            match segments.len().cmp(&num_segments) {
+                std::cmp::Ordering::Equal => return Ok((exe, segments)),
+                std::cmp::Ordering::Greater => low = middle + 1,
+                std::cmp::Ordering::Less => high = middle,
+            }
         }
     }
     Err(format!("no memory per segment cuts the execution into {num_segments}").into())
 }
 
-/// Executes the segments and proves each `times` times.
-fn prove(vm: &mut Vm, exe: &VmExe<F>, segments: &[Segment], workers: &[Worker], times: usize) -> Result<Run, Box<dyn Error>> {
+/// Executes the segments and proves each; `keep` is given a copy of each one's traces.
+fn prove(
+    vm: &mut Vm,
+    exe: &VmExe<F>,
+    segments: &[Segment],
+    workers: &[Worker],
+    mut keep: Option<&mut Vec<Context>>,
+) -> Result<Run, Box<dyn Error>> {
     type Proven = (usize, Result<Proof<SC>, WgpuProverError>);
     let start = Instant::now();
     let (mut execution, mut traces, mut queue_full) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     // Room for the traces of one segment beside those that are being proven.
-    let (to_workers, queue) = crossbeam_channel::bounded::<(usize, ProvingContext<CpuBackend<SC>>)>(1);
+    let (to_workers, queue) = crossbeam_channel::bounded::<(usize, Context)>(1);
     let (to_us, proven) = crossbeam_channel::unbounded::<Proven>();
     let produced = thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         for Worker { engine, key } in workers {
@@ -222,10 +238,10 @@ fn prove(vm: &mut Vm, exe: &VmExe<F>, segments: &[Segment], workers: &[Worker], 
             let context = vm.generate_proving_ctx(output.system_records, output.record_arenas)?;
             traces += begin.elapsed();
             let begin = Instant::now();
-            let copies: Vec<_> = (1..times).map(|_| fixtures::keccak_vm::copy(&context)).collect();
-            for context in copies.into_iter().chain([context]) {
-                to_workers.send((i, context)).map_err(|_| "no engine is left")?;
+            if let Some(keep) = &mut keep {
+                keep.push(copy(&context));
             }
+            to_workers.send((i, context)).map_err(|_| "no engine is left")?;
             queue_full += begin.elapsed();
         }
         drop(to_workers);

@@ -87,15 +87,37 @@ impl Code {
     /// # Errors
     /// As [`Recorder::dispatch`].
     pub fn record(&self, recorder: &mut Recorder, limits: &DeviceLimits, messages: &Columns, code: &Columns) -> Result<()> {
-        self.record_coefficients(recorder, limits, messages, code)?;
-        self.record_passes(recorder, limits, code)
+        self.record_from(recorder, limits, messages, 0, code)
     }
 
-    /// Records the messages' coefficients, to the first words of the columns of `code`.
+    /// Records the codewords of as many messages as `code` has columns, from this one on.
     ///
     /// # Errors
     /// As [`Recorder::dispatch`].
-    pub fn record_coefficients(&self, recorder: &mut Recorder, limits: &DeviceLimits, messages: &Columns, code: &Columns) -> Result<()> {
+    pub fn record_from(
+        &self,
+        recorder: &mut Recorder,
+        limits: &DeviceLimits,
+        messages: &Columns,
+        first: usize,
+        code: &Columns,
+    ) -> Result<()> {
+        self.record_coefficients(recorder, limits, messages, first, code)?;
+        self.record_passes(recorder, limits, code)
+    }
+
+    /// Records the coefficients of messages, from this one on, to the first words of the columns of `code`.
+    ///
+    /// # Errors
+    /// As [`Recorder::dispatch`].
+    pub fn record_coefficients(
+        &self,
+        recorder: &mut Recorder,
+        limits: &DeviceLimits,
+        messages: &Columns,
+        first: usize,
+        code: &Columns,
+    ) -> Result<()> {
         let roots = recorder.table(&roots(self.log_code()));
         let (message_names, code_names) = (kept(recorder, &MESSAGES, messages), kept(recorder, &CODES, code));
         // The block that a message is interpolated over is the tile's lowest bits.
@@ -109,11 +131,12 @@ impl Code {
         let block = StageJob { stages, num_stages, ..block };
         for to in code.runs(limits) {
             for from in messages.runs(limits) {
-                let columns = from.columns.start.max(to.columns.start)..from.columns.end.min(to.columns.end);
+                let columns = from.columns.start.max(first + to.columns.start)..from.columns.end.min(first + to.columns.end);
                 if columns.is_empty() {
                     continue;
                 }
-                let (from, to) = (messages.run(from.buffer, columns.clone()), code.run(to.buffer, columns.clone()));
+                let to = code.run(to.buffer, columns.start - first..columns.end - first);
+                let from = messages.run(from.buffer, columns.clone());
                 let num_tiles = (columns.len() as u32) << (self.log_message - log_tile);
                 let job = recorder.job(&StageJob { from_base: from.first_word, to_base: to.first_word, num_tiles, ..block });
                 let bindings = vec![

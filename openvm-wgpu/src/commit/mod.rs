@@ -239,33 +239,24 @@ impl Committer {
         Ok((self.resident.keep(*root, Committed { stack, encoded: None }).stack, bytes))
     }
 
-    /// Codeword and tree of a commitment, which are computed again where the device has them no more; and whether they were.
+    /// Tree and codeword of a commitment. Both are computed again where the device has neither, and whether they were is the last; the codeword alone is
+    /// not: [`rows_again`](Self::rows_again) makes do without it.
     ///
     /// # Errors
     /// As of a commitment.
-    pub fn encoded(&self, params: &SystemParams, root: &Digest, stack: Stack) -> Result<(Columns, Arc<wgpu::Buffer>, bool)> {
+    pub fn encoded(&self, params: &SystemParams, root: &Digest, stack: &Stack) -> Result<(Encoded, bool)> {
         let (code, tree) = shapes(params)?;
         let shapes = shapes_of(&stack.plan.layout);
-        let known = self.resident.find(root, &shapes).and_then(|committed| committed.encoded);
-        if let Some(Encoded { codeword: Some(codeword), layers }) = known {
-            return Ok((codeword, layers, false));
+        if let Some(encoded) = self.resident.find(root, &shapes).and_then(|committed| committed.encoded) {
+            return Ok((encoded, false));
         }
-        let (gpu, pool) = (&self.compute.gpu, &self.compute.pool);
-        let (recording, encoded) = match known {
-            None => self.record(&code, &tree, &stack, false)?,
-            Some(Encoded { layers, .. }) => {
-                let codeword = Columns::new(gpu, pool, "codeword", stack.plan.width(), code.log_code())?;
-                let mut recorder = Recorder::new(gpu, 0, self.compute.next_nonce());
-                code.record(&mut recorder, &gpu.limits(), &stack.columns, &codeword)?;
-                (recorder.finish(codeword.buffers()), Encoded { codeword: Some(codeword), layers })
-            }
-        };
+        let (recording, encoded) = self.record(&code, &tree, stack, false)?;
         let mut executor = self.compute.executor(Use::Commitment);
         let submission = executor.start(&recording, false)?;
         executor.finish(submission, |_| ())?;
         self.compute.give_back(Use::Commitment, executor);
         self.resident.keep_encoded(root, &shapes, &encoded);
-        Ok((encoded.codeword.expect("computed"), encoded.layers, true))
+        Ok((encoded, true))
     }
 
     /// Gives codewords up, and traces of other commitments than those that somebody holds, until so many bytes more are within the budget.
@@ -300,7 +291,7 @@ impl Committer {
             return Err(Error::DeviceLimit { subject, kernel: "trace commitment", what, requested: bytes, limit });
         }
         // Others may hold buffers for the moment; the pool says so if they do.
-        while pool.lent_bytes() + bytes > limit && self.resident.forget_one() {}
+        while pool.lent_bytes() + bytes > limit && (self.resident.forget_codeword() || self.resident.forget_one()) {}
         Ok(())
     }
 

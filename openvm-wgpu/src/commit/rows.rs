@@ -4,12 +4,14 @@ use logup_wgpu::{
     DeviceLimits, F, Result,
     compute::{Executor, Recording, Submission, copy_words},
 };
+use openvm_stark_backend::SystemParams;
+use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use rayon::prelude::*;
 
-use super::{CommitStats, Committer, columns::Columns, no_element};
+use super::{CommitStats, Committer, Stack, columns::Columns, no_element, shapes};
 use crate::{
-    compute::Use,
+    compute::{Compute, Use},
     kernels::{CODE_ROWS, CodeRowsJob},
     recorder::{Recorder, results},
 };
@@ -60,6 +62,45 @@ impl Committer {
             stats.stages.extend(report.passes);
         }
         Ok(RowMajorMatrix::new(values, code.width))
+    }
+
+    /// Of each query its rows, out of a codeword that is computed for them: as many columns at a time as the budget has room for. And how often that waited.
+    ///
+    /// # Errors
+    /// As of a commitment.
+    pub fn rows_again(&self, params: &SystemParams, stack: &Stack, queries: &[u32]) -> Result<(Vec<Vec<Vec<F>>>, usize)> {
+        let (code, tree) = shapes(params)?;
+        let Compute { gpu, pool, memory_budget, .. } = &*self.compute;
+        let (width, rows_per_query) = (stack.plan.width(), 1 << tree.log_query);
+        // Buffers are rounded up by an eighth at most.
+        let column_bytes = (4u64 << code.log_code()) / 8 * 9;
+        let room = memory_budget.map_or(u64::MAX, |limit| limit.saturating_sub(pool.lent_bytes()));
+        let per_chunk = (room / column_bytes).clamp(1, width as u64) as usize;
+        let mut rows = vec![vec![Vec::with_capacity(width); rows_per_query]; queries.len()];
+        let mut waits = 0;
+        for first in (0..width).step_by(per_chunk) {
+            let chunk = Columns::new(gpu, pool, "codeword", per_chunk.min(width - first), code.log_code())?;
+            let bytes = (4 * queries.len() * chunk.width * rows_per_query) as u64;
+            let mut recorder = Recorder::new(gpu, bytes, self.compute.next_nonce());
+            code.record_from(&mut recorder, &gpu.limits(), &stack.columns, first, &chunk)?;
+            copy_rows(&mut recorder, &gpu.limits(), &chunk, 0, tree.log_query, queries, 0)?;
+            let mut executor = self.compute.executor(Use::CodeRows);
+            let submission = executor.start(&recorder.finish(chunk.buffers()), false)?;
+            let report = executor.finish(submission, |words| {
+                words[..bytes as usize / 4].chunks_exact(chunk.width).enumerate().all(|(i, words)| {
+                    let row: &mut Vec<F> = &mut rows[i % queries.len()][i / queries.len()];
+                    let known = row.len();
+                    row.resize(known + words.len(), F::ZERO);
+                    copy_words(words, &mut row[known..])
+                })
+            })?;
+            self.compute.give_back(Use::CodeRows, executor);
+            if !report.results {
+                return Err(no_element("a codeword's word"));
+            }
+            waits += 1;
+        }
+        Ok((rows, waits))
     }
 
     /// `[2^log_query][queries][width]` of the codeword, as results.

@@ -17,9 +17,9 @@ use crate::{
     recorder::{Recorder, Results, results},
 };
 
-/// What is opened.
+/// What is opened. Of a codeword that is not there only the paths are.
 pub(super) struct Opened<'a> {
-    pub codeword: &'a Columns,
+    pub codeword: Option<&'a Columns>,
     pub tree: Tree,
     pub layers: &'a Arc<wgpu::Buffer>,
 }
@@ -39,11 +39,12 @@ pub(super) type Answered = (Vec<Vec<Vec<F>>>, Vec<Vec<Digest>>);
 impl Opened<'_> {
     /// Reserves room for the answers to so many queries.
     pub fn answers(&self, num_queries: usize, results: &mut Results) -> Answers {
-        let row_bytes = (4 * num_queries * self.codeword.width) << self.tree.log_query;
+        let width = self.codeword.map_or(0, |codeword| codeword.width);
+        let row_bytes = (4 * num_queries * width) << self.tree.log_query;
         let path_bytes = 4 * DIGEST_WORDS * num_queries * self.tree.log_queries() as usize;
         let word = |byte: u64| byte as usize / 4;
         Answers {
-            width: self.codeword.width,
+            width,
             tree: self.tree,
             num_queries,
             first_row_word: word(results.take(row_bytes as u64)),
@@ -66,17 +67,12 @@ impl Opened<'_> {
         if queries.is_empty() {
             return Ok(());
         }
-        let first_buffer = trace_buffers.len();
-        trace_buffers.extend(self.codeword.buffers());
-        copy_rows(
-            recorder,
-            &compute.gpu.limits(),
-            self.codeword,
-            first_buffer,
-            self.tree.log_query,
-            queries,
-            4 * answers.first_row_word as u64,
-        )?;
+        if let Some(codeword) = self.codeword {
+            let first_buffer = trace_buffers.len();
+            trace_buffers.extend(codeword.buffers());
+            let first_byte = 4 * answers.first_row_word as u64;
+            copy_rows(recorder, &compute.gpu.limits(), codeword, first_buffer, self.tree.log_query, queries, first_byte)?;
+        }
         let log_queries = self.tree.log_queries();
         let nodes =
             queries.iter().flat_map(|query| (0..log_queries).map(move |layer| layer_begin(log_queries, layer) + ((query >> layer) ^ 1)));

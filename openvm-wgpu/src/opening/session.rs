@@ -110,6 +110,11 @@ impl<'a> Session<'a> {
         self.stats
     }
 
+    /// Counts waits of somebody else's for this part.
+    pub fn add_waits(&mut self, waits: usize) {
+        self.part.waits += waits;
+    }
+
     /// A recording for results of so many bytes.
     pub fn recorder(&self, result_bytes: u64) -> Recorder {
         Recorder::new(&self.compute.gpu, result_bytes, self.compute.next_nonce())

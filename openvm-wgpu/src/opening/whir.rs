@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Digest, SC,
-    commit::{Code, Columns, Committer, DIGEST_BYTES, LAYERS, Tree, roots},
+    commit::{Code, Columns, Committer, DIGEST_BYTES, LAYERS, Stack, Tree, roots},
     kernels::{BATCH_COLUMNS, BatchJob, MOMENTS, MomentsJob, TABLE_VARIABLES},
     recorder::{Names, Recorder, Results, numbered},
 };
@@ -40,14 +40,24 @@ pub(super) fn bytes(params: &SystemParams) -> u64 {
 
 /// Columns of one height, committed to.
 struct Encoded {
-    codeword: Columns,
+    codeword: Codeword,
     tree: Tree,
     layers: Arc<wgpu::Buffer>,
 }
 
+enum Codeword {
+    Here(Columns),
+    /// Given up: of these traces.
+    Of(Stack),
+}
+
 impl Encoded {
     fn opened(&self) -> Opened<'_> {
-        Opened { codeword: &self.codeword, tree: self.tree, layers: &self.layers }
+        let codeword = match &self.codeword {
+            Codeword::Here(codeword) => Some(codeword),
+            Codeword::Of(_) => None,
+        };
+        Opened { codeword, tree: self.tree, layers: &self.layers }
     }
 }
 
@@ -169,7 +179,12 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
             let next_table = if is_last { None } else { Some(Table::of_words(&words[table_byte as usize / 4..])?) };
             Some((next_table, answered))
         })?;
-        for (rows, paths) in answered {
+        for ((mut rows, paths), encoded) in answered.into_iter().zip(&current) {
+            if let Codeword::Of(stack) = &encoded.codeword {
+                let waits;
+                (rows, waits) = committer.rows_again(params, stack, &queries)?;
+                session.add_waits(waits);
+            }
             if round == 0 {
                 proof.initial_round_opened_rows.push(rows);
                 proof.initial_round_merkle_proofs.push(paths);
@@ -221,7 +236,7 @@ fn begin(session: &mut Session<'_>, openings: &[Opening], l_skip: usize, mu: EF,
     }
     let values = batched.columns();
     let code = Code { log_message: values.log_rows, log_blowup: 0, l_skip: l_skip as u32 };
-    code.record_coefficients(&mut recorder, &limits, &values, &product.a.columns())?;
+    code.record_coefficients(&mut recorder, &limits, &values, 0, &product.a.columns())?;
     Tensor::eq(u).record(&mut recorder, &product.b)?;
     product.record_table(&mut recorder, 0)?;
     let table = session.run(recorder, trace_buffers, Table::of_words)?;
@@ -232,9 +247,10 @@ fn begin(session: &mut Session<'_>, openings: &[Opening], l_skip: usize, mu: EF,
 fn first_codes(session: &mut Session<'_>, committer: &Committer, params: &SystemParams, openings: Vec<Opening>) -> Result<Vec<Encoded>> {
     let tree = Tree::new((params.log_stacked_height() + params.log_blowup) as u32, params.k_whir() as u32)?;
     let encoded = openings.into_iter().map(|opening| {
-        let (codeword, layers, again) = committer.encoded(params, &opening.root, opening.stack)?;
-        session.stats.codes_again += usize::from(again);
-        Ok(Encoded { codeword, tree, layers })
+        let (encoded, again) = committer.encoded(params, &opening.root, &opening.stack)?;
+        session.stats.codes_again += usize::from(again || encoded.codeword.is_none());
+        let codeword = encoded.codeword.map_or_else(|| Codeword::Of(opening.stack), Codeword::Here);
+        Ok(Encoded { codeword, tree, layers: encoded.layers })
     });
     encoded.collect()
 }
@@ -263,7 +279,7 @@ fn fold_and_commit(
         let words = &words[..DIGEST_BYTES as usize / 4];
         words.iter().all(|&word| word < P).then(|| std::array::from_fn(|i| from_word(words[i]).expect("compared")))
     })?;
-    Ok((folded, Encoded { codeword, tree, layers }, root))
+    Ok((folded, Encoded { codeword: Codeword::Here(codeword), tree, layers }, root))
 }
 
 /// Adds the claims of a round to the moments: `gamma z_0^t`, and `gamma^(i + 2) z_i^t` for the point `z_i` of query `i`.

@@ -1,11 +1,11 @@
 //! Commitments to random traces, opened at a random point by both devices.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 use logup_wgpu::{EF, F, Gpu};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
-    AirRef, StarkEngine, SystemParams, WhirRoundConfig,
+    AirRef, StarkEngine, SystemParams, TranscriptHistory, WhirRoundConfig,
     proof::{StackingProof, WhirProof},
     prover::{
         AirProvingContext, CommittedTraceData, DeviceDataTransporter, DeviceMultiStarkProvingKey, OpeningProver, ProverBackend,
@@ -13,8 +13,12 @@ use openvm_stark_backend::{
     },
     test_utils::{FibFixture, TestFixture, test_system_params_small},
 };
-use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{
+    BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript, DuplexSpongeRecorder,
+};
 use openvm_wgpu::{EngineTranscript, OpeningStats, WgpuDevice, WgpuOptions, WgpuProverError, WgpuTranscript};
+use p3_baby_bear::default_babybear_poseidon2_16;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_matrix::dense::RowMajorMatrix;
 use rand::{Rng, rngs::StdRng};
 
@@ -159,5 +163,35 @@ impl Case {
         assert!(whir.codeword_opened_values == expected_whir.codeword_opened_values, "rows of folded codes: {how}");
         assert!(whir.codeword_merkle_proofs == expected_whir.codeword_merkle_proofs, "paths of folded codes: {how}");
         assert!((stacking, whir) == (expected_stacking, expected_whir), "proofs of work: {how}");
+    }
+}
+
+impl Case {
+    /// Traces and point that no generator of random numbers decides.
+    pub fn known(params: SystemParams, shapes: Vec<Shape>) -> Self {
+        let mut state = EF::from_basis_coefficients_fn(|i| F::from_usize(i + 2));
+        let mut next = || {
+            state = state.square() + EF::ONE;
+            state
+        };
+        let mut case = Self::new(&mut crate::support::rng(0), params, shapes);
+        let cells = case.traces.iter_mut().flat_map(|traces| {
+            let beside = traces.preprocessed.iter_mut().chain(&mut traces.cached);
+            std::iter::once(&mut traces.main).chain(beside).flat_map(|matrix| &mut matrix.values)
+        });
+        cells.for_each(|cell| *cell = next().as_basis_coefficients_slice()[0]);
+        case.r.iter_mut().for_each(|challenge| *challenge = next());
+        case
+    }
+
+    /// All that the transcript of an opening saw and gave, in order; its proofs of work have no bits.
+    pub fn log<D>(&self, device: &D) -> Vec<F>
+    where
+        D: TraceCommitter<Backend, Error: Debug> + OpeningProver<Backend, DuplexSpongeRecorder, OpeningPoints = Vec<EF>, Error: Debug>,
+    {
+        let (key, context, data) = self.committed(device).unwrap();
+        let mut transcript = DuplexSpongeRecorder::from(default_babybear_poseidon2_16());
+        device.prove_openings(&mut transcript, &key, context, data, self.r.clone()).unwrap();
+        transcript.into_log().values().to_vec()
     }
 }

@@ -1,8 +1,15 @@
 //! Openings of traces of all shapes with all parameters, in both field forms.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use logup_wgpu::{Error, FieldForm, Gpu, GpuOptions, compute::Kernel, introspect::EditShader, wgpu};
+use openvm_stark_sdk::config::{
+    hook_params_with_100_bits_security, internal_params_with_100_bits_security, leaf_params_with_100_bits_security,
+    root_params_with_100_bits_security,
+};
 use openvm_wgpu::{WgpuOptions, WgpuProverError, kernels};
 use rand::Rng;
 
@@ -61,6 +68,35 @@ fn large_openings_are_the_stock_ones() {
     for (l_skip, n_stack, k, shapes) in shapes {
         let case = Case::new(&mut rng, params(l_skip, n_stack, 1, k, &[50, 30]), shapes);
         check(&case, &gpus(), &[without_host()]);
+    }
+}
+
+/// OpenVM's parameters for aggregation: other rates and skip domains, and proofs of work of up to 18 bits before each challenge. With fewer rows where the stock
+/// device takes minutes of two cores; `LOGUP_WGPU_ALL_ROWS=1` for all of them, as they were measured.
+#[test]
+fn aggregation_is_the_stock_ones() {
+    let mut rng = rng(78);
+    let all_rows = std::env::var("LOGUP_WGPU_ALL_ROWS").is_ok_and(|value| value == "1");
+    for (name, mut params, fewer) in [
+        ("leaf", leaf_params_with_100_bits_security(), 5),
+        ("internal", internal_params_with_100_bits_security(), 2),
+        ("root", root_params_with_100_bits_security(), 5),
+        ("hook", hook_params_with_100_bits_security(), 3),
+    ] {
+        params.n_stack -= if all_rows { 0 } else { fewer };
+        let m = params.log_stacked_height();
+        params.whir.rounds.truncate(m / params.whir.k);
+        let shapes = vec![Shape { cached: vec![1], ..Shape::plain(m, 2, true) }, Shape::plain(m - 4, 9, false), Shape::plain(3, 20, true)];
+        let case = Case::new(&mut rng, params, shapes);
+        let device = case.device(gpus()[0], WgpuOptions::default());
+        let start = Instant::now();
+        let expected = case.expected(&device);
+        let stock = start.elapsed();
+        case.opened(&device).unwrap();
+        let (opened, stats) = case.opened(&device).unwrap();
+        case.assert_same(&opened, &expected, name);
+        let ours = stats.stacked_reduction.wall + stats.whir.wall;
+        println!("{name}, 2^{m} rows: {ours:.1?}, {} waits; the stock device, commitments among it, {stock:.1?}", stats.waits());
     }
 }
 

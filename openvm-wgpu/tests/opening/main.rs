@@ -6,4 +6,5 @@ mod support;
 mod case;
 mod layouts;
 mod metal;
+mod recorded;
 mod trust;

@@ -13,11 +13,14 @@ macro_rules! wgsl {
 pub static LIBRARY: Library = Library {
     files: &[
         ("shared/bits", wgsl!("shared/bits")),
+        ("shared/elements", wgsl!("shared/elements")),
+        ("shared/eq", wgsl!("shared/eq")),
         ("shared/poseidon2", wgsl!("shared/poseidon2")),
         ("shared/radix16", wgsl!("shared/radix16")),
         ("shared/roots", wgsl!("shared/roots")),
         ("shared/stages", wgsl!("shared/stages")),
         ("shared/tile4096", wgsl!("shared/tile4096")),
+        ("shared/workgroup_sum", wgsl!("shared/workgroup_sum")),
     ],
     parent: Some(&SHARED),
 };
@@ -57,6 +60,7 @@ const COLUMNS: Argument = Argument::read("columns");
 const ROOTS: Argument = Argument::read("roots");
 const CODE: Argument = Argument::read_write("code");
 const FACTORS: Argument = Argument::read("factors");
+const ELEMENTS: Argument = Argument::read_write("elements");
 const PARTIALS: Argument = Argument::read_write("partials");
 
 /// Declares kernels as statics, and the table of all. `name` is the file; what is left out is `NONE`'s.
@@ -111,7 +115,7 @@ kernels! {
     /// A tensor product of two tables.
     TENSOR = "tensor" {
         stage: stage::WHIR,
-        arguments: &[JOB, FACTORS, Argument::read_write("product")],
+        arguments: &[JOB, FACTORS, ELEMENTS],
     }
     /// Four variables of an inner product at 0, 1 and infinity.
     IP_TABLE = "ip_table" {
@@ -122,7 +126,7 @@ kernels! {
     /// An array at challenges for its lowest variables.
     IP_FOLD = "ip_fold" {
         stage: stage::WHIR,
-        arguments: &[JOB, Argument::uniform("weights"), Argument::read("a"), Argument::read_write("folded")],
+        arguments: &[JOB, Argument::uniform("weights"), Argument::read("a"), ELEMENTS],
     }
     /// Sums over workgroups.
     SUM_ROWS = "sum_rows" {
@@ -133,7 +137,7 @@ kernels! {
     /// One column of the extension field out of all stacked ones.
     BATCH_COLUMNS = "batch_columns" {
         stage: stage::WHIR,
-        arguments: &[JOB, COLUMNS, Argument::read("weights"), Argument::read_write("sums")],
+        arguments: &[JOB, COLUMNS, Argument::read("weights"), ELEMENTS],
         windows: &[1, 2, 4, 8],
     }
     /// A polynomial's value at a point outside of the code's domain.
@@ -145,7 +149,7 @@ kernels! {
     /// The claims of a round of WHIR, added to the weight of the next.
     MOMENTS = "moments" {
         stage: stage::WHIR,
-        arguments: &[JOB, FACTORS, Argument::read("queries"), ROOTS, Argument::read_write("moments")],
+        arguments: &[JOB, FACTORS, Argument::read("queries"), ROOTS, ELEMENTS],
     }
     /// Plain and rotated columns over the cube, for each point of the skip domain.
     OPENING_SUMS = "opening_sums" {
@@ -163,7 +167,7 @@ kernels! {
     /// Stacked columns at a point of the skip domain's variable.
     FOLD_COLUMNS = "fold_columns" {
         stage: stage::STACKED_REDUCTION,
-        arguments: &[JOB, COLUMNS, Argument::read("lagrange"), Argument::read_write("folded")],
+        arguments: &[JOB, COLUMNS, Argument::read("lagrange"), ELEMENTS],
         windows: &[1, 2, 4, 8],
     }
     /// The weights of the stacked columns' values.
@@ -175,7 +179,7 @@ kernels! {
             Argument::read("slices"),
             Argument::read("sizes"),
             Argument::read("eq"),
-            Argument::read_write("weights"),
+            ELEMENTS,
         ],
     }
     /// Words of a buffer that stays, for the host.

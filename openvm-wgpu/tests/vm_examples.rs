@@ -68,7 +68,7 @@ fn keccakf_proof_is_verified_and_identical() {
     stdout(example("keccakf_proof").arg("--plot").arg(&record));
     let svg = record.with_extension("svg");
     let drawn = std::fs::read_to_string(&svg).unwrap();
-    for text in ["merkle_tree", "openings", "proof of work", "(8 permutations)"] {
+    for text in ["merkle_tree", "stacked reduction", "WHIR", "proof of work", "(8 permutations)"] {
         assert!(drawn.contains(text), "{text}");
     }
     for file in [record, svg] {
@@ -83,12 +83,18 @@ fn assert_proofs(json: &Value) {
     }
     let device = &json["wgpu"];
     assert_eq!([&device["allocations"], &device["round0_trace_upload_bytes"]], [0, 0], "{json}");
-    let waits = 1 + device["commitment"]["waits"].as_u64().unwrap();
+    let openings = device["openings_waits"].as_u64().unwrap();
+    assert!((8..=24).contains(&openings), "{json}");
+    let waits = 1 + device["commitment"]["waits"].as_u64().unwrap() + openings;
     assert!(device["waits"] == waits && device["peak_device_bytes"].as_u64().unwrap() > 1 << 20, "{json}");
+    let bytes = |stage: &str, way: &str| device["host_bytes"][stage][way].as_u64().unwrap_or_else(|| panic!("{way} of {stage}: {json}"));
+    let openings = ["prover.openings.stacked_reduction", "prover.openings.whir"];
+    assert!(openings.iter().all(|stage| bytes(stage, "up") > 0 && bytes(stage, "down") > 0), "{json}");
+    assert!(bytes("prover.main_trace_commit", "down") < 4096, "no codeword comes back: {json}");
     assert_stages(json);
 }
 
-/// All seven stages, each with a time by both engines, within the proof's.
+/// All stages, each with a time by both engines, within the proof's; the openings' two parts within theirs.
 fn assert_stages(json: &Value) {
     let stages = [
         "stark_prove_excluding_trace",
@@ -99,12 +105,17 @@ fn assert_stages(json: &Value) {
         "openings",
         "proof_of_work",
     ];
-    assert_eq!(json["stages"].as_object().unwrap().len(), stages.len());
+    let of_openings = ["prover.openings.stacked_reduction", "prover.openings.whir"];
+    assert_eq!(json["stages"].as_object().unwrap().len(), stages.len() + of_openings.len());
     for engine in ["stock_ms", "wgpu_ms"] {
         let ms = |stage: &str| json["stages"][stage][engine].as_f64().unwrap_or_else(|| panic!("{engine} of {stage}: {json}"));
         let (work, parts) = stages[1..].split_last().unwrap();
         assert!(parts.iter().all(|stage| ms(stage) > 0.0) && ms(work) >= 0.0, "{engine}: {json}");
         assert!(parts.iter().map(|stage| ms(stage)).sum::<f64>() < ms(stages[0]), "the parts do not overlap: {json}");
+        assert!(
+            of_openings.iter().map(|stage| ms(stage)).sum::<f64>() <= ms("openings") && of_openings.iter().all(|stage| ms(stage) > 0.0),
+            "{json}"
+        );
     }
 }
 
@@ -137,5 +148,19 @@ fn openvm_keccak_is_verified_and_identical() {
         assert!(ms("mle_rounds_ms") > 0.0, "{engine}: {printed}");
     }
     // AIRs share dispatches, and many kernels one text: Keccak-f alone runs some 450 programs on two cosets each.
-    assert!(json["wgpu"]["kernels"].as_u64().unwrap() < 4 * json["airs"].as_u64().unwrap(), "{printed}");
+    let device = &json["wgpu"];
+    let of_openings: u64 = ["stacked_reduction", "whir"].iter().map(|part| device["openings"][part]["kernels"].as_u64().unwrap()).sum();
+    let others = device["kernels"].as_u64().unwrap() - of_openings;
+    assert!(others < 4 * json["airs"].as_u64().unwrap() && of_openings < 120, "{printed}");
+}
+
+/// An execution of two segments, proven with two engines: verified as one, and the proofs of one engine.
+#[test]
+fn openvm_segments_are_verified_as_one() {
+    let args = ["--json", "--segments", "2", "--permutations", "100", "--gpus", "2", "--log-height", "19"];
+    let json: Value = serde_json::from_str(&stdout(example("openvm_segments").args(args))).unwrap();
+    assert_eq!([&json["segments"], &json["verified"], &json["identical"]], [&Value::from(2), &Value::from(true), &Value::from(true)]);
+    let runs = json["runs"].as_array().unwrap();
+    assert!(runs.iter().map(|run| run["gpus"].as_u64()).eq([Some(1), Some(2)]), "{json}");
+    assert!(runs.iter().all(|run| run["segments_per_s"].as_f64().unwrap() > 0.0 && run["execution_ms"].as_f64().unwrap() > 0.0), "{json}");
 }

@@ -1,15 +1,16 @@
 // One column of EF out of many of F:
-//     sums[x] = (sums[x], unless is_first) + sum_j weights[j] column_j[begin + x]        weights in EF, x < num_rows
+//     elements[x] = (elements[x], unless is_first) + sum_j weights[j] column_j[begin + x]        weights in EF, x < num_rows
 //
 // Grid: threads take rows in turn.
-// | binding | shape and element                                                        |
-// | job     | BatchJob                                                                 |
-// | columns | [num_columns, up to a multiple of 8] u32: each column's first trace word |
-// | weights | [num_columns, up to a multiple of 4] EF, zero for what is no column      |
-// | sums    | [4][stride] u32: coefficient by coefficient                              |
-// | trace   | columns                                                                  |
+// | binding  | shape and element                                                        |
+// | job      | BatchJob                                                                 |
+// | columns  | [num_columns, up to a multiple of 8] u32: each column's first trace word |
+// | weights  | [num_columns, up to a multiple of 4] EF, zero for what is no column      |
+// | elements | [4][stride] u32: coefficient by coefficient                              |
+// | trace    | columns                                                                  |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/elements
 //#import shared/trace
 //#import shared/tile
 
@@ -26,7 +27,7 @@ struct BatchJob {
 @group(0) @binding(0) var<uniform> job: BatchJob;
 @group(0) @binding(1) var<storage, read> columns: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> sums: array<u32>;
+@group(0) @binding(3) var<storage, read_write> elements: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -51,12 +52,8 @@ fn main(
         acc = ext_acc_mad4(acc, weights[column], weights[column + 1u], weights[column + 2u], weights[column + 3u], cells);
     }
     var sum = ext_acc_value(acc);
-    let n = job.stride;
     if job.is_first == 0u {
-        sum = ext_add(sum, vec4<u32>(sums[x], sums[n + x], sums[2u * n + x], sums[3u * n + x]));
+        sum = ext_add(sum, element(x));
     }
-    sums[x] = sum.x;
-    sums[n + x] = sum.y;
-    sums[2u * n + x] = sum.z;
-    sums[3u * n + x] = sum.w;
+    set_element(x, sum);
 }

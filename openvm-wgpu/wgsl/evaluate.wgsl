@@ -8,10 +8,8 @@
 // | a        | [4][stride] u32: coefficient by coefficient |
 // | partials | [num_workgroups] EF                         |
 // Workgroup memory: 4,096 bytes. Barriers: 8, reached by every thread.
-//#import shared/ext4
+//#import shared/workgroup_sum
 //#import shared/tile
-
-const WORKGROUP_SIZE: u32 = 256u;
 
 struct EvaluateJob {
     len: u32,
@@ -23,8 +21,6 @@ struct EvaluateJob {
 @group(0) @binding(1) var<storage, read> factors: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> a: array<u32>;
 @group(0) @binding(3) var<storage, read_write> partials: array<vec4<u32>>;
-
-var<workgroup> memory: array<vec4<u32>, WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -39,14 +35,8 @@ fn main(
         let element = vec4<u32>(a[i], a[job.stride + i], a[2u * job.stride + i], a[3u * job.stride + i]);
         sum = ext_add(sum, ext_mul(element, factor));
     }
-    memory[thread] = sum;
-    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if thread < half {
-            memory[thread] = ext_add(memory[thread], memory[thread + half]);
-        }
-    }
+    sum = workgroup_sum(thread, sum);
     if thread == 0u {
-        partials[index] = memory[0];
+        partials[index] = sum;
     }
 }

@@ -1,15 +1,16 @@
 // Columns at a point of the skip domain's variable:
-//     folded[first + i] = sum_z lagrange[z] column_j[N x + z]        in EF, z < N = 2^log_skip, 2^log_cube j + x = begin + i, i < len
+//     elements[first + i] = sum_z lagrange[z] column_j[N x + z]        in EF, z < N = 2^log_skip, 2^log_cube j + x = begin + i, i < len
 //
 // Grid: threads take i in turn.
 // | binding  | shape and element                                                        |
 // | job      | FoldColumnsJob                                                           |
 // | columns  | [num_columns, up to a multiple of 8] u32: each column's first trace word |
 // | lagrange | [N] EF                                                                   |
-// | folded   | [4][stride] u32: coefficient by coefficient                              |
+// | elements | [4][stride] u32: coefficient by coefficient                              |
 // | trace    | columns                                                                  |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/elements
 //#import shared/trace
 //#import shared/tile
 
@@ -27,7 +28,7 @@ struct FoldColumnsJob {
 @group(0) @binding(0) var<uniform> job: FoldColumnsJob;
 @group(0) @binding(1) var<storage, read> columns: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> lagrange: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> folded: array<u32>;
+@group(0) @binding(3) var<storage, read_write> elements: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -55,8 +56,5 @@ fn main(
         }
     }
     let to = job.first + i;
-    folded[to] = value.x;
-    folded[job.stride + to] = value.y;
-    folded[2u * job.stride + to] = value.z;
-    folded[3u * job.stride + to] = value.w;
+    set_element(to, value);
 }

@@ -1,14 +1,15 @@
 // Folds an array over its lowest log_window variables:
-//     folded[first + y] = sum_b weights[b] a[2^log_window y + b]        in EF, b < 2^log_window, y < len; zero from there to num
+//     elements[first + y] = sum_b weights[b] a[2^log_window y + b]        in EF, b < 2^log_window, y < len; zero from there to num
 //
 // Grid: threads take y in turn.
-// | binding | shape and element                                     |
-// | job     | FoldJob                                               |
-// | weights | [16] EF                                               |
-// | a       | [4][num_quads] 4 u32: coefficient by coefficient      |
-// | folded  | [4][stride] u32                                       |
+// | binding  | shape and element                                |
+// | job      | FoldJob                                          |
+// | weights  | [16] EF                                          |
+// | a        | [4][num_quads] 4 u32: coefficient by coefficient |
+// | elements | [4][stride] u32                                  |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/elements
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 256u;
@@ -25,7 +26,7 @@ struct FoldJob {
 @group(0) @binding(0) var<uniform> job: FoldJob;
 @group(0) @binding(1) var<uniform> weights: array<vec4<u32>, 16>;
 @group(0) @binding(2) var<storage, read> a: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> folded: array<u32>;
+@group(0) @binding(3) var<storage, read_write> elements: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -59,8 +60,5 @@ fn main(
         }
     }
     let to = job.first + y;
-    folded[to] = sum.x;
-    folded[job.stride + to] = sum.y;
-    folded[2u * job.stride + to] = sum.z;
-    folded[3u * job.stride + to] = sum.w;
+    set_element(to, sum);
 }

@@ -1,16 +1,17 @@
 // Adds what WHIR's next claims are to the moments of its weight:
-//     moments[t] += low[t mod 2^log_low] high[t / 2^log_low] + sum_q gamma_q root^(index_q t)        in EF, t < len
+//     elements[t] += low[t mod 2^log_low] high[t / 2^log_low] + sum_q gamma_q root^(index_q t)        in EF, t < len
 // the powers of the out-of-domain point as a tensor product, those of the queries' points from a table of roots.
 //
 // Grid: threads take t in turn.
-// | binding | shape and element                                                       |
-// | job     | MomentsJob                                                              |
-// | factors | [2^log_low] EF, then high: EF                                           |
-// | queries | [num_queries, up to a multiple of 4] gamma: EF; as many index: u32      |
-// | roots   | powers of the root of unity of order 2^log_order: shared/roots          |
-// | moments | [4][stride] u32: coefficient by coefficient                             |
+// | binding  | shape and element                                                  |
+// | job      | MomentsJob                                                         |
+// | factors  | [2^log_low] EF, then high: EF                                      |
+// | queries  | [num_queries, up to a multiple of 4] gamma: EF; as many index: u32 |
+// | roots    | powers of the root of unity of order 2^log_order: shared/roots     |
+// | elements | [4][stride] u32: coefficient by coefficient                        |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/elements
 //#import shared/roots
 //#import shared/tile
 
@@ -28,7 +29,7 @@ struct MomentsJob {
 @group(0) @binding(1) var<storage, read> factors: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> queries: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> roots: array<u32>;
-@group(0) @binding(4) var<storage, read_write> moments: array<u32>;
+@group(0) @binding(4) var<storage, read_write> elements: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -49,10 +50,6 @@ fn main(
     }
     var sum = ext_acc_value(acc);
     sum = ext_add(sum, ext_mul(factors[t & ((1u << job.log_low) - 1u)], factors[(1u << job.log_low) + (t >> job.log_low)]));
-    let n = job.stride;
-    sum = ext_add(sum, vec4<u32>(moments[t], moments[n + t], moments[2u * n + t], moments[3u * n + t]));
-    moments[t] = sum.x;
-    moments[n + t] = sum.y;
-    moments[2u * n + t] = sum.z;
-    moments[3u * n + t] = sum.w;
+    sum = ext_add(sum, element(t));
+    set_element(t, sum);
 }

@@ -13,6 +13,7 @@
 // Workgroup memory: 8,192 bytes. Barriers: one for each 256 points of the skip domain, reached by every thread. Where there are
 // several, no thread reads what another has written.
 //#import shared/ext4
+//#import shared/eq
 //#import shared/trace
 //#import shared/tile
 
@@ -31,10 +32,6 @@ struct OpeningSumsJob {
 
 var<workgroup> plain: array<vec4<u32>, WORKGROUP_SIZE>;
 var<workgroup> shifted: array<vec4<u32>, WORKGROUP_SIZE>;
-
-fn eq_at(i: u32) -> vec4<u32> {
-    return vec4<u32>(eq[i], eq[job.eq_stride + i], eq[2u * job.eq_stride + i], eq[3u * job.eq_stride + i]);
-}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -68,7 +65,7 @@ fn main(
                 sum = ext_add(sum, plain[i * lanes + thread]);
                 sum_shifted = ext_add(sum_shifted, shifted[i * lanes + thread]);
             }
-            sums[(2u * index << job.log_skip) + z] = sum;
+            sums[((2u * index) << job.log_skip) + z] = sum;
             sums[((2u * index + 1u) << job.log_skip) + z] = sum_shifted;
         }
     }

@@ -1,17 +1,19 @@
 // The weights of the stacked reduction, where the stacked columns' values are. Each trace column's slice has, with eq over its cube,
-//     weights[start + x - begin] = a eq(r, x) + b eq(r, x - 1)        in EF, x < 2^n, x - 1 modulo 2^n
+//     elements[start + x - begin] = a eq(r, x) + b eq(r, x - 1)        in EF, x < 2^n, x - 1 modulo 2^n
 // and what is no slice's has none.
 //
 // Grid: threads take places in turn.
-// | binding | shape and element                                                              |
-// | job     | StackWeightsJob                                                                |
-// | starts  | [num_slices] u32, ascending, the first 0                                       |
-// | slices  | [num_slices] (a: EF, b: EF)                                                    |
-// | sizes   | [num_slices] u32: 2^n                                                          |
-// | eq      | [4][eq_stride] u32, coefficient by coefficient: eq over 2^n points from 2^n on |
-// | weights | [4][stride] u32                                                                |
+// | binding  | shape and element                                                              |
+// | job      | StackWeightsJob                                                                |
+// | starts   | [num_slices] u32, ascending, the first 0                                       |
+// | slices   | [num_slices] (a: EF, b: EF)                                                    |
+// | sizes    | [num_slices] u32: 2^n                                                          |
+// | eq       | [4][eq_stride] u32, coefficient by coefficient: eq over 2^n points from 2^n on |
+// | elements | [4][stride] u32                                                                |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/eq
+//#import shared/elements
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 256u;
@@ -28,11 +30,7 @@ struct StackWeightsJob {
 @group(0) @binding(2) var<storage, read> slices: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> sizes: array<u32>;
 @group(0) @binding(4) var<storage, read> eq: array<u32>;
-@group(0) @binding(5) var<storage, read_write> weights: array<u32>;
-
-fn eq_at(i: u32) -> vec4<u32> {
-    return vec4<u32>(eq[i], eq[job.eq_stride + i], eq[2u * job.eq_stride + i], eq[3u * job.eq_stride + i]);
-}
+@group(0) @binding(5) var<storage, read_write> elements: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -63,8 +61,5 @@ fn main(
         let before = eq_at(size + ((x - 1u) & (size - 1u)));
         weight = ext_add(ext_mul(slices[2u * slice], eq_at(size + x)), ext_mul(slices[2u * slice + 1u], before));
     }
-    weights[to] = weight.x;
-    weights[job.stride + to] = weight.y;
-    weights[2u * job.stride + to] = weight.z;
-    weights[3u * job.stride + to] = weight.w;
+    set_element(to, weight);
 }

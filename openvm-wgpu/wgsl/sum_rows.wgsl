@@ -6,10 +6,8 @@
 // | rows    | [num_rows][width] EF  |
 // | sums    | [width] EF            |
 // Workgroup memory: 4,096 bytes. Barriers: 8, reached by every thread.
-//#import shared/ext4
+//#import shared/workgroup_sum
 //#import shared/tile
-
-const WORKGROUP_SIZE: u32 = 256u;
 
 struct SumJob {
     num_rows: u32,
@@ -19,8 +17,6 @@ struct SumJob {
 @group(0) @binding(0) var<uniform> job: SumJob;
 @group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> sums: array<vec4<u32>>;
-
-var<workgroup> memory: array<vec4<u32>, WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -36,14 +32,8 @@ fn main(
     for (var row = thread; row < job.num_rows; row += WORKGROUP_SIZE) {
         sum = ext_add(sum, rows[row * job.width + column]);
     }
-    memory[thread] = sum;
-    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if thread < half {
-            memory[thread] = ext_add(memory[thread], memory[thread + half]);
-        }
-    }
+    sum = workgroup_sum(thread, sum);
     if thread == 0u {
-        sums[column] = memory[0];
+        sums[column] = sum;
     }
 }

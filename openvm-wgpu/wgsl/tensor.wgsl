@@ -1,13 +1,14 @@
 // A tensor product of two tables, all of eq(point, .) or of the powers of an element:
-//     product[first + i] = low[j mod 2^log_low] high[j / 2^log_low]        in EF, i < len, j = begin + i
+//     elements[first + i] = low[j mod 2^log_low] high[j / 2^log_low]        in EF, i < len, j = begin + i
 //
 // Grid: threads take i in turn.
-// | binding | shape and element                                     |
-// | job     | TensorJob                                             |
-// | factors | [2^log_low] EF, then high: EF                         |
-// | product | [4][stride] u32: coefficient by coefficient           |
+// | binding  | shape and element                           |
+// | job      | TensorJob                                   |
+// | factors  | [2^log_low] EF, then high: EF               |
+// | elements | [4][stride] u32: coefficient by coefficient |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/elements
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 256u;
@@ -22,7 +23,7 @@ struct TensorJob {
 
 @group(0) @binding(0) var<uniform> job: TensorJob;
 @group(0) @binding(1) var<storage, read> factors: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read_write> product: array<u32>;
+@group(0) @binding(2) var<storage, read_write> elements: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -37,8 +38,5 @@ fn main(
     let j = job.begin + i;
     let value = ext_mul(factors[j & ((1u << job.log_low) - 1u)], factors[(1u << job.log_low) + (j >> job.log_low)]);
     let to = job.first + i;
-    product[to] = value.x;
-    product[job.stride + to] = value.y;
-    product[2u * job.stride + to] = value.z;
-    product[3u * job.stride + to] = value.w;
+    set_element(to, value);
 }

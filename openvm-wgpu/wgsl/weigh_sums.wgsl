@@ -50,7 +50,7 @@ fn main(
         var g1 = EXT_ZERO;
         var g2 = EXT_ZERO;
         for (var task = index * TASKS + thread / lanes; task < end; task += step) {
-            let plain = sums[(2u * task << job.log_skip) + z];
+            let plain = sums[((2u * task) << job.log_skip) + z];
             let shifted = sums[((2u * task + 1u) << job.log_skip) + z];
             let b = weights[2u * task + 1u];
             g0 = ext_add(g0, ext_mul(plain, weights[2u * task]));
@@ -67,7 +67,7 @@ fn main(
                 g1 = ext_add(g1, memory1[i * lanes + thread]);
                 g2 = ext_add(g2, memory2[i * lanes + thread]);
             }
-            let to = (3u * (job.first_partial + index) << job.log_skip) + z;
+            let to = ((3u * (job.first_partial + index)) << job.log_skip) + z;
             partials[to] = g0;
             partials[to + num_z] = g1;
             partials[to + 2u * num_z] = g2;

@@ -36,7 +36,7 @@ const POISON: u32 = u32::MAX;
 pub struct Dawn {
     folder: PathBuf,
     storage_buffers: u32,
-    edit: Box<dyn Fn(String) -> String>,
+    edit: Box<dyn Fn(String) -> String + Send>,
     submissions: Vec<Value>,
     num_files: usize,
     /// The file of each text.
@@ -84,7 +84,7 @@ impl Dawn {
     }
 
     /// The same with kernels that are changed before they are written.
-    pub fn edited(folder: &str, edit: impl Fn(String) -> String + 'static) -> Self {
+    pub fn edited(folder: &str, edit: impl Fn(String) -> String + Send + 'static) -> Self {
         Self { edit: Box::new(edit), ..Self::new(folder, 8) }
     }
 
@@ -101,6 +101,11 @@ impl Dawn {
             self.recording(gpu, recording, &contents);
         }
         first..self.submissions.len()
+    }
+
+    /// What lies on the device may have changed: it is read again.
+    pub fn forget_traces(&mut self) {
+        self.traces.clear();
     }
 
     /// Adds one: its buffers, then the traces.

@@ -7,7 +7,7 @@
 //! cargo run --release -p openvm-wgpu --features vm --example openvm_segments [-- --json] [--segments N] [--permutations N] [--gpus N]
 //! ```
 //! `--permutations` are those of a segment, about; `--gpus` are the first so many adapters (`LOGUP_WGPU_ADAPTER` is not asked), one again and again where there
-//! are fewer.
+//! are fewer. `--log-height` is log2 of the stacked matrix's rows, which the tallest trace may have.
 
 #[path = "../../../tests/support/args.rs"]
 mod args;
@@ -45,24 +45,23 @@ type SC = BabyBearPoseidon2Config;
 type Vm = KeccakVm<WgpuTranscript>;
 type Context = ProvingContext<CpuBackend<SC>>;
 
-/// The tallest trace is `2^MAX_LOG_HEIGHT` rows.
-const MAX_LOG_HEIGHT: usize = 21;
-
 struct Args {
     json: bool,
     segments: usize,
     permutations: u32,
     gpus: Option<usize>,
+    log_height: usize,
 }
 
 fn args() -> Args {
-    let mut args = args::Args::new("openvm_segments [--json] [--segments N] [--permutations N] [--gpus N]");
+    let mut args = args::Args::new("openvm_segments [--json] [--segments N] [--permutations N] [--gpus N] [--log-height N]");
     let json = args.flag("--json");
     let segments = args.option("--segments", |n| (2..=1000).contains(n)).unwrap_or(6);
     let permutations = args.option("--permutations", |n: &u32| (1..1 << 12).contains(n)).unwrap_or(340);
     let gpus = args.option("--gpus", |n| (1..=64).contains(n));
+    let log_height = args.option("--log-height", |n| (19..=24).contains(n)).unwrap_or(21);
     args.end();
-    Args { json, segments, permutations, gpus }
+    Args { json, segments, permutations, gpus, log_height }
 }
 
 fn main() {
@@ -114,7 +113,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         return Err("no adapter".into());
     }
     let num_gpus = args.gpus.unwrap_or(adapters.len());
-    let params = app_params_with_100_bits_security(MAX_LOG_HEIGHT);
+    let params = app_params_with_100_bits_security(args.log_height);
     let mut gpus = vec![];
     for i in 0..num_gpus {
         let gpu = Gpu::new(GpuOptions { adapter: Some(AdapterChoice::Index(i % adapters.len())), ..options.clone() })?;

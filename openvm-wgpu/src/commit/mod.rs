@@ -283,7 +283,7 @@ impl Committer {
     fn make_room(&self, bytes: u64) -> Result<()> {
         let pool = &self.compute.pool;
         let Some(limit) = self.compute.memory_budget else {
-            while self.resident.bytes() > RESIDENT_BYTES && self.resident.forget_one() {}
+            while self.resident.bytes() > RESIDENT_BYTES.max(2 * self.resident.most_bytes()) && self.resident.forget_one() {}
             return Ok(());
         };
         if bytes > limit {
@@ -333,7 +333,8 @@ fn encoded_bytes(code: &Code, tree: &Tree, width: usize) -> u64 {
     4 * ((width as u64) << code.log_code()) + tree.bytes()
 }
 
-/// Bytes that are kept without a budget, before those of the next commitment. Commitments that no proof releases are those of cached traces.
+/// Bytes that are kept without a budget, before those of the next commitment; twice as many as the largest commitment has, where that is more. Commitments that
+/// no proof releases are those of cached traces.
 const RESIDENT_BYTES: u64 = 4 << 30;
 
 /// The code and the tree of a configuration.

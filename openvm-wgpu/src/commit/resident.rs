@@ -91,6 +91,11 @@ impl Resident {
         lock(&self.0).pop().is_some()
     }
 
+    /// Bytes of the largest.
+    pub fn most_bytes(&self) -> u64 {
+        lock(&self.0).iter().map(|entry| entry.committed.bytes()).max().unwrap_or(0)
+    }
+
     /// Bytes of all.
     pub fn bytes(&self) -> u64 {
         lock(&self.0).iter().map(|entry| entry.committed.bytes()).sum()

@@ -4,9 +4,17 @@
 //! `lambda^2i eq + lambda^(2i+1) rot` for the point that the constraint stage left. Round 0, in `Z`, follows from sums of each column over the cube; the
 //! other rounds are an inner product of what is left of `q` and of `W`. (`openvm-stark-backend` 2.0.1, `prover::stacked_reduction`.)
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use logup_wgpu::{EF, F, Result, compute::Resource, wgpu};
+use logup_wgpu::{
+    DeviceLimits, EF, F, Result,
+    compute::{Resource, TraceWindow},
+    wgpu,
+};
 use openvm_stark_backend::{
     FiatShamirTranscript,
     poly_common::{UnivariatePoly, eval_eq_uni, eval_eq_uni_at_one, eval_in_uni},
@@ -60,8 +68,15 @@ impl Slice {
     }
 }
 
-/// Polynomials in Z of slices of one n (of all that are not negative), at one point of the constraint stage.
-struct Kernels {
+/// A piece of a slice, for a workgroup of `opening_sums`: what it reads, and what its sums are multiplied by.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    words: [u32; 4],
+    weights: [EF; 2],
+}
+
+/// What slices of one n (all that are not negative are one) are multiplied by in Z, at the point of the constraint stage.
+struct SkipFactors {
     l_skip: usize,
     n: isize,
     r: EF,
@@ -71,7 +86,7 @@ struct Kernels {
     carry: EF,
 }
 
-impl Kernels {
+impl SkipFactors {
     fn new(l_skip: usize, n: isize, r_0: EF) -> Self {
         let n = n.min(0);
         let omega = F::two_adic_generator(l_skip);
@@ -79,7 +94,7 @@ impl Kernels {
         Self { l_skip, n, r: power, rotated_r: power * omega_power, carry: eval_eq_uni_at_one(l_skip, r_0 * omega) }
     }
 
-    /// What plain sums, rotated sums and the differences of shifted ones are multiplied by.
+    /// Of plain sums, of rotated sums, and of the differences of shifted ones.
     fn at(&self, z: EF) -> [EF; 3] {
         let own_skip = self.l_skip - self.n.unsigned_abs();
         let indicator = eval_in_uni(self.l_skip, self.n, z);
@@ -105,8 +120,7 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
 ) -> Result<(StackingProof<SC>, Vec<EF>)> {
     let lambda: EF = transcript.sample_ext();
     let stage = Stage { l_skip, n_stack, openings, slices: slices(openings, l_skip, lambda) };
-    let mut eq = None;
-    let univariate_round_coeffs = stage.round0(session, r, &mut eq)?;
+    let (univariate_round_coeffs, eq) = stage.round0(session, r)?;
     univariate_round_coeffs.iter().for_each(|&coefficient| transcript.observe_ext(coefficient));
     let u_0: EF = transcript.sample_ext();
     debug!(round = 0, u_round = %u_0);
@@ -126,7 +140,7 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
     let values = loop {
         let mut results = Results::default();
         let (next, mut recorder, trace_buffers) = match &product {
-            None => stage.folded_at(session, r[0], u_0, &eq.take().expect("of round 0"))?,
+            None => stage.folded_at(session, r[0], u_0, &eq)?,
             Some(product) => stage.folded(session, product, &challenges)?,
         };
         u.append(&mut challenges);
@@ -218,8 +232,7 @@ impl Stage<'_> {
     }
 
     /// Round 0's coefficients; and `eq` on each cube that slices have.
-    fn round0(&self, session: &mut Session<'_>, r: &[EF], eq: &mut Option<ExtArray>) -> Result<Vec<EF>> {
-        let (compute, limits) = (session.compute, session.compute.gpu.limits());
+    fn round0(&self, session: &mut Session<'_>, r: &[EF]) -> Result<(Vec<EF>, ExtArray)> {
         let num_z = 1usize << self.l_skip;
         // By n, all from 0 on as one.
         let mut groups: BTreeMap<isize, Vec<&Slice>> = BTreeMap::new();
@@ -230,80 +243,97 @@ impl Stage<'_> {
         let mut recorder = session.recorder(results.bytes());
         let (trace_buffers, begins) = self.trace_buffers();
 
-        let cubes: std::collections::BTreeSet<usize> = self.slices.iter().map(Slice::log_points).collect();
-        let most = cubes.last().map_or(0, |&n| 2usize << n);
-        let table = ExtArray::whole(compute, &EQ, most)?;
+        let cubes: BTreeSet<usize> = self.slices.iter().map(Slice::log_points).collect();
+        let eq = ExtArray::whole(session.compute, &EQ, cubes.last().map_or(0, |&n| 2usize << n))?;
         for &n in &cubes {
-            Tensor::eq(&r[1..=n]).record_at(&mut recorder, table.one()?, 1 << n)?;
+            Tensor::eq(&r[1..=n]).record_at(&mut recorder, eq.one()?, 1 << n)?;
         }
-        let eq_stride = table.one()?.stride() as u32;
-        for ((&n, slices), &place) in groups.iter().zip(&places) {
-            let mut chunks = vec![];
-            for (commitment, opening) in self.openings.iter().enumerate() {
-                for bound in opening.stack.columns.bound(&limits, 1)? {
-                    let mut tasks: Vec<([u32; 4], [EF; 2])> = vec![];
-                    for slice in slices.iter().filter(|slice| slice.commitment == commitment && bound.columns.contains(&slice.column)) {
-                        let first = bound.first_words[slice.column - bound.columns.start] + slice.row as u32;
-                        let (num_points, per_task) = (1usize << slice.log_points(), (CELLS_PER_TASK >> self.l_skip).max(1));
-                        for begin in (0..num_points).step_by(per_task) {
-                            let of_slice = per_task.min(num_points - begin);
-                            let task = [first + (begin << self.l_skip) as u32, num_points as u32, begin as u32, of_slice as u32];
-                            tasks.push((task, [slice.weight, slice.rotated_weight]));
-                        }
-                    }
-                    // Those that take long come first.
-                    tasks.sort_by_key(|(task, _)| Reverse(task[3]));
-                    let per_chunk = (SUM_BYTES.min(recorder.max_scratch() as usize) / (32 * num_z)).max(1);
-                    chunks.extend(tasks.chunks(per_chunk).map(|chunk| (bound.windows_from(begins[commitment]), chunk.to_vec())));
-                }
-            }
-            let workgroups = |chunk: &[([u32; 4], [EF; 2])]| (chunk.len() as u32).div_ceil(TASKS_PER_WORKGROUP);
-            let num_partials: u32 = chunks.iter().map(|(_, chunk)| workgroups(chunk)).sum();
-            let width = 3 * num_z as u32;
-            let partials = recorder.partials(num_partials, width);
-            let mut first_partial = 0;
-            for (windows, chunk) in chunks {
-                let (num_tasks, log_skip) = (chunk.len() as u32, self.l_skip as u32);
-                let sums = recorder.scratch(Resource("sums"), 32 * (chunk.len() * num_z) as u64);
-                let tasks: Vec<u32> = chunk.iter().flat_map(|(task, _)| *task).collect();
-                let bindings = vec![
-                    recorder.job(&OpeningSumsJob { num_tasks, log_skip, eq_stride }),
-                    recorder.table(&tasks),
-                    table.one()?.bind(&mut recorder),
-                    sums.clone(),
-                ];
-                let cells: u64 = chunk.iter().map(|(task, _)| u64::from(task[3]) << self.l_skip).sum();
-                recorder.dispatch(&OPENING_SUMS, bindings, windows, num_tasks.into(), 24 * cells)?;
-                let weights = words(chunk.iter().flat_map(|(_, weights)| *weights));
-                let bindings =
-                    vec![recorder.job(&WeighJob { num_tasks, log_skip, first_partial }), recorder.table(&weights), sums, partials.clone()];
-                recorder.dispatch(&WEIGH_SUMS, bindings, vec![], workgroups(&chunk).into(), 180 * (chunk.len() * num_z) as u64)?;
-                first_partial += workgroups(&chunk);
-            }
-            debug!(n, num_slices = slices.len(), num_partials, "opening_sums");
-            recorder.sum_rows(partials, num_partials, width, place)?;
+        for (slices, &place) in groups.values().zip(&places) {
+            let tasks = self.tasks(slices, &session.compute.gpu.limits(), &begins, recorder.max_scratch() as usize)?;
+            self.record_sums(&mut recorder, &eq, &tasks, place)?;
         }
         let sums = session.run(recorder, trace_buffers, |results| {
             let of_group = |&place: &u64| elements(&results[place as usize / 4..][..group_bytes as usize / 4]);
             places.iter().map(of_group).collect::<Option<Vec<Vec<EF>>>>()
         })?;
-        *eq = Some(table);
 
         let mut coefficients = vec![EF::ZERO; 2 * num_z - 1];
         for (&n, sums) in groups.keys().zip(sums) {
-            let kernels = Kernels::new(self.l_skip, n, r[0]);
+            let factors = SkipFactors::new(self.l_skip, n, r[0]);
             let points = EF::from(F::two_adic_generator(self.l_skip)).powers().take(num_z);
-            let at_points: Vec<[EF; 3]> = points.map(|z| kernels.at(z)).collect();
+            let at_points: Vec<[EF; 3]> = points.map(|z| factors.at(z)).collect();
             for (i, sums) in sums.chunks_exact(num_z).enumerate() {
-                let kernel: Vec<EF> = at_points.iter().map(|kernels| kernels[i]).collect();
-                let [kernel, sums] = [&kernel[..], sums].map(|values| UnivariatePoly::<EF>::from_evals_idft(values).into_coeffs());
+                let factor: Vec<EF> = at_points.iter().map(|factors| factors[i]).collect();
+                let [factor, sums] = [&factor[..], sums].map(|values| UnivariatePoly::<EF>::from_evals_idft(values).into_coeffs());
                 coefficients.par_iter_mut().enumerate().with_min_len(16).for_each(|(degree, coefficient)| {
-                    let terms = (degree.saturating_sub(num_z - 1)..=degree.min(num_z - 1)).map(|j| kernel[j] * sums[degree - j]);
+                    let terms = (degree.saturating_sub(num_z - 1)..=degree.min(num_z - 1)).map(|j| factor[j] * sums[degree - j]);
                     *coefficient += terms.sum::<EF>();
                 });
             }
         }
-        Ok(coefficients)
+        Ok((coefficients, eq))
+    }
+
+    /// The work of `opening_sums` on these slices, dispatch by dispatch: of columns that one binds, and as many tasks as scratch has room for the sums of.
+    fn tasks(
+        &self,
+        slices: &[&Slice],
+        limits: &DeviceLimits,
+        begins: &[usize],
+        max_scratch: usize,
+    ) -> Result<Vec<(Vec<TraceWindow>, Vec<Task>)>> {
+        let per_dispatch = (SUM_BYTES.min(max_scratch) / (32 << self.l_skip)).max(1);
+        let points_per_task = (CELLS_PER_TASK >> self.l_skip).max(1);
+        let mut dispatches = vec![];
+        for (commitment, opening) in self.openings.iter().enumerate() {
+            for bound in opening.stack.columns.bound(limits, 1)? {
+                let mut tasks: Vec<Task> = vec![];
+                for slice in slices.iter().filter(|slice| slice.commitment == commitment && bound.columns.contains(&slice.column)) {
+                    let first = bound.first_words[slice.column - bound.columns.start] + slice.row as u32;
+                    let num_points = 1usize << slice.log_points();
+                    for begin in (0..num_points).step_by(points_per_task) {
+                        let points = points_per_task.min(num_points - begin);
+                        let words = [first + (begin << self.l_skip) as u32, num_points as u32, begin as u32, points as u32];
+                        tasks.push(Task { words, weights: [slice.weight, slice.rotated_weight] });
+                    }
+                }
+                // Those that take long come first.
+                tasks.sort_by_key(|task| Reverse(task.words[3]));
+                dispatches.extend(tasks.chunks(per_dispatch).map(|tasks| (bound.windows_from(begins[commitment]), tasks.to_vec())));
+            }
+        }
+        Ok(dispatches)
+    }
+
+    /// The weighted sums of tasks, as results.
+    fn record_sums(&self, recorder: &mut Recorder, eq: &ExtArray, dispatches: &[(Vec<TraceWindow>, Vec<Task>)], place: u64) -> Result<()> {
+        let (eq, num_z, log_skip) = (eq.one()?, 1usize << self.l_skip, self.l_skip as u32);
+        let workgroups = |tasks: &[Task]| (tasks.len() as u32).div_ceil(TASKS_PER_WORKGROUP);
+        let num_partials: u32 = dispatches.iter().map(|(_, tasks)| workgroups(tasks)).sum();
+        let width = 3 * num_z as u32;
+        let partials = recorder.partials(num_partials, width);
+        let mut first_partial = 0;
+        for (windows, tasks) in dispatches {
+            let num_tasks = tasks.len() as u32;
+            let sums = recorder.scratch(Resource("sums"), 32 * (tasks.len() * num_z) as u64);
+            let bindings = vec![
+                recorder.job(&OpeningSumsJob { num_tasks, log_skip, eq_stride: eq.stride() as u32 }),
+                recorder.table(&tasks.iter().flat_map(|task| task.words).collect::<Vec<_>>()),
+                eq.bind(recorder),
+                sums.clone(),
+            ];
+            let cells: u64 = tasks.iter().map(|task| u64::from(task.words[3]) << self.l_skip).sum();
+            recorder.dispatch(&OPENING_SUMS, bindings, windows.clone(), num_tasks.into(), 24 * cells)?;
+            let bindings = vec![
+                recorder.job(&WeighJob { num_tasks, log_skip, first_partial }),
+                recorder.table(&words(tasks.iter().flat_map(|task| task.weights))),
+                sums,
+                partials.clone(),
+            ];
+            recorder.dispatch(&WEIGH_SUMS, bindings, vec![], workgroups(tasks).into(), 180 * (tasks.len() * num_z) as u64)?;
+            first_partial += workgroups(tasks);
+        }
+        recorder.sum_rows(partials, num_partials, width, place)
     }
 
     /// Stacked columns and weights at `u_0`.
@@ -356,13 +386,13 @@ impl Stage<'_> {
 
     /// The weights at `u_0`; `firsts` are the commitments' first columns among all.
     fn record_weights(&self, recorder: &mut Recorder, weights: &ExtArray, r_0: EF, u_0: EF, eq: &ExtArray, firsts: &[usize]) -> Result<()> {
-        let mut kernels: BTreeMap<isize, [EF; 3]> = BTreeMap::new();
+        let mut factors: BTreeMap<isize, [EF; 3]> = BTreeMap::new();
         for slice in &self.slices {
-            kernels.entry(slice.n.min(0)).or_insert_with(|| Kernels::new(self.l_skip, slice.n, r_0).at(u_0));
+            factors.entry(slice.n.min(0)).or_insert_with(|| SkipFactors::new(self.l_skip, slice.n, r_0).at(u_0));
         }
         let start = |slice: &Slice| (((firsts[slice.commitment] + slice.column) << self.n_stack) + (slice.row >> self.l_skip)) as u32;
         let of_slice = |slice: &Slice| {
-            let [plain, rotated, carry] = kernels[&slice.n.min(0)];
+            let [plain, rotated, carry] = factors[&slice.n.min(0)];
             [slice.weight * plain + slice.rotated_weight * (rotated - carry), slice.rotated_weight * carry]
         };
         let num_slices = self.slices.len() as u32;

@@ -11,7 +11,7 @@ use logup_wgpu::{
     compute::{Binding, EXT_WORDS, from_word},
     wgpu,
 };
-use openvm_stark_backend::{FiatShamirTranscript, SystemParams, proof::WhirProof, prover::error::WhirProverError};
+use openvm_stark_backend::{FiatShamirTranscript, SystemParams, WhirConfig, proof::WhirProof, prover::error::WhirProverError};
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
 use super::{
@@ -107,27 +107,8 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
     let mut current: Vec<Encoded> = vec![];
     for (round, of_round) in whir.rounds.iter().enumerate() {
         let is_last = round + 1 == num_rounds;
-        let mut challenges = vec![];
-        let mut left = k;
-        while left > 0 {
-            for _ in 0..left.min(TABLE_VARIABLES) {
-                let evals = table.round();
-                evals.iter().for_each(|&eval| transcript.observe_ext(eval));
-                proof.whir_sumcheck_polys.push(evals);
-                proof.folding_pow_witnesses.push(transcript.grind(whir.folding_pow_bits));
-                let alpha: EF = transcript.sample_ext();
-                table.bind(alpha);
-                challenges.push(alpha);
-            }
-            left -= challenges.len();
-            if left > 0 {
-                let mut recorder = session.recorder(TABLE_BYTES);
-                product = product.record_fold(compute, &mut recorder, &challenges)?;
-                challenges.clear();
-                product.record_table(&mut recorder, 0)?;
-                table = session.run(recorder, vec![], Table::of_words)?;
-            }
-        }
+        let challenges;
+        (product, challenges) = sumcheck(session, transcript, whir, product, table, &mut proof)?;
         m -= k;
 
         // What is folded, and its code unless it is sent whole.
@@ -196,11 +177,44 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
         }
         current = next.into_iter().collect();
         log_code -= 1;
-        if let Some(next_table) = next_table {
-            table = next_table;
+        match next_table {
+            Some(next_table) => table = next_table,
+            None => break,
         }
     }
     Ok(proof)
+}
+
+/// The rounds before a fold by `k` variables, from their first table: the arrays with all but the last challenges bound, and those.
+fn sumcheck<TS: FiatShamirTranscript<SC>>(
+    session: &mut Session<'_>,
+    transcript: &mut TS,
+    whir: &WhirConfig,
+    mut product: InnerProduct,
+    mut table: Table,
+    proof: &mut WhirProof<SC>,
+) -> Result<(InnerProduct, Vec<EF>)> {
+    let mut left = whir.k;
+    loop {
+        let mut challenges = vec![];
+        for _ in 0..left.min(TABLE_VARIABLES) {
+            let evals = table.round();
+            evals.iter().for_each(|&eval| transcript.observe_ext(eval));
+            proof.whir_sumcheck_polys.push(evals);
+            proof.folding_pow_witnesses.push(transcript.grind(whir.folding_pow_bits));
+            let alpha: EF = transcript.sample_ext();
+            table.bind(alpha);
+            challenges.push(alpha);
+        }
+        left -= challenges.len();
+        if left == 0 {
+            return Ok((product, challenges));
+        }
+        let mut recorder = session.recorder(TABLE_BYTES);
+        product = product.record_fold(session.compute, &mut recorder, &challenges)?;
+        product.record_table(&mut recorder, 0)?;
+        table = session.run(recorder, vec![], Table::of_words)?;
+    }
 }
 
 /// Coefficients of the batched columns, moments `eq(u, .)`, and the first table.

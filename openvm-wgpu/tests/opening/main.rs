@@ -6,5 +6,6 @@ mod support;
 mod case;
 mod layouts;
 mod metal;
+mod portable;
 mod recorded;
 mod trust;

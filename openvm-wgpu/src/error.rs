@@ -8,7 +8,7 @@ use openvm_stark_backend::prover::{LogupZerocheckError, error::StackedPcsError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WgpuProverError {
-    /// The stock CPU device could not commit or open.
+    /// What the stock CPU device says of parameters without a proof, too.
     #[error(transparent)]
     Cpu(#[from] CpuProverError),
     /// The constraint stage failed where the stock prover fails too: LogUp's sum is not zero, say.

@@ -171,8 +171,8 @@ where
         self.device.config()
     }
 
-    /// What a proof keeps, for those who cut executions into segments: the traces' rows, the stacked matrix and the codeword, each once more than
-    /// the device does, because the stock openings read them on the host. There is no scratch for constraints besides.
+    /// What a proof keeps, for those who cut executions into segments: the traces' rows on the host, the stacked matrix and the codeword on the device. There
+    /// is no scratch for constraints besides.
     fn proving_memory_config(&self) -> ProvingMemoryConfig {
         let (cache_stacked_matrix, cache_rs_code_matrix, zerocheck_save_memory) = (true, true, true);
         ProvingMemoryConfig::from_protocol_config(self.config(), cache_stacked_matrix, cache_rs_code_matrix, zerocheck_save_memory)

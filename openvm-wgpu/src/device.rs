@@ -185,7 +185,8 @@ impl WgpuDevice {
         self.shared.committer.record_commitment(self.config(), traces).map_err(WgpuProverError::Commit)
     }
 
-    /// The most bytes of device memory that commitments had at a time so far: stacked traces, codeword, tree, and what of it is kept. Round 0's scratch is
+    /// The most bytes of device memory that commitments and openings had at a time so far: stacked traces, codewords, trees, the openings' arrays, and what of it
+    /// is kept. Round 0's scratch is
     /// in its own statistics.
     pub fn peak_device_bytes(&self) -> u64 {
         self.shared.compute.peak_bytes()
@@ -233,7 +234,7 @@ impl WgpuDevice {
         let shared = &self.shared;
         shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
         if !shared.openings_answered.load(Ordering::Acquire) && self.gpu().known_answers() {
-            opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Commit)?;
+            opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Openings)?;
             shared.openings_answered.store(true, Ordering::Release);
         }
         Ok(())

@@ -7,10 +7,10 @@ use logup_wgpu::Round0Options;
 pub struct WgpuOptions {
     /// Of round 0.
     pub round0: Round0Options,
-    /// The most bytes of device memory that stacked traces, codewords and what is kept of them may take. Traces of other commitments are given up first,
-    /// those used last at last, and brought to the device again when a proof asks for them; a commitment that does not fit alone is
-    /// [`Error::DeviceLimit`](logup_wgpu::Error), before any work. What comes back to the host, layers of a tree and pieces of a codeword of up to 64 MiB, is
-    /// beside it. `None`, the default, for what the device has.
+    /// The most bytes of device memory that stacked traces, codewords, trees and the openings' arrays may take. Codewords are given up first, then traces of other
+    /// commitments, those used last at last; a proof that asks for either computes it, or brings it, again. A commitment that does not fit alone is
+    /// [`Error::DeviceLimit`](logup_wgpu::Error), before any work. What comes back to the host, with [`host_copies`](Self::host_copies) in pieces of up to 64 MiB, is beside
+    /// it. `None`, the default, for what the device has.
     pub memory_budget: Option<u64>,
     /// Whether a commitment's stacked matrix, codeword and layers come back, as the stock CPU device's openings read them. Without, the default, the data of a
     /// commitment knows its root alone and is good for this device's openings: **give it to no other engine**. It costs memory and time of the host's.

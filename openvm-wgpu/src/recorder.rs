@@ -21,7 +21,7 @@ pub(crate) const MAX_BUFFERS: usize = 64;
 /// Names of such buffers.
 pub(crate) type Names = [&'static str; MAX_BUFFERS];
 
-/// The buffers' names of this one.
+/// Such names of one: `"eq"` is `"eq 0"`, `"eq 1"` and so on.
 macro_rules! numbered {
     ($name:literal) => {
         numbered!($name: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31

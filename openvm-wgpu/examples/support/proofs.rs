@@ -175,7 +175,7 @@ fn of_openings(stats: &OpeningStats) -> Value {
     json!({
         "stacked_reduction": of_part(&stats.stacked_reduction),
         "whir": of_part(&stats.whir),
-        "gpu_ms": stats.gpu.map(ms),
+        "gpu_ms": stats.gpu().map(ms),
         "gpu_ms_by_kernel": by_kernel,
         "waits": stats.waits(),
         "codes_again": stats.codes_again,

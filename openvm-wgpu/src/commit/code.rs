@@ -102,23 +102,29 @@ impl Code {
         first: usize,
         code: &Columns,
     ) -> Result<()> {
-        self.record_coefficients(recorder, limits, messages, first, code)?;
-        self.record_passes(recorder, limits, code)
+        let roots = recorder.table(&roots(self.log_code()));
+        self.record_interpolation(recorder, limits, &roots, messages, first, code)?;
+        self.record_passes(recorder, limits, &roots, code)
     }
 
-    /// Records the coefficients of messages, from this one on, to the first words of the columns of `code`.
+    /// Records the coefficients of all messages, to the first words of the columns of `code`.
     ///
     /// # Errors
     /// As [`Recorder::dispatch`].
-    pub fn record_coefficients(
+    pub fn record_coefficients(&self, recorder: &mut Recorder, limits: &DeviceLimits, messages: &Columns, code: &Columns) -> Result<()> {
+        let roots = recorder.table(&roots(self.log_code()));
+        self.record_interpolation(recorder, limits, &roots, messages, 0, code)
+    }
+
+    fn record_interpolation(
         &self,
         recorder: &mut Recorder,
         limits: &DeviceLimits,
+        roots: &Binding,
         messages: &Columns,
         first: usize,
         code: &Columns,
     ) -> Result<()> {
-        let roots = recorder.table(&roots(self.log_code()));
         let (message_names, code_names) = (kept(recorder, &MESSAGES, messages), kept(recorder, &CODES, code));
         // The block that a message is interpolated over is the tile's lowest bits.
         let log_tile = self.log_message.min(LOG_TILE);
@@ -152,8 +158,7 @@ impl Code {
         Ok(())
     }
 
-    fn record_passes(&self, recorder: &mut Recorder, limits: &DeviceLimits, code: &Columns) -> Result<()> {
-        let roots = recorder.table(&roots(self.log_code()));
+    fn record_passes(&self, recorder: &mut Recorder, limits: &DeviceLimits, roots: &Binding, code: &Columns) -> Result<()> {
         let code_names = kept(recorder, &CODES, code);
         for (i, pass) in self.passes().into_iter().enumerate() {
             let of_pass = self.job(pass);

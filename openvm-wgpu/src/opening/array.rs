@@ -3,11 +3,11 @@
 use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
-    EF, Error, F, P, Result, Subject,
-    compute::{Binding, EXT_WORDS, Resource, ext_from_words, ext_words, from_word},
+    EF, Error, F, Result, Subject,
+    compute::{Binding, EXT_WORDS, Resource, copy_words, ext_from_words, ext_words},
     wgpu,
 };
-use p3_field::BasedVectorSpace;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
 use crate::{
     commit::Columns,
@@ -139,12 +139,8 @@ impl Copied {
         let mut all = vec![];
         for &(first, len) in &self.0 {
             let stride = len.next_multiple_of(4);
-            let words = &words[first..][..EXT_WORDS * stride];
-            if words.iter().any(|&word| word >= P) {
-                return None;
-            }
-            let coefficient = |l: usize, i: usize| from_word(words[l * stride + i]).expect("compared above");
-            all.extend((0..len).map(|i| EF::from_basis_coefficients_fn(|l| coefficient(l, i))));
+            let coefficients = base_elements(&words[first..][..EXT_WORDS * stride])?;
+            all.extend((0..len).map(|i| EF::from_basis_coefficients_fn(|l| coefficients[l * stride + i])));
         }
         Some(all)
     }
@@ -162,7 +158,8 @@ pub(super) fn elements(words: &[u32]) -> Option<Vec<EF>> {
 
 /// The base field's elements of these words; nothing if one is none.
 pub(super) fn base_elements(words: &[u32]) -> Option<Vec<F>> {
-    words.iter().map(|&word| from_word(word)).collect()
+    let mut elements = F::zero_vec(words.len());
+    copy_words(words, &mut elements).then_some(elements)
 }
 
 /// The words of elements, one behind the other.

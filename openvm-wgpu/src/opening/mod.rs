@@ -126,8 +126,6 @@ impl Opener<'_> {
         session.stats.whir = session.end_part();
         let mut stats = session.end();
         stats.allocations += self.compute.pool.allocations() - allocations;
-        let parts = [&stats.stacked_reduction, &stats.whir];
-        stats.gpu = parts.iter().filter_map(|part| part.gpu).reduce(|one, other| one + other);
         for (stage, part) in [(stage::STACKED_REDUCTION, &stats.stacked_reduction), (stage::WHIR, &stats.whir)] {
             let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
             let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);

@@ -24,8 +24,6 @@ pub struct OpeningStats {
     pub stacked_reduction: PartStats,
     /// From stacked columns to a polynomial, its codes, trees and proofs of work among it.
     pub whir: PartStats,
-    /// Time on the GPU, where the device has timestamps.
-    pub gpu: Option<Duration>,
     /// GPU time of each kernel's dispatches, in order, where asked for ([`Round0Options::stage_times`](logup_wgpu::Round0Options)).
     pub stages: Vec<StageTime>,
     /// Codewords and trees that were computed again, because they had been given up or were never here.
@@ -60,6 +58,11 @@ impl OpeningStats {
     /// Times that the host waited for the device, its proofs of work among it.
     pub fn waits(&self) -> usize {
         self.stacked_reduction.waits + self.whir.waits + self.proof_of_work_waits
+    }
+
+    /// Time on the GPU but for its proofs of work, where the device has timestamps.
+    pub fn gpu(&self) -> Option<Duration> {
+        Some(self.stacked_reduction.gpu? + self.whir.gpu?)
     }
 }
 

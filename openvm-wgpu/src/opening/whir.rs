@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use logup_wgpu::{
-    EF, Error, F, P, Result, Subject,
-    compute::{Binding, EXT_WORDS, from_word},
+    EF, Error, F, Result, Subject,
+    compute::{Binding, EXT_WORDS},
     wgpu,
 };
 use openvm_stark_backend::{FiatShamirTranscript, SystemParams, WhirConfig, proof::WhirProof, prover::error::WhirProverError};
@@ -16,7 +16,7 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
 use super::{
     Failure, Opening,
-    array::{self, ExtArray, elements, words},
+    array::{self, ExtArray, base_elements, elements, words},
     inner_product::{Form, InnerProduct, TABLE_BYTES, Table},
     queries::{Answered, Answers, Opened},
     session::Session,
@@ -144,7 +144,7 @@ pub(super) fn prove<TS: FiatShamirTranscript<SC>>(
             current = first_codes(session, committer, params, openings)?;
         }
         let mut results = Results::default();
-        let table_byte = results.take(TABLE_BYTES);
+        let table_byte = if is_last { 0 } else { results.take(TABLE_BYTES) };
         let answers: Vec<Answers> = current.iter().map(|encoded| encoded.opened().answers(queries.len(), &mut results)).collect();
         let mut recorder = session.recorder(results.bytes());
         if !is_last {
@@ -250,7 +250,7 @@ fn begin(session: &mut Session<'_>, openings: &[Opening], l_skip: usize, mu: EF,
     }
     let values = batched.columns();
     let code = Code { log_message: values.log_rows, log_blowup: 0, l_skip: l_skip as u32 };
-    code.record_coefficients(&mut recorder, &limits, &values, 0, &product.a.columns())?;
+    code.record_coefficients(&mut recorder, &limits, &values, &product.a.columns())?;
     Tensor::eq(u).record(&mut recorder, &product.b)?;
     product.record_table(&mut recorder, 0)?;
     let table = session.run(recorder, trace_buffers, Table::of_words)?;
@@ -289,10 +289,7 @@ fn fold_and_commit(
     code.record(&mut recorder, &limits, &messages, &codeword)?;
     tree.record(&mut recorder, &limits, &codeword, &layers)?;
     recorder.copy(Binding { resource: LAYERS, bytes: 0..tree.bytes() }, tree.root_word(), 0, (DIGEST_BYTES / 4) as u32)?;
-    let root = session.run(recorder, codeword.buffers(), |words| {
-        let words = &words[..DIGEST_BYTES as usize / 4];
-        words.iter().all(|&word| word < P).then(|| std::array::from_fn(|i| from_word(words[i]).expect("compared")))
-    })?;
+    let root = session.run(recorder, codeword.buffers(), |words| base_elements(&words[..DIGEST_BYTES as usize / 4])?.try_into().ok())?;
     Ok((folded, Encoded { codeword: Codeword::Here(codeword), tree, layers }, root))
 }
 

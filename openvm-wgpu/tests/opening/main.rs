@@ -3,6 +3,7 @@
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
+mod beside;
 mod case;
 mod layouts;
 mod metal;

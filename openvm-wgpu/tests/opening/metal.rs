@@ -14,6 +14,7 @@ use openvm_wgpu::{OpeningObserver, WgpuOptions, kernels};
 
 use self::msl::{Machine, Order};
 use crate::{
+    beside::compare,
     case::{Case, Shape, params},
     support::{gpu, mutant::Mutant, rng},
 };
@@ -44,16 +45,8 @@ impl OpeningObserver for Beside {
     }
 
     fn after(&self, results: &[u32]) {
-        let compared = match &*self.expected.lock().unwrap() {
-            // What nothing wrote is poison here, and anything there.
-            Ok(words) => {
-                match words.iter().zip(results).position(|(&ours, &theirs)| ours != theirs && ours != 0xffff_ffff && ours != 0xa5a5_a5a5) {
-                    None => Ok(()),
-                    Some(word) => Err(format!("word {word} of {}", words.len())),
-                }
-            }
-            Err(error) => Err(error.clone()),
-        };
+        let expected = self.expected.lock().unwrap();
+        let compared = expected.as_ref().map_err(String::clone).and_then(|words| compare(words, results, msl::poison(self.order)));
         self.compared.lock().unwrap().push(compared);
     }
 }

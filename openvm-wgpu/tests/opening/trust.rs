@@ -39,7 +39,7 @@ fn wrong_kernels_are_found_out() {
         assert!(known.variants().next().unwrap().source().contains(from), "{kernel} has no {from}");
         let options = GpuOptions { edit_shader: Some(EditShader(Arc::new(edit))), ..GpuOptions::default() };
         match case.opened(&case.device(&Gpu::new(options).unwrap(), WgpuOptions::default())) {
-            Err(WgpuProverError::Commit(Error::WrongAnswer { .. })) => {}
+            Err(WgpuProverError::Openings(Error::WrongAnswer { .. })) => {}
             Err(error) => panic!("{kernel}, {from}: {error}"),
             Ok(_) => panic!("{kernel}, {from}: not noticed"),
         }

@@ -93,7 +93,7 @@ impl std::ops::AddAssign for Counts {
 }
 
 /// A word that is no field element. Different by order, so that what depends on it differs too.
-fn poison(order: Order) -> u32 {
+pub fn poison(order: Order) -> u32 {
     match order {
         Order::Ascending => 0xffff_ffff,
         Order::Descending => 0xa5a5_a5a5,

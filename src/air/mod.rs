@@ -184,11 +184,20 @@ impl Air {
     /// # Panics
     /// If there are fewer public values than [`Self::num_public_values`].
     pub fn degree_zero_values(&self, public_values: &[F]) -> Vec<F> {
+        self.degree_zero_values_by(|index| public_values[index])
+    }
+
+    /// As [`Self::degree_zero_values`], where public values are zero. However many the AIR has, none is stored.
+    pub(crate) fn degree_zero_values_of_zeros(&self) -> Vec<F> {
+        self.degree_zero_values_by(|_| F::ZERO)
+    }
+
+    fn degree_zero_values_by(&self, public_value: impl Fn(usize) -> F) -> Vec<F> {
         let mut values = vec![F::ZERO; self.nodes.len()];
         for (i, node) in self.nodes.iter().enumerate().filter(|&(i, _)| self.degrees[i] == 0) {
             let at = |node: NodeId| values[node.index()];
             values[i] = match *node {
-                Node::PublicValue(index) => public_values[index],
+                Node::PublicValue(index) => public_value(index),
                 Node::Constant(value) => value,
                 Node::Add(a, b) => at(a) + at(b),
                 Node::Sub(a, b) => at(a) - at(b),

@@ -104,7 +104,7 @@ impl Shares {
 
 /// The values of the degree-0 nodes that no public value enters.
 fn constants(air: &Air) -> Vec<Option<F>> {
-    let values = air.degree_zero_values(&F::zero_vec(air.num_public_values));
+    let values = air.degree_zero_values_of_zeros();
     let mut constants: Vec<Option<F>> = Vec::with_capacity(values.len());
     for (i, (node, value)) in air.nodes.iter().zip(values).enumerate() {
         let is_constant = air.degrees[i] == 0

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use p3_field::PrimeCharacteristicRing;
-
 use crate::{air::Air, field::F};
 
 /// The values, known once for AIRs without public values.
@@ -16,7 +14,7 @@ pub(crate) struct DegreeZeroValues {
 
 impl DegreeZeroValues {
     pub fn new(air: &Air) -> Self {
-        Self { values: air.degree_zero_values(&F::zero_vec(air.num_public_values())), depends_on_public: air.num_public_values() > 0 }
+        Self { values: air.degree_zero_values_of_zeros(), depends_on_public: air.num_public_values() > 0 }
     }
 
     /// Those of a call.

@@ -318,6 +318,23 @@ fn kernels_of_one_air_are_bounded() {
     assert_eq!((plan.shader_sources(FieldForm::U64, 1).len(), distinct_sources(&plan)), (64, 64));
 }
 
+/// The AIR says how many public values there are: a number, that nothing is allocated by before a call brings them.
+#[test]
+fn any_number_of_public_values() {
+    let mut air = AirBuilder::new("hostile");
+    let main = air.main_part(1);
+    air.public_values(usize::MAX);
+    let (a, last) = (air.column(main, 0), air.public_value(usize::MAX - 1));
+    let scaled = air.mul(a, last);
+    let field = air.mul(scaled, a);
+    air.interaction(1, [field], a);
+    air.constraint(field);
+    let air = air.build().unwrap();
+    for strategy in STRATEGIES {
+        planned(&air, strategy).unwrap();
+    }
+}
+
 /// Widths whose sum wraps, and a call whose products do not fit 64 bits.
 #[test]
 fn estimates_of_impossible_shapes() {

@@ -32,6 +32,7 @@ pub(crate) enum Use {
     CodeRows,
     ProofOfWork,
     Openings,
+    Gkr,
 }
 
 /// Executors of each use that are kept.

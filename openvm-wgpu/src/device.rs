@@ -1,4 +1,4 @@
-//! The prover's device: OpenVM's CPU device, with commitments, round 0 and openings on a [`Gpu`].
+//! The prover's device: OpenVM's CPU device, with commitments, GKR, round 0 and openings on a [`Gpu`].
 
 use std::sync::{
     Arc, Mutex,
@@ -26,19 +26,22 @@ use crate::{
     commit::{CommitStats, Committer, RecordedCommitment, checked_height},
     compute::Compute,
     device_round0::DeviceRound0Stats,
+    gkr::{self, Gkr, GkrStats},
     grind::Grinder,
+    kernels::TABLE_VARIABLES,
     key_plan::KeyPlan,
     lock,
     on_device::OnDevice,
-    opening::{self, OpenedTraces, Opener, OpeningObserver, OpeningProof, OpeningStats},
+    opening::{self, OpenedTraces, Opener, OpeningProof, OpeningStats},
     options::WgpuOptions,
     rap,
+    sumcheck::session::RecordingObserver,
 };
 
 type Backend = CpuBackend<SC>;
 
-/// A prover device for OpenVM's row-major CPU backend: it commits to traces and opens the commitments on a [`Gpu`], and round 0 of all AIRs is one
-/// call there; the rest of the constraint stage runs here on the CPU.
+/// A prover device for OpenVM's row-major CPU backend: it commits to traces, sums up LogUp's fractions and opens the commitments on a [`Gpu`], and round 0 of all
+/// AIRs is one call there; the rounds after it run here on the CPU.
 ///
 /// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
 /// pool: no lock is held while a proof computes or waits. Each has its stacked traces on the device until its openings begin.
@@ -47,7 +50,7 @@ pub struct WgpuDevice {
     cpu: CpuDevice<SC>,
     shared: Arc<Shared>,
     checks_constraints: bool,
-    observer: Option<Arc<dyn OpeningObserver>>,
+    observer: Option<Arc<dyn RecordingObserver>>,
 }
 
 struct Shared {
@@ -60,16 +63,12 @@ struct Shared {
     grinder: Grinder,
     last_commit: Mutex<Option<CommitStats>>,
     max_host_len: Option<usize>,
+    rounds_per_wait: usize,
     stage_times: bool,
+    last_gkr: Mutex<Option<GkrStats>>,
     last_openings: Mutex<Option<OpeningStats>>,
-    /// Whether the kernels of openings gave their known answer.
-    openings_answered: AtomicBool,
-}
-
-impl Shared {
-    fn on_device(&self) -> OnDevice<'_> {
-        OnDevice { engine: &self.engine, committer: &self.committer }
-    }
+    /// Whether the kernels of GKR and of openings gave their known answers.
+    answered: AtomicBool,
 }
 
 /// A key's plan, and what making it ready did.
@@ -111,9 +110,11 @@ impl WgpuDevice {
             compute,
             last_commit: Mutex::default(),
             max_host_len: options.max_host_len,
+            rounds_per_wait: options.rounds_per_wait.unwrap_or(TABLE_VARIABLES).clamp(1, TABLE_VARIABLES),
             stage_times: options.round0.stage_times,
+            last_gkr: Mutex::default(),
             last_openings: Mutex::default(),
-            openings_answered: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
         };
         Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false, observer: None })
     }
@@ -125,8 +126,8 @@ impl WgpuDevice {
         Self { checks_constraints, ..self }
     }
 
-    /// The device with somebody who is told of its openings' recordings.
-    pub fn observed_by(self, observer: Arc<dyn OpeningObserver>) -> Self {
+    /// The device with somebody who is told of its recordings of GKR and of the openings.
+    pub fn observed_by(self, observer: Arc<dyn RecordingObserver>) -> Self {
         Self { observer: Some(observer), ..self }
     }
 
@@ -141,7 +142,20 @@ impl WgpuDevice {
         key: &DeviceMultiStarkProvingKey<Backend>,
         context: &ProvingContext<Backend>,
     ) -> Result<ConstraintCheck, WgpuProverError> {
-        rap::check(&self.plan(key)?.key_plan, key, context, &self.shared.on_device())
+        rap::check(&self.plan(key)?.key_plan, key, context, &self.on_device())
+    }
+
+    fn on_device(&self) -> OnDevice<'_> {
+        let shared = &*self.shared;
+        let gkr = Gkr {
+            compute: &shared.compute,
+            committer: &shared.committer,
+            max_host_len: shared.max_host_len,
+            rounds_per_wait: shared.rounds_per_wait,
+            observer: self.observer.as_deref(),
+            stage_times: shared.stage_times,
+        };
+        OnDevice { engine: &shared.engine, committer: &shared.committer, gkr }
     }
 
     /// Whether each trace of a context can be committed to, by the name of its AIR, which a commitment is not told.
@@ -197,6 +211,11 @@ impl WgpuDevice {
         lock(&self.shared.last_commit).clone()
     }
 
+    /// What GKR of the latest proof did; `None` before the first, and of a proof without interactions.
+    pub fn last_gkr_stats(&self) -> Option<GkrStats> {
+        lock(&self.shared.last_gkr).clone()
+    }
+
     /// What the openings of the latest proof did; `None` before the first.
     pub fn last_opening_stats(&self) -> Option<OpeningStats> {
         lock(&self.shared.last_openings).clone()
@@ -229,13 +248,14 @@ impl WgpuDevice {
         Ok(planned)
     }
 
-    /// Has the kernels of commitments and openings give known answers, if they have not.
+    /// Has the kernels of commitments, GKR and openings give known answers, if they have not.
     fn ask(&self) -> Result<(), WgpuProverError> {
         let shared = &self.shared;
         shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
-        if !shared.openings_answered.load(Ordering::Acquire) && self.gpu().known_answers() {
+        if !shared.answered.load(Ordering::Acquire) && self.gpu().known_answers() {
+            gkr::ask(&shared.compute, &shared.committer).map_err(WgpuProverError::Gkr)?;
             opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Openings)?;
-            shared.openings_answered.store(true, Ordering::Release);
+            shared.answered.store(true, Ordering::Release);
         }
         Ok(())
     }
@@ -288,8 +308,10 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
         let _span = info_span!("prover.rap_constraints", phase = "prover").entered();
         let plan = self.plan(mpk)?;
         let root = common_main.commit()?;
-        let (proof, stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, &root, &self.shared.on_device(), self.checks_constraints)?;
+        let (proof, stats, gkr_stats) =
+            rap::prove(transcript, &plan.key_plan, mpk, ctx, &root, &self.on_device(), self.checks_constraints)?;
         *lock(&self.shared.last_stats) = Some(stats);
+        *lock(&self.shared.last_gkr) = gkr_stats;
         Ok(proof)
     }
 }

@@ -21,6 +21,9 @@ pub enum WgpuProverError {
     /// An AIR or its trace does not fit; the source names it.
     #[error(transparent)]
     Air(#[from] Error),
+    /// The device did not prove the sum of LogUp's fractions.
+    #[error("GKR: {0}")]
+    Gkr(#[source] Error),
     /// The device did not open the commitments.
     #[error("openings: {0}")]
     Openings(#[source] Error),

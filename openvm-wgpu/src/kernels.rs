@@ -15,6 +15,7 @@ pub static LIBRARY: Library = Library {
         ("shared/bits", wgsl!("shared/bits")),
         ("shared/elements", wgsl!("shared/elements")),
         ("shared/eq", wgsl!("shared/eq")),
+        ("shared/fractions", wgsl!("shared/fractions")),
         ("shared/poseidon2", wgsl!("shared/poseidon2")),
         ("shared/radix16", wgsl!("shared/radix16")),
         ("shared/roots", wgsl!("shared/roots")),
@@ -31,6 +32,8 @@ pub mod stage {
     pub const CODE: &str = "rs_code_matrix";
     /// From the codeword to the root.
     pub const TREE: &str = "merkle_tree";
+    /// LogUp's sum of fractions, from the traces to the claims of its leaves; its tables are of the openings' kernels.
+    pub const GKR: &str = "logup_gkr";
     /// From the openings of trace columns to those of stacked ones.
     pub const STACKED_REDUCTION: &str = "stacked_reduction";
     /// From the openings of stacked columns to a polynomial; its codes and trees are stages of their own.
@@ -62,6 +65,8 @@ const CODE: Argument = Argument::read_write("code");
 const FACTORS: Argument = Argument::read("factors");
 const ELEMENTS: Argument = Argument::read_write("elements");
 const PARTIALS: Argument = Argument::read_write("partials");
+const CONSTANTS_OF_CALL: Argument = Argument::uniform("constants");
+const NODES: Argument = Argument::read("nodes");
 
 /// Declares kernels as statics, and the table of all. `name` is the file; what is left out is `NONE`'s.
 macro_rules! kernels {
@@ -109,8 +114,35 @@ kernels! {
     /// Nodes of trees, for the host.
     GATHER_DIGESTS = "gather_digests" {
         stage: stage::READBACK,
-        arguments: &[JOB, Argument::read("nodes"), Argument::read_write("digests")],
+        arguments: &[JOB, NODES, Argument::read_write("digests")],
         windows: &[1],
+    }
+    /// Expressions that are not affine, row by row.
+    ROW_PRODUCTS = "row_products" {
+        stage: stage::GKR,
+        arguments: &[JOB, Argument::read("steps"), Argument::read_write("slots"), Argument::read_write("products")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// LogUp's fractions out of traces.
+    FRACTIONS = "fractions" {
+        stage: stage::GKR,
+        arguments: &[JOB, Argument::read("slices"), Argument::read("terms"), Argument::read_write("nodes")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// Pairs of fractions added up.
+    ADD_FRACTIONS = "add_fractions" {
+        stage: stage::GKR,
+        arguments: &[JOB, CONSTANTS_OF_CALL, NODES, Argument::read_write("sums")],
+    }
+    /// Fractions at challenges for the lowest variables.
+    FOLD_FRACTIONS = "fold_fractions" {
+        stage: stage::GKR,
+        arguments: &[JOB, CONSTANTS_OF_CALL, NODES, Argument::read_write("folded")],
+    }
+    /// A layer's sumcheck as an inner product.
+    GKR_FACTORS = "gkr_factors" {
+        stage: stage::GKR,
+        arguments: &[JOB, CONSTANTS_OF_CALL, Argument::read("eq"), NODES, Argument::read_write("a"), Argument::read_write("b")],
     }
     /// A tensor product of two tables.
     TENSOR = "tensor" {
@@ -237,6 +269,20 @@ shader_structs! {
     }
     /// `wgsl/gather_digests.wgsl`
     struct GatherJob { num_digests: u32 }
+    /// `wgsl/row_products.wgsl`
+    struct RowProductsJob { num_steps: u32, first_row: u32, num_rows: u32, row_mask: u32, first_word: u32 }
+    /// `wgsl/fractions.wgsl`
+    struct FractionsJob { begin: u32, num: u32, to_first: u32, stride: u32, num_slices: u32 }
+    /// `wgsl/add_fractions.wgsl`
+    struct AddJob { first: u32, len: u32, stride: u32, to_first: u32, to_stride: u32, num: u32 }
+    /// `wgsl/fold_fractions.wgsl`
+    struct FoldFractionsJob {
+        first: u32, len: u32, stride: u32, to_first: u32, to_stride: u32, num: u32, log_window: u32,
+    }
+    /// `wgsl/gkr_factors.wgsl`
+    struct GkrFactorsJob {
+        first: u32, len: u32, stride: u32, num: u32, num_points: u32, log_low: u32, first_block: u32,
+    }
     /// `wgsl/tensor.wgsl`
     struct TensorJob { first: u32, begin: u32, len: u32, stride: u32, log_low: u32 }
     /// `wgsl/ip_table.wgsl`
@@ -292,6 +338,23 @@ pub(crate) const TABLE_LEN: usize = 81;
 pub(crate) const BLOCKS_PER_WORKGROUP: u32 = 28;
 /// Tasks that a workgroup of `weigh_sums` takes.
 pub(crate) const TASKS_PER_WORKGROUP: u32 = 64;
+/// What a term of `fractions` is, beside a cell of this row (0) and of the next (1).
+pub(crate) const TERM_FIRST_ROW: u32 = 2;
+pub(crate) const TERM_LAST_ROW: u32 = 3;
+/// What a step of `row_products` does.
+pub(crate) mod step {
+    pub const LOAD: u32 = 0;
+    pub const FIRST_ROW: u32 = 1;
+    pub const LAST_ROW: u32 = 2;
+    pub const ADD: u32 = 3;
+    pub const SUB: u32 = 4;
+    pub const MUL: u32 = 5;
+    pub const NEG: u32 = 6;
+    pub const ADD_VALUE: u32 = 7;
+    pub const SUB_VALUE: u32 = 8;
+    pub const MUL_VALUE: u32 = 9;
+    pub const STORE: u32 = 10;
+}
 /// Elements of a digest.
 pub(crate) const DIGEST_WORDS: usize = 8;
 
@@ -301,6 +364,23 @@ pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&ROW_HASH, &[("RATE", RATE as u32), ("WORKGROUP_SIZE", ROWS_PER_WORKGROUP)]),
     (&MERKLE_LAYERS, &[("WORKGROUP_SIZE", NODES_PER_WORKGROUP / 2)]),
     (&IP_TABLE, &[("BLOCKS", BLOCKS_PER_WORKGROUP)]),
+    (&FRACTIONS, &[("FIRST_ROW", TERM_FIRST_ROW), ("LAST_ROW", TERM_LAST_ROW)]),
+    (
+        &ROW_PRODUCTS,
+        &[
+            ("LOAD", step::LOAD),
+            ("FIRST_ROW", step::FIRST_ROW),
+            ("LAST_ROW", step::LAST_ROW),
+            ("ADD", step::ADD),
+            ("SUB", step::SUB),
+            ("MUL", step::MUL),
+            ("NEG", step::NEG),
+            ("ADD_VALUE", step::ADD_VALUE),
+            ("SUB_VALUE", step::SUB_VALUE),
+            ("MUL_VALUE", step::MUL_VALUE),
+            ("STORE", step::STORE),
+        ],
+    ),
     (&WEIGH_SUMS, &[("TASKS", TASKS_PER_WORKGROUP)]),
     (&GATHER_DIGESTS, &[("DIGEST_WORDS", DIGEST_WORDS as u32)]),
     (&MOMENTS, &[("LOG_ROOTS", LOG_ROOTS)]),

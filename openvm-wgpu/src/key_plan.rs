@@ -10,7 +10,7 @@ use openvm_stark_backend::{
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
-use crate::{Digest, SC, air, program::Program, rows::RowShape};
+use crate::{Digest, SC, air, gkr, program::Program, rows::RowShape};
 
 /// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
@@ -70,11 +70,52 @@ pub(crate) struct AirPlan {
     pub batch_columns: Vec<u32>,
 }
 
-/// Interactions over the roots of a program, for single rows on the CPU.
+/// An AIR's interactions.
 #[derive(Debug)]
 pub(crate) struct Logup {
-    pub program: Program,
+    /// The nodes that they send, ascending, each once: roots of [`AirPlan::batch`].
+    pub roots: Vec<NodeId>,
     pub interactions: Vec<InteractionRoots>,
+    /// What they are affine in beside cells, ascending.
+    pub products: Vec<NodeId>,
+    /// Programs that compute the products row by row, one after the other.
+    pub programs: Vec<Program>,
+}
+
+impl Logup {
+    /// Nothing for an AIR without interactions.
+    pub fn new(air: &Air) -> Option<Self> {
+        let nodes = air.interactions().iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
+        let mut roots: Vec<NodeId> = nodes.copied().collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let root = |node: &NodeId| roots.binary_search(node).expect("collected above");
+        let interactions = air.interactions().iter().map(|interaction| InteractionRoots {
+            count: root(&interaction.count),
+            message: interaction.message.iter().map(root).collect(),
+            bus_index: interaction.bus_index,
+        });
+        let (interactions, products): (Vec<_>, _) = (interactions.collect(), gkr::products(air));
+        (!roots.is_empty()).then(|| Self { interactions, programs: row_programs(air, &products), products, roots })
+    }
+}
+
+/// Steps of a program over rows at most, unless one product alone has more; of those round 0 has refused what a device cannot run.
+const MAX_ROW_STEPS: usize = 1 << 13;
+
+/// Programs for these nodes, in order.
+fn row_programs(air: &Air, nodes: &[NodeId]) -> Vec<Program> {
+    if nodes.is_empty() {
+        return vec![];
+    }
+    let program = Program::new(air, nodes);
+    if program.num_device_steps() <= MAX_ROW_STEPS || nodes.len() == 1 {
+        return vec![program];
+    }
+    let (low, high) = nodes.split_at(nodes.len() / 2);
+    let mut programs = row_programs(air, low);
+    programs.extend(row_programs(air, high));
+    programs
 }
 
 /// One interaction, its expressions as indices of roots.
@@ -126,22 +167,8 @@ impl AirPlan {
             });
         }
 
-        // Each node once, though several interactions may send it.
-        let nodes = air.interactions().iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
-        let mut logup_roots: Vec<NodeId> = nodes.copied().collect();
-        logup_roots.sort_unstable();
-        logup_roots.dedup();
-        let root = |node: &NodeId| logup_roots.binary_search(node).expect("collected above");
-        let interactions = air.interactions().iter().map(|interaction| InteractionRoots {
-            count: root(&interaction.count),
-            message: interaction.message.iter().map(root).collect(),
-            bus_index: interaction.bus_index,
-        });
-        let logup = match &logup_roots[..] {
-            [] => None,
-            roots => Some(Logup { program: Program::new(&air, roots), interactions: interactions.collect() }),
-        };
-        let batch = Program::new(&air, &[air.constraints(), &logup_roots].concat());
+        let logup = Logup::new(&air);
+        let batch = Program::new(&air, &[air.constraints(), logup.as_ref().map_or(&[], |logup| &logup.roots)].concat());
         let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
         let round0 = if batch.roots.is_empty() { None } else { Some(Round0Plan::new(air.clone(), l_skip, Strategy::Split)?) };
         Ok(Self { round0, logup, batch, batch_columns, shape, air })

@@ -50,7 +50,7 @@ mod device;
 mod device_round0;
 mod error;
 mod fold_ple;
-mod gkr_input;
+mod gkr;
 mod grind;
 pub mod kernels;
 mod key_plan;
@@ -65,9 +65,11 @@ mod program;
 mod rap;
 mod recorder;
 mod rows;
+mod sumcheck;
 mod transcript;
 #[cfg(feature = "vm")]
 pub mod vm;
+mod windows;
 
 use std::{
     marker::PhantomData,
@@ -90,8 +92,10 @@ pub use self::{
     device::WgpuDevice,
     device_round0::DeviceRound0Stats,
     error::WgpuProverError,
-    opening::{OpeningObserver, OpeningStats, PartStats},
+    gkr::GkrStats,
+    opening::OpeningStats,
     options::WgpuOptions,
+    sumcheck::session::{PartStats, RecordingObserver},
     transcript::{EngineTranscript, WgpuTranscript},
 };
 

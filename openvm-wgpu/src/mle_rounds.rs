@@ -104,7 +104,7 @@ impl Stage<'_> {
         };
         let Some(logup) = &trace.plan.logup else { return weights };
         let (numerator_mu, denominator_mu) = (mu_pows[2 * t] * numerator_scale(trace.rows.height, self.l_skip), mu_pows[2 * t + 1]);
-        weights.logup = vec![EF::ZERO; logup.program.roots.len()];
+        weights.logup = vec![EF::ZERO; logup.roots.len()];
         for (interaction, &eq_3b) in zip(&logup.interactions, &challenges.eq_3bs[t]) {
             weights.logup[interaction.count] += numerator_mu * eq_3b;
             let denominator = denominator_mu * eq_3b;

@@ -11,6 +11,7 @@ use crate::{
     Digest, SC, WgpuProverError,
     commit::Committer,
     device_round0::{DeviceInput, DeviceTraces},
+    gkr::Gkr,
     rap::Stage,
 };
 
@@ -18,6 +19,7 @@ use crate::{
 pub(crate) struct OnDevice<'a> {
     pub engine: &'a Round0,
     pub committer: &'a Committer,
+    pub gkr: Gkr<'a>,
 }
 
 impl<'a> Stage<'a> {

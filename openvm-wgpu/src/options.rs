@@ -15,9 +15,11 @@ pub struct WgpuOptions {
     /// Whether a commitment's stacked matrix, codeword and layers come back, as the stock CPU device's openings read them. Without, the default, the data of a
     /// commitment knows its root alone and is good for this device's openings: **give it to no other engine**. It costs memory and time of the host's.
     pub host_copies: bool,
-    /// Elements of the stacked reduction's arrays up to which the host does the rounds that are left, because a wait for the device takes longer; `None` for
-    /// what was found good. The proof is the same either way.
+    /// Elements of the stacked reduction's arrays, and points of a layer of GKR, up to which the host does the rounds that are left, because a wait for the device
+    /// takes longer; `None` for what was found good. The proof is the same either way.
     pub max_host_len: Option<usize>,
+    /// Rounds of a layer of GKR for one wait, 1 to 4; `None` for four. The proof is the same either way.
+    pub rounds_per_wait: Option<usize>,
     /// Proofs of work of so many bits and more are searched on the device; `None` for what was measured to be faster. The witness is the same either way.
     pub min_device_pow_bits: Option<usize>,
 }

@@ -1,9 +1,12 @@
 //! An AIR's expressions as straight-line code, run on packed rows.
 
-use logup_wgpu::{Air, Column, F, Node, NodeId, Part, compute::assign_slots};
+use logup_wgpu::{
+    Air, Column, F, Node, NodeId, Part,
+    compute::{assign_slots, word},
+};
 use p3_field::{Algebra, PackedValue, PrimeCharacteristicRing};
 
-use crate::{lanes::P, rows::Cell};
+use crate::{kernels::step, lanes::P, rows::Cell};
 
 /// What some nodes of an AIR need, in an order in which it can be computed: each node once, temporaries reusing slots.
 ///
@@ -194,6 +197,47 @@ impl Program {
                 Op::Value(a) => V::from(value(a)),
             };
         }
+    }
+
+    /// The program as `wgsl/row_products.wgsl` reads it; its products are the roots, in order. `word_of` says at which word a column's row 0 is, and whether
+    /// the next row is meant; nothing if a dispatch does not reach it.
+    pub fn device_steps(&self, degree_zero_values: &[F], word_of: impl FnMut(Cell) -> Option<(u32, bool)>) -> Option<Vec<[u32; 4]>> {
+        let mut word_of = word_of;
+        let one = word(F::ONE);
+        let mut steps: Vec<[u32; 4]> = vec![];
+        for (slot, &cell) in (0..).zip(&self.cells) {
+            match cell {
+                Cell::IsFirst => steps.push([step::FIRST_ROW, slot, 0, 0]),
+                Cell::IsLast => steps.push([step::LAST_ROW, slot, 0, 0]),
+                Cell::IsTransition => {
+                    steps.push([step::LAST_ROW, slot, 0, 0]);
+                    steps.push([step::NEG, slot, slot, 0]);
+                    steps.push([step::ADD_VALUE, slot, slot, one]);
+                }
+                Cell::Column { .. } => {
+                    let (word, next) = word_of(cell)?;
+                    steps.push([step::LOAD, slot, word, next.into()]);
+                }
+            }
+        }
+        let value = |i: u32| word(degree_zero_values[self.values[i as usize].index()]);
+        steps.extend(self.steps.iter().map(|&Step { op, target }| match op {
+            Op::Add(a, b) => [step::ADD, target, a, b],
+            Op::Sub(a, b) => [step::SUB, target, a, b],
+            Op::Mul(a, b) => [step::MUL, target, a, b],
+            Op::Neg(a) => [step::NEG, target, a, 0],
+            Op::AddValue(a, b) => [step::ADD_VALUE, target, a, value(b)],
+            Op::SubValue(a, b) => [step::SUB_VALUE, target, a, value(b)],
+            Op::MulValue(a, b) => [step::MUL_VALUE, target, a, value(b)],
+            Op::Value(_) => unreachable!("a product's degree is not 0"),
+        }));
+        steps.extend((0..).zip(&self.roots).map(|(product, &slot)| [step::STORE, product, slot, 0]));
+        Some(steps)
+    }
+
+    /// Steps of [`device_steps`](Self::device_steps), at most.
+    pub fn num_device_steps(&self) -> usize {
+        3 * self.cells.len() + self.steps.len() + self.roots.len()
     }
 
     /// Slots for a run.

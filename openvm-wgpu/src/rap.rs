@@ -20,7 +20,7 @@ use openvm_stark_backend::{
     proof::{BatchConstraintProof, GkrProof, column_openings_by_rot},
     prover::{
         DeviceMultiStarkProvingKey, LogupZerocheckError, ProvingContext,
-        fractional_sumcheck_gkr::{FracSumcheckProof, fractional_sumcheck},
+        fractional_sumcheck_gkr::fractional_sumcheck,
         poly::{eq_sharp_uni_poly, evals_eq_hypercubes},
         stacked_pcs::StackedLayout,
         sumcheck::sumcheck_round0_deg,
@@ -33,7 +33,7 @@ use crate::{
     Digest, SC, WgpuProverError,
     device_round0::{DeviceRound0Stats, DeviceTraces},
     fold_ple::FoldedTrace,
-    gkr_input::{self, GkrTrace},
+    gkr::{GkrStats, LeafTrace, Leaves},
     key_plan::{AirPlan, KeyPlan},
     on_device::OnDevice,
     poly::{add_product, combine, eq_at_bits, sum_over_domain},
@@ -55,7 +55,7 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     common_main: &Digest,
     on: &OnDevice<'_>,
     checks_constraints: bool,
-) -> Result<(RapProof, DeviceRound0Stats), WgpuProverError> {
+) -> Result<(RapProof, DeviceRound0Stats, Option<GkrStats>), WgpuProverError> {
     let _cpu_span = info_span!("prove_zerocheck_and_logup").entered();
     let stage = Stage::new(plan, key, context)?;
 
@@ -63,7 +63,7 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     if checks_constraints {
         traces.check(on.engine)?.satisfied()?;
     }
-    let (gkr, logup) = stage.gkr(transcript, key.params.logup.pow_bits)?;
+    let (gkr, logup, gkr_stats) = stage.gkr(transcript, key.params.logup.pow_bits, on, &traces)?;
     let round0 = stage.round0(transcript, &logup, on.engine, &traces)?;
     drop(traces);
     let (round_polys, folded, r) = stage.mle_rounds(transcript, &logup, &round0);
@@ -76,7 +76,7 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
         sumcheck_round_polys: round_polys,
         column_openings,
     };
-    Ok((((gkr, batch), r), round0.stats))
+    Ok((((gkr, batch), r), round0.stats, gkr_stats))
 }
 
 /// The constraints of a proof's traces that fail.
@@ -178,7 +178,9 @@ impl<'a> Stage<'a> {
         &self,
         transcript: &mut TS,
         pow_bits: usize,
-    ) -> Result<(GkrProof<SC>, LogupChallenges), WgpuProverError> {
+        on: &OnDevice<'_>,
+        traces: &DeviceTraces<'_>,
+    ) -> Result<(GkrProof<SC>, LogupChallenges, Option<GkrStats>), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints.logup_gkr", phase = "prover").entered();
         let num_interactions = |trace: &StageTrace<'_>| trace.plan.logup.as_ref().map_or(0, |logup| logup.interactions.len());
         let log_lifted = |trace: &StageTrace<'_>| trace.n + self.l_skip;
@@ -193,9 +195,13 @@ impl<'a> Stage<'a> {
         let beta_pows: Vec<EF> = beta.powers().take(self.max_message_len + 1).collect();
         debug!(n_logup, %alpha, %beta);
 
-        let fractions = if total == 0 { vec![] } else { self.fractions(&layout, self.l_skip + n_logup, alpha, &beta_pows) };
-        let (sum_proof, mut xi): (FracSumcheckProof<SC>, Vec<EF>) = fractional_sumcheck::<SC, _>(transcript, &fractions, true)?;
-        drop(fractions);
+        let ((sum_proof, mut xi), stats) = if total == 0 {
+            (fractional_sumcheck::<SC, _>(transcript, &[], true)?, None)
+        } else {
+            let leaves = self.leaves(on, traces, &layout, self.l_skip + n_logup, alpha, &beta_pows)?;
+            let (proof, stats) = on.gkr.prove(transcript, &leaves)?;
+            (proof, Some(stats))
+        };
         while xi.len() < self.l_skip + self.n_max.max(n_logup) {
             xi.push(transcript.sample_ext());
         }
@@ -223,26 +229,31 @@ impl<'a> Stage<'a> {
             sumcheck_polys: sum_proof.sumcheck_polys,
         };
         let lambda_pows = lambda.powers().take(self.max_num_constraints).collect();
-        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda, lambda_pows, eq_trees }))
+        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda, lambda_pows, eq_trees }, stats))
     }
 
-    fn fractions(
+    fn leaves(
         &self,
+        on: &OnDevice<'_>,
+        traces: &DeviceTraces<'_>,
         layout: &StackedLayout,
         log_len: usize,
         alpha: EF,
         beta_pows: &[EF],
-    ) -> Vec<openvm_stark_backend::prover::fractional_sumcheck_gkr::Frac<EF>> {
-        let _span = info_span!("prover.rap_constraints.logup_gkr.input_evals", phase = "prover").entered();
-        let traces: Vec<Option<GkrTrace<'_>>> = self
-            .traces
-            .iter()
-            .map(|trace| {
-                let logup = trace.plan.logup.as_ref()?;
-                Some(GkrTrace { air: &trace.plan.air, logup, rows: &trace.rows, public_values: trace.public_values })
-            })
-            .collect();
-        gkr_input::fractions(&traces, layout, log_len, alpha, beta_pows)
+    ) -> Result<Leaves, WgpuProverError> {
+        let mut leaf_traces: Vec<Option<LeafTrace<'_>>> = self.traces.iter().map(|_| None).collect();
+        for (t, input) in zip(self.owners(), &traces.inputs) {
+            let trace = &self.traces[t];
+            let leaf_trace = |logup| LeafTrace {
+                air: &trace.plan.air,
+                logup,
+                traces: &input.traces,
+                public_values: trace.public_values,
+                height: trace.rows.height,
+            };
+            leaf_traces[t] = trace.plan.logup.as_ref().map(leaf_trace);
+        }
+        Leaves::new(on.gkr.compute, &leaf_traces, layout, log_len, alpha, beta_pows).map_err(WgpuProverError::Gkr)
     }
 
     /// Round 0: the polynomials of LogUp and of the constraints from the device; batched, sent, and bound to `r`.

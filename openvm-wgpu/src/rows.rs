@@ -8,10 +8,10 @@ use openvm_stark_backend::{
     keygen::types::StarkVerifyingParams,
     prover::{AirProvingContext, DeviceStarkProvingKey},
 };
-use p3_field::{PackedValue, PrimeCharacteristicRing};
+use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 
-use crate::{SC, lanes::P};
+use crate::SC;
 
 /// One cell that an expression can read in a row. The order groups what lies in one matrix row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,36 +131,5 @@ impl<'a> Rows<'a> {
         let width = self.parts[part].width;
         let start = (row & (self.height - 1)) * width;
         &self.parts[part].values[start..start + width]
-    }
-
-    /// Cells, sorted, of the rows `row_of(lane)`, lane by lane.
-    pub fn gather(&self, cells: &[Cell], row_of: impl Fn(usize) -> usize, packed: &mut [P]) {
-        let mut packed = packed.iter_mut();
-        for group in cells.chunk_by(|a, b| in_one_row(*a, *b)) {
-            match group[0] {
-                Cell::Column { part, next, .. } => {
-                    let rows: [&[F]; P::WIDTH] = std::array::from_fn(|lane| self.row(part, row_of(lane) + usize::from(next)));
-                    for (&cell, packed) in group.iter().zip(&mut packed) {
-                        let Cell::Column { column, .. } = cell else { unreachable!("a group of columns") };
-                        *packed = P::from_fn(|lane| rows[lane][column]);
-                    }
-                }
-                selector => {
-                    for packed in packed.by_ref().take(1) {
-                        *packed = P::from_fn(|lane| self.get(selector, row_of(lane)));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether two cells are columns of one matrix row.
-fn in_one_row(a: Cell, b: Cell) -> bool {
-    match (a, b) {
-        (Cell::Column { part, next, .. }, Cell::Column { part: other_part, next: other_next, .. }) => {
-            (part, next) == (other_part, other_next)
-        }
-        _ => false,
     }
 }

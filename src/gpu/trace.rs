@@ -223,7 +223,7 @@ impl Trace {
     ///
     /// # Panics
     /// If there is no such column.
-    pub fn location(&self, column: usize) -> (&wgpu::Buffer, u64) {
+    pub fn location(&self, column: usize) -> (&Arc<wgpu::Buffer>, u64) {
         let piece_idx = self.place.piece_of(column);
         let first_word = self.place.origin(piece_idx).wrapping_add(column as u64 * u64::from(self.place.strides().1));
         (&self.place.pieces[piece_idx].buffer, first_word)

@@ -8,7 +8,7 @@ use logup_wgpu::{
     wgpu,
 };
 
-use crate::recorder::MAX_BUFFERS;
+use crate::{recorder::MAX_BUFFERS, windows::Windows};
 
 /// `[width][2^log_rows]` words, in one buffer or several.
 #[derive(Clone, Debug)]
@@ -100,40 +100,28 @@ impl Columns {
     /// [`Error::DeviceLimit`] where fewer than `multiple` columns fit.
     pub fn bound(&self, limits: &DeviceLimits, multiple: usize) -> Result<Vec<Bound>> {
         let mut all = vec![];
+        let buffers = self.buffers();
         let mut begin = 0;
         while begin < self.width {
-            let mut windows: Vec<(usize, u64)> = vec![];
-            let mut first_words = vec![];
-            let log_window = limits.log_window();
-            for column in begin..self.width.min(begin + MAX_COLUMNS) {
-                let (buffer, word) = self.place(column);
-                let window = (buffer, word >> log_window);
-                let slot = windows.iter().position(|known| *known == window).unwrap_or(windows.len());
-                if slot >= limits.max_slots() as usize {
-                    break;
-                }
-                if slot == windows.len() {
-                    windows.push(window);
-                }
-                first_words.push((slot as u32) << log_window | (word & ((1 << log_window) - 1)) as u32);
-            }
+            let bind = |columns: Range<usize>| {
+                let mut windows = Windows::new(limits);
+                let first_words = columns.map_while(|column| {
+                    let (buffer, word) = self.place(column);
+                    windows.word(buffer, word)
+                });
+                (first_words.collect::<Vec<u32>>(), windows)
+            };
+            let (mut first_words, mut windows) = bind(begin..self.width.min(begin + MAX_COLUMNS));
             if begin + first_words.len() < self.width {
-                first_words.truncate(first_words.len() / multiple * multiple);
+                (first_words, windows) = bind(begin..begin + first_words.len() / multiple * multiple);
             }
             if first_words.is_empty() {
                 let (subject, what) = (Subject::Call, "columns in one dispatch");
                 return Err(Error::DeviceLimit { subject, kernel: "row_hash", what, requested: multiple as u64, limit: 0 });
             }
-            let used = first_words.iter().map(|word| (word >> log_window) as usize + 1).max().unwrap_or(1);
-            windows.truncate(used);
-            windows.resize(used.next_power_of_two(), windows[used - 1]);
-            let windows = windows.into_iter().map(|(buffer, window)| {
-                let (begin, bytes) = (window * (4 << log_window), 4u64 << log_window);
-                TraceWindow { buffer, bytes: begin..(begin + bytes).min(self.buffers[buffer].0.size() / 16 * 16) }
-            });
             let columns = begin..begin + first_words.len();
             begin = columns.end;
-            all.push(Bound { columns, windows: windows.collect(), first_words });
+            all.push(Bound { columns, windows: windows.bound(&buffers), first_words });
         }
         Ok(all)
     }

@@ -259,8 +259,9 @@ impl Committer {
         Ok((encoded, true))
     }
 
-    /// Gives codewords up, and traces of other commitments than those that somebody holds, until so many bytes more are within the budget.
-    pub fn make_room_for_opening(&self, bytes: u64) {
+    /// Gives codewords up, and traces of other commitments than those that somebody holds, until so many bytes more are within the budget, or nothing is left
+    /// to give up.
+    pub fn make_room_beside(&self, bytes: u64) {
         let Some(limit) = self.compute.memory_budget else { return };
         while self.compute.pool.lent_bytes() + bytes > limit && (self.resident.forget_codeword() || self.resident.forget_one()) {}
     }

@@ -1,16 +1,14 @@
 //! The openings on the device: the stacked reduction, then WHIR. Traces, codes and trees are those that the commitments left there; nothing but what the
 //! transcript sees, opened rows and paths comes back.
 
-mod array;
-mod inner_product;
 mod known_answer;
 mod queries;
-mod session;
 mod stacked;
-mod tensor;
 mod whir;
 
-use logup_wgpu::{EF, Error, F};
+use std::time::Duration;
+
+use logup_wgpu::{EF, Error, F, StageTime};
 use openvm_cpu_backend::CpuProverError;
 use openvm_stark_backend::{
     FiatShamirTranscript, SystemParams,
@@ -21,14 +19,43 @@ use p3_matrix::dense::RowMajorMatrix;
 use tracing::{debug, info_span};
 
 pub(crate) use self::known_answer::ask;
-use self::session::Session;
-pub use self::session::{OpeningObserver, OpeningStats, PartStats};
 use crate::{
     Digest, SC, WgpuProverError,
     commit::{Committer, Stack},
-    compute::Compute,
+    compute::{Compute, Use},
     kernels::stage,
+    sumcheck::session::{PartStats, RecordingObserver, Session, Totals},
 };
+
+/// What the openings of a proof did on the device.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct OpeningStats {
+    /// From trace columns to stacked columns.
+    pub stacked_reduction: PartStats,
+    /// From stacked columns to a polynomial, its codes, trees and proofs of work among it.
+    pub whir: PartStats,
+    /// GPU time of each kernel's dispatches, in order, where asked for ([`Round0Options::stage_times`](logup_wgpu::Round0Options)).
+    pub stages: Vec<StageTime>,
+    /// Codewords and trees that were computed again, because they had been given up or were never here.
+    pub codes_again: usize,
+    /// Times that proofs of work waited for the device, of all threads meanwhile.
+    pub proof_of_work_waits: usize,
+    /// Device buffers created.
+    pub allocations: u64,
+}
+
+impl OpeningStats {
+    /// Times that the host waited for the device, its proofs of work among it.
+    pub fn waits(&self) -> usize {
+        self.stacked_reduction.waits + self.whir.waits + self.proof_of_work_waits
+    }
+
+    /// Time on the GPU but for its proofs of work, where the device has timestamps.
+    pub fn gpu(&self) -> Option<Duration> {
+        Some(self.stacked_reduction.gpu? + self.whir.gpu?)
+    }
+}
 
 /// A commitment that is opened.
 pub(crate) struct Opening {
@@ -79,7 +106,7 @@ pub(crate) struct Opener<'a> {
     pub params: &'a SystemParams,
     /// See [`WgpuOptions::max_host_len`](crate::WgpuOptions).
     pub max_host_len: Option<usize>,
-    pub observer: Option<&'a dyn OpeningObserver>,
+    pub observer: Option<&'a dyn RecordingObserver>,
     pub stage_times: bool,
 }
 
@@ -110,22 +137,24 @@ impl Opener<'_> {
     ) -> Result<(OpeningProof, OpeningStats), Failure> {
         let (l_skip, n_stack) = (self.params.l_skip, self.params.n_stack);
         let allocations = self.compute.pool.allocations();
-        let mut session = Session::new(self.compute, self.observer, self.stage_times);
+        let mut session = Session::new(self.compute, Use::Openings, self.observer, self.stage_times);
         let width: usize = openings.iter().map(|opening| opening.stack.plan.width()).sum();
 
         let span = info_span!("prover.openings.stacked_reduction", phase = "prover").entered();
         let host_len = self.max_host_len.unwrap_or(HOST_LEN);
-        self.committer.make_room_for_opening(stacked::bytes(width << n_stack));
+        self.committer.make_room_beside(stacked::bytes(width << n_stack));
         let (stacking, point) = stacked::prove(&mut session, transcript, (l_skip, n_stack), &openings, r, host_len)?;
-        session.stats.stacked_reduction = session.end_part();
+        let stacked_reduction = session.end_part();
         drop(span);
 
         let _span = info_span!("prover.openings.whir", phase = "prover").entered();
-        self.committer.make_room_for_opening(whir::bytes(self.params));
+        self.committer.make_room_beside(whir::bytes(self.params));
         let whir = whir::prove(&mut session, transcript, self.committer, self.params, openings, &cube_point(l_skip, &point))?;
-        session.stats.whir = session.end_part();
-        let mut stats = session.end();
-        stats.allocations += self.compute.pool.allocations() - allocations;
+        let whir_stats = session.end_part();
+        let codes_again = session.codes_again;
+        let Totals { stages, allocations: of_executor } = session.end();
+        let allocations = of_executor + self.compute.pool.allocations() - allocations;
+        let stats = OpeningStats { stacked_reduction, whir: whir_stats, stages, codes_again, proof_of_work_waits: 0, allocations };
         for (stage, part) in [(stage::STACKED_REDUCTION, &stats.stacked_reduction), (stage::WHIR, &stats.whir)] {
             let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
             let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);

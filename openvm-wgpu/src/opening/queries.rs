@@ -8,13 +8,13 @@ use logup_wgpu::{
     wgpu,
 };
 
-use super::array::base_elements;
 use crate::{
     Digest,
     commit::{Columns, Tree, copy_rows},
     compute::Compute,
     kernels::{DIGEST_WORDS, GATHER_DIGESTS, GatherJob},
     recorder::{Recorder, Results, results},
+    sumcheck::array::base_elements,
 };
 
 /// What is opened. Of a codeword that is not there only the paths are.

@@ -24,13 +24,7 @@ use p3_field::{PrimeCharacteristicRing, TwoAdicField};
 use rayon::prelude::*;
 use tracing::debug;
 
-use super::{
-    Opening,
-    array::{self, ExtArray, elements, words},
-    inner_product::{Form, InnerProduct, TABLE_BYTES, Table},
-    session::Session,
-    tensor::Tensor,
-};
+use super::Opening;
 use crate::{
     SC,
     kernels::{
@@ -38,6 +32,13 @@ use crate::{
         WEIGH_SUMS, WeighJob,
     },
     recorder::{Names, Recorder, Results, numbered},
+    sumcheck::{
+        array::{self, ExtArray, elements, words},
+        inner_product::{Form, InnerProduct},
+        session::Session,
+        table::{TABLE_BYTES, Table},
+        tensor::Tensor,
+    },
 };
 
 /// Cells that a workgroup of `opening_sums` adds up.

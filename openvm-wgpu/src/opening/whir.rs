@@ -16,17 +16,20 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
 use super::{
     Failure, Opening,
-    array::{self, ExtArray, base_elements, elements, words},
-    inner_product::{Form, InnerProduct, TABLE_BYTES, Table},
     queries::{Answered, Answers, Opened},
-    session::Session,
-    tensor::Tensor,
 };
 use crate::{
     Digest, SC,
     commit::{Code, Columns, Committer, DIGEST_BYTES, LAYERS, Stack, Tree, roots},
     kernels::{BATCH_COLUMNS, BatchJob, MOMENTS, MomentsJob, TABLE_VARIABLES},
     recorder::{Names, Recorder, Results, numbered},
+    sumcheck::{
+        array::{self, ExtArray, base_elements, elements, words},
+        inner_product::{Form, InnerProduct},
+        session::Session,
+        table::{TABLE_BYTES, Table},
+        tensor::Tensor,
+    },
 };
 
 const BATCHED: Names = numbered!("batched columns");
@@ -262,7 +265,7 @@ fn first_codes(session: &mut Session<'_>, committer: &Committer, params: &System
     let tree = Tree::new((params.log_stacked_height() + params.log_blowup) as u32, params.k_whir() as u32)?;
     let encoded = openings.into_iter().map(|opening| {
         let (encoded, again) = committer.encoded(params, &opening.root, &opening.stack)?;
-        session.stats.codes_again += usize::from(again || encoded.codeword.is_none());
+        session.codes_again += usize::from(again || encoded.codeword.is_none());
         let codeword = encoded.codeword.map_or_else(|| Codeword::Of(opening.stack), Codeword::Here);
         Ok(Encoded { codeword, tree, layers: encoded.layers })
     });

@@ -10,7 +10,7 @@ use logup_wgpu::{
     FieldForm, Gpu,
     compute::{Kernel, Recording},
 };
-use openvm_wgpu::{OpeningObserver, WgpuOptions, kernels};
+use openvm_wgpu::{RecordingObserver, WgpuOptions, kernels};
 
 use self::msl::{Machine, Order};
 use crate::{
@@ -37,7 +37,7 @@ impl Beside {
     }
 }
 
-impl OpeningObserver for Beside {
+impl RecordingObserver for Beside {
     fn before(&self, recording: &Recording) {
         let machine = Machine { edit: &*self.edit, ..Machine::new(self.form, self.order) };
         let ran = machine.run_all(&self.gpu, std::slice::from_ref(recording));
@@ -62,7 +62,7 @@ fn case(seed: u64) -> Case {
 
 fn beside(case: &Case, observer: &Arc<Beside>) -> Vec<Result<(), String>> {
     let options = WgpuOptions { max_host_len: Some(0), ..WgpuOptions::default() };
-    let device = case.device(&observer.gpu, options).observed_by(Arc::clone(observer) as Arc<dyn OpeningObserver>);
+    let device = case.device(&observer.gpu, options).observed_by(Arc::clone(observer) as Arc<dyn RecordingObserver>);
     case.opened(&device).unwrap();
     std::mem::take(&mut observer.compared.lock().unwrap())
 }

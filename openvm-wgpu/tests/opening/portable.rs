@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use logup_wgpu::{Gpu, compute::Recording};
-use openvm_wgpu::{OpeningObserver, WgpuOptions};
+use openvm_wgpu::{RecordingObserver, WgpuOptions};
 
 use crate::{
     beside::compare,
@@ -19,7 +19,7 @@ struct ForDawn {
     results: Mutex<Vec<Vec<u32>>>,
 }
 
-impl OpeningObserver for ForDawn {
+impl RecordingObserver for ForDawn {
     fn before(&self, recording: &Recording) {
         let mut dawn = self.dawn.lock().unwrap();
         let dawn = dawn.as_mut().expect("not run yet");
@@ -44,7 +44,7 @@ fn openings_are_the_devices() {
     let case = Case::new(&mut rng(101), params(3, 6, 1, 3, &[9, 5]), shapes);
     let observer = Arc::new(ForDawn { gpu: gpu.clone(), dawn: Mutex::new(Some(Dawn::new("opening", 8))), results: Mutex::default() });
     let options = WgpuOptions { max_host_len: Some(0), ..WgpuOptions::default() };
-    let device = case.device(&gpu, options).observed_by(Arc::clone(&observer) as Arc<dyn OpeningObserver>);
+    let device = case.device(&gpu, options).observed_by(Arc::clone(&observer) as Arc<dyn RecordingObserver>);
     case.opened(&device).unwrap();
     let ran = observer.dawn.lock().unwrap().take().expect("not run yet").run();
     let expected = observer.results.lock().unwrap();

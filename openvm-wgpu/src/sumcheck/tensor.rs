@@ -11,7 +11,7 @@ use crate::{
 
 /// `scale prod_i pairs[i][bit i of the index]`, as the products over the lower half of the bits and over the upper half.
 #[derive(Clone, Debug)]
-pub(super) struct Tensor {
+pub(crate) struct Tensor {
     low: Vec<EF>,
     high: Vec<EF>,
 }
@@ -99,7 +99,7 @@ impl Tensor {
 }
 
 /// Workgroups that leave a sum each, at most.
-pub(super) const MAX_PARTIALS: u32 = 512;
+pub(crate) const MAX_PARTIALS: u32 = 512;
 
 fn product(pairs: &[[EF; 2]], first: EF) -> Vec<EF> {
     let mut all = vec![first];

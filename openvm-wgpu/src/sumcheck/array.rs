@@ -17,14 +17,14 @@ use crate::{
 
 /// Elements in one buffer or, where they are more than a binding holds, in several of a power of two each.
 #[derive(Clone, Debug)]
-pub(super) struct ExtArray {
+pub(crate) struct ExtArray {
     pub len: usize,
     pub chunks: Vec<Chunk>,
 }
 
 /// Elements in one buffer, coefficient by coefficient: `[EXT_WORDS][stride]` words. Kernels read them by fours; those behind the last are zero.
 #[derive(Clone, Debug)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// What recordings call it.
     name: Resource,
     buffer: Arc<wgpu::Buffer>,
@@ -131,7 +131,7 @@ impl Chunk {
 }
 
 /// Where an array's chunks are among results: first word, elements.
-pub(super) struct Copied(Vec<(usize, usize)>);
+pub(crate) struct Copied(Vec<(usize, usize)>);
 
 impl Copied {
     /// The elements; nothing if one is none.
@@ -147,22 +147,22 @@ impl Copied {
 }
 
 /// Bytes of so many elements.
-pub(super) fn bytes(len: usize) -> u64 {
+pub(crate) fn bytes(len: usize) -> u64 {
     (4 * EXT_WORDS * len.next_multiple_of(4)) as u64
 }
 
 /// The elements that follow each other in these words; nothing if one is none.
-pub(super) fn elements(words: &[u32]) -> Option<Vec<EF>> {
+pub(crate) fn elements(words: &[u32]) -> Option<Vec<EF>> {
     words.chunks_exact(EXT_WORDS).map(ext_from_words).collect()
 }
 
 /// The base field's elements of these words; nothing if one is none.
-pub(super) fn base_elements(words: &[u32]) -> Option<Vec<F>> {
+pub(crate) fn base_elements(words: &[u32]) -> Option<Vec<F>> {
     let mut elements = F::zero_vec(words.len());
     copy_words(words, &mut elements).then_some(elements)
 }
 
 /// The words of elements, one behind the other.
-pub(super) fn words(elements: impl IntoIterator<Item = EF>) -> Vec<u32> {
+pub(crate) fn words(elements: impl IntoIterator<Item = EF>) -> Vec<u32> {
     elements.into_iter().flat_map(ext_words).collect()
 }

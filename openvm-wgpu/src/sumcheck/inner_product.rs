@@ -5,7 +5,8 @@ use logup_wgpu::{EF, Result};
 use p3_field::PrimeCharacteristicRing;
 
 use super::{
-    array::{Chunk, ExtArray, elements, words},
+    array::{Chunk, ExtArray, words},
+    table::TABLE_BYTES,
     tensor::MAX_PARTIALS,
 };
 use crate::{
@@ -14,12 +15,9 @@ use crate::{
     recorder::{Names, Recorder, numbered},
 };
 
-/// Bytes of a table among results.
-pub(super) const TABLE_BYTES: u64 = 16 * TABLE_LEN as u64;
-
 /// What the arrays hold in each variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// Values at 0 and 1, of both.
     Values,
     /// Of `a` the coefficients of 1 and X; of `b` its moments, `b(0) + b(1)` and `b(1)`.
@@ -33,7 +31,7 @@ const OF_MOMENTS: u32 = 2;
 
 /// Two arrays. Each fold makes others.
 #[derive(Clone, Debug)]
-pub(super) struct InnerProduct {
+pub(crate) struct InnerProduct {
     pub a: ExtArray,
     pub b: ExtArray,
     form: Form,
@@ -127,82 +125,5 @@ impl InnerProduct {
             }
         }
         Ok(folded)
-    }
-}
-
-/// Sums of products over the cube, with some variables at 0, 1 and infinity, the next one fastest.
-#[derive(Clone, Debug)]
-pub(super) struct Table(Vec<EF>);
-
-impl Table {
-    /// Out of results; nothing if a word is no element.
-    pub fn of_words(words: &[u32]) -> Option<Self> {
-        elements(&words[..TABLE_BYTES as usize / 4]).map(Self)
-    }
-
-    /// The next round's polynomial at 1 and 2.
-    pub fn round(&self) -> [EF; 2] {
-        // Of the variables behind it, the sum over 0 and 1.
-        let in_cube = |mut i: usize| {
-            while i > 0 {
-                if i % 3 == 2 {
-                    return false;
-                }
-                i /= 3;
-            }
-            true
-        };
-        let sums = self.0.chunks_exact(3).enumerate().filter(|(i, _)| in_cube(*i)).fold([EF::ZERO; 3], |mut sums, (_, entries)| {
-            sums.iter_mut().zip(entries).for_each(|(sum, &entry)| *sum += entry);
-            sums
-        });
-        [sums[1], at(sums, EF::TWO)]
-    }
-
-    /// Binds the next variable.
-    pub fn bind(&mut self, challenge: EF) {
-        self.0 = self.0.chunks_exact(3).map(|entries| at([entries[0], entries[1], entries[2]], challenge)).collect();
-    }
-}
-
-/// A quadratic polynomial by its values at 0 and 1 and its leading coefficient.
-fn at([at_zero, at_one, lead]: [EF; 3], x: EF) -> EF {
-    at_zero + x * (at_one - at_zero - lead + x * lead)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rounds of a table are those of the products themselves.
-    #[test]
-    fn tables_give_the_rounds() {
-        let mut state = EF::TWO;
-        let mut next = || {
-            state = state.square() + EF::from_u32(7);
-            state
-        };
-        let [mut a, mut b]: [Vec<EF>; 2] = std::array::from_fn(|_| (0..16).map(|_| next()).collect());
-        // Bits of an entry's index in base 3, from the lowest: where each variable is.
-        let value = |values: &[EF], mut key: usize| {
-            let mut values = values.to_vec();
-            while values.len() > 1 {
-                let at_key = |pair: &[EF]| [pair[0], pair[1], pair[1] - pair[0]][key % 3];
-                values = values.chunks_exact(2).map(at_key).collect();
-                key /= 3;
-            }
-            values[0]
-        };
-        let mut table = Table((0..TABLE_LEN).map(|key| value(&a, key) * value(&b, key)).collect());
-        for _ in 0..TABLE_VARIABLES {
-            let round = [EF::ONE, EF::TWO].map(|x| {
-                let of = |pair: &[EF]| pair[0] + x * (pair[1] - pair[0]);
-                a.chunks_exact(2).zip(b.chunks_exact(2)).map(|(a, b)| of(a) * of(b)).sum::<EF>()
-            });
-            assert_eq!(table.round(), round);
-            let r = next();
-            table.bind(r);
-            [&mut a, &mut b].into_iter().for_each(|of| *of = of.chunks_exact(2).map(|pair| pair[0] + r * (pair[1] - pair[0])).collect());
-        }
     }
 }

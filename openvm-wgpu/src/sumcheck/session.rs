@@ -1,4 +1,4 @@
-//! One opening's recordings, one after the other, and what they took.
+//! The recordings of a stage, one after the other, and what they took.
 
 use std::{
     sync::Arc,
@@ -16,25 +16,7 @@ use crate::{
     recorder::Recorder,
 };
 
-/// What the openings of a proof did on the device.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct OpeningStats {
-    /// From trace columns to stacked columns.
-    pub stacked_reduction: PartStats,
-    /// From stacked columns to a polynomial, its codes, trees and proofs of work among it.
-    pub whir: PartStats,
-    /// GPU time of each kernel's dispatches, in order, where asked for ([`Round0Options::stage_times`](logup_wgpu::Round0Options)).
-    pub stages: Vec<StageTime>,
-    /// Codewords and trees that were computed again, because they had been given up or were never here.
-    pub codes_again: usize,
-    /// Times that proofs of work waited for the device, of all threads meanwhile.
-    pub proof_of_work_waits: usize,
-    /// Device buffers created.
-    pub allocations: u64,
-}
-
-/// One part of it.
+/// What a part of a stage did on the device.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PartStats {
@@ -54,20 +36,8 @@ pub struct PartStats {
     pub down_bytes: u64,
 }
 
-impl OpeningStats {
-    /// Times that the host waited for the device, its proofs of work among it.
-    pub fn waits(&self) -> usize {
-        self.stacked_reduction.waits + self.whir.waits + self.proof_of_work_waits
-    }
-
-    /// Time on the GPU but for its proofs of work, where the device has timestamps.
-    pub fn gpu(&self) -> Option<Duration> {
-        Some(self.stacked_reduction.gpu? + self.whir.gpu?)
-    }
-}
-
-/// Is told of each recording of an opening before it runs, and of its results: for whoever wants to read it or run it elsewhere.
-pub trait OpeningObserver: Send + Sync {
+/// Is told of each recording of GKR and of the openings before it runs, and of its results: for whoever wants to read it or run it elsewhere.
+pub trait RecordingObserver: Send + Sync {
     /// What the device is about to run; the buffers that the recording names lie there as it will find them.
     fn before(&self, recording: &Recording);
 
@@ -75,27 +45,41 @@ pub trait OpeningObserver: Send + Sync {
     fn after(&self, results: &[u32]);
 }
 
-/// An opening that is going on.
-pub(super) struct Session<'a> {
+/// A stage that is going on.
+pub(crate) struct Session<'a> {
     pub compute: &'a Compute,
+    of: Use,
     executor: Executor,
-    observer: Option<&'a dyn OpeningObserver>,
+    observer: Option<&'a dyn RecordingObserver>,
     stage_times: bool,
-    pub stats: OpeningStats,
+    totals: Totals,
+    /// Codewords and trees that were computed again.
+    pub codes_again: usize,
     /// What the current part has done.
     part: PartStats,
     part_began: Instant,
 }
 
+/// What all parts did.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// GPU time of each kernel's dispatches, where asked for.
+    pub stages: Vec<StageTime>,
+    /// Device buffers created.
+    pub allocations: u64,
+}
+
 impl<'a> Session<'a> {
-    pub fn new(compute: &'a Compute, observer: Option<&'a dyn OpeningObserver>, stage_times: bool) -> Self {
-        let executor = compute.executor(Use::Openings);
+    pub fn new(compute: &'a Compute, of: Use, observer: Option<&'a dyn RecordingObserver>, stage_times: bool) -> Self {
+        let executor = compute.executor(of);
         Self {
             compute,
+            of,
             executor,
             observer,
             stage_times,
-            stats: OpeningStats::default(),
+            totals: Totals { stages: vec![], allocations: 0 },
+            codes_again: 0,
             part: PartStats::default(),
             part_began: Instant::now(),
         }
@@ -107,10 +91,10 @@ impl<'a> Session<'a> {
         PartStats { wall, ..std::mem::take(&mut self.part) }
     }
 
-    /// Ends the opening.
-    pub fn end(self) -> OpeningStats {
-        self.compute.give_back(Use::Openings, self.executor);
-        self.stats
+    /// Ends the stage.
+    pub fn end(self) -> Totals {
+        self.compute.give_back(self.of, self.executor);
+        self.totals
     }
 
     /// Counts waits of somebody else's for this part.
@@ -153,9 +137,9 @@ impl<'a> Session<'a> {
             *self.part.gpu.get_or_insert_default() += report.passes.iter().map(|pass| pass.gpu).sum::<Duration>();
         }
         if self.stage_times {
-            self.stats.stages.extend(report.passes);
+            self.totals.stages.extend(report.passes);
         }
-        self.stats.allocations += report.allocations as u64;
+        self.totals.allocations += report.allocations as u64;
         report.results.ok_or_else(|| Error::DeviceLost { reason: "a result is no field element".into() })
     }
 }

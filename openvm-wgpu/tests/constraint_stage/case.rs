@@ -1,0 +1,111 @@
+//! Random keys and traces, and the constraint stage of both devices on them.
+
+use std::{fmt::Debug, sync::Arc};
+
+use logup_wgpu::{EF, F, Gpu};
+use openvm_cpu_backend::{CpuBackend, CpuDevice};
+use openvm_stark_backend::{
+    AirRef, StarkEngine, SystemParams, TranscriptHistory,
+    keygen::types::MultiStarkProvingKey,
+    proof::{BatchConstraintProof, GkrProof},
+    prover::{AirProvingContext, CommittedTraceData, DeviceDataTransporter, MultiRapProver, ProvingContext, TraceCommitter},
+};
+use openvm_stark_sdk::config::baby_bear_poseidon2::{
+    BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript, DuplexSpongeRecorder,
+};
+use openvm_wgpu::{WgpuDevice, WgpuOptions};
+use p3_baby_bear::default_babybear_poseidon2_16;
+use p3_matrix::dense::RowMajorMatrix;
+use rand::rngs::StdRng;
+
+use super::air::{Spec, SpecAir};
+
+pub type SC = BabyBearPoseidon2Config;
+type Backend = CpuBackend<SC>;
+pub type Proved = ((GkrProof<SC>, BatchConstraintProof<SC>), Vec<EF>);
+
+/// Keys and traces.
+pub struct Case {
+    pub params: SystemParams,
+    pub specs: Vec<Spec>,
+    key: MultiStarkProvingKey<SC>,
+    /// Of each AIR: public values, cached traces, the common trace.
+    traces: Vec<(Vec<F>, Vec<RowMajorMatrix<F>>, RowMajorMatrix<F>)>,
+    /// AIRs that take part, from the tallest down.
+    present: Vec<usize>,
+}
+
+impl Case {
+    /// All AIRs take part but these.
+    pub fn new(rng: &mut StdRng, mut params: SystemParams, specs: Vec<Spec>, absent: &[usize]) -> Self {
+        params.logup.pow_bits = 0; // the luck of a search is no matter here
+        params.max_constraint_degree = specs.iter().map(Spec::max_degree).max().unwrap_or(1).max(params.max_constraint_degree);
+        let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
+        let airs: Vec<AirRef<SC>> = specs.iter().map(|spec| Arc::new(SpecAir(spec.clone())) as AirRef<SC>).collect();
+        let (key, _) = stock.keygen(&airs);
+        let traces = specs.iter().map(|spec| spec.traces(rng)).collect();
+        let mut present: Vec<usize> = (0..specs.len()).filter(|air| !absent.contains(air)).collect();
+        present.sort_by_key(|&air| (std::cmp::Reverse(specs[air].log_height), air));
+        Self { params, specs, key, traces, present }
+    }
+
+    /// What the stage proves on a device, and all that its transcript saw and gave, in order.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn prove<D>(&self, device: &D) -> Result<(Proved, Vec<F>), <D as MultiRapProver<Backend, DuplexSpongeRecorder>>::Error>
+    where
+        D: DeviceDataTransporter<SC, Backend>
+            + TraceCommitter<Backend, Error: Debug>
+            + MultiRapProver<Backend, DuplexSpongeRecorder, PartialProof = (GkrProof<SC>, BatchConstraintProof<SC>), Artifacts = Vec<EF>>,
+    {
+        let key = device.transport_pk_to_device(&self.key);
+        let commit = |trace: &RowMajorMatrix<F>| device.commit(&[trace]).unwrap();
+        let context = |&air: &usize| {
+            let (public_values, cached, common) = &self.traces[air];
+            let cached = cached.iter().map(|trace| {
+                let (commitment, data) = commit(trace);
+                CommittedTraceData { commitment, trace: trace.clone(), data: Arc::new(data) }
+            });
+            (air, AirProvingContext::new(cached.collect(), common.clone(), public_values.clone()))
+        };
+        let context = ProvingContext::new(self.present.iter().map(context).collect());
+        let mains: Vec<&RowMajorMatrix<F>> = context.per_trace.iter().map(|(_, trace)| &trace.common_main).collect();
+        let (_, data) = device.commit(&mains).unwrap();
+        let mut transcript = DuplexSpongeRecorder::from(default_babybear_poseidon2_16());
+        let proved = device.prove_rap_constraints(&mut transcript, &key, &context, &data)?;
+        Ok((proved, transcript.into_log().values().to_vec()))
+    }
+
+    /// The stock CPU device's.
+    pub fn expected(&self) -> (Proved, Vec<F>) {
+        self.prove(&CpuDevice::new(SC::default_from_params(self.params.clone()))).unwrap()
+    }
+
+    /// A device of ours for it.
+    pub fn device(&self, gpu: &Gpu, options: WgpuOptions) -> WgpuDevice {
+        WgpuDevice::with_options(SC::default_from_params(self.params.clone()), gpu, options).unwrap()
+    }
+
+    /// Compares value by value, so that the first that differs is named.
+    pub fn assert_same(&self, (ours, log): &(Proved, Vec<F>), (theirs, expected_log): &(Proved, Vec<F>), how: &str) {
+        let how = format!("{how}; l_skip {}, {:#?}", self.params.l_skip, self.specs);
+        let ((gkr, batch), ((gkr_expected, batch_expected), r_expected)) = (&ours.0, theirs);
+        assert_eq!(gkr.q0_claim, gkr_expected.q0_claim, "root of the fractions: {how}");
+        for (layer, (polys, expected)) in gkr.sumcheck_polys.iter().zip(&gkr_expected.sumcheck_polys).enumerate() {
+            let differs = polys.iter().zip(expected).position(|(ours, theirs)| ours != theirs);
+            assert_eq!((polys.len(), differs), (expected.len(), None), "GKR, layer {}, round that differs: {how}", layer + 1);
+            assert_eq!(gkr.claims_per_layer[layer], gkr_expected.claims_per_layer[layer], "GKR, claims of layer {layer}: {how}");
+        }
+        assert!(gkr == gkr_expected, "GKR: {how}");
+        assert_eq!(batch.numerator_term_per_air, batch_expected.numerator_term_per_air, "numerators: {how}");
+        assert_eq!(batch.denominator_term_per_air, batch_expected.denominator_term_per_air, "denominators: {how}");
+        assert!(batch.univariate_round_coeffs == batch_expected.univariate_round_coeffs, "round 0: {how}");
+        let rounds = batch.sumcheck_round_polys.iter().zip(&batch_expected.sumcheck_round_polys);
+        let differs = rounds.enumerate().position(|(_, (ours, theirs))| ours != theirs).map(|i| i + 1);
+        assert_eq!((batch.sumcheck_round_polys.len(), differs), (batch_expected.sumcheck_round_polys.len(), None), "rounds: {how}");
+        assert!(batch.column_openings == batch_expected.column_openings, "openings of columns: {how}");
+        assert!(ours.1 == *r_expected, "point: {how}");
+        assert!(log == expected_log, "transcript: {how}");
+    }
+}

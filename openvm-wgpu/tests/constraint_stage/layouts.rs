@@ -1,0 +1,140 @@
+//! Random keys and traces, and the awkward ones, in both field forms, with every window, and with all rounds on the device.
+
+use std::time::Duration;
+
+use logup_wgpu::{FieldForm, Gpu, GpuOptions, wgpu};
+use openvm_stark_backend::test_utils::test_system_params_small;
+use openvm_wgpu::{WgpuOptions, WgpuProverError};
+use rand::Rng;
+
+use crate::{
+    air::{Expr, Spec},
+    case::Case,
+    support::{gpu, limited_gpu, rng},
+};
+
+/// No round is left to the host, so many are for one wait.
+fn without_host(rounds_per_wait: usize) -> WgpuOptions {
+    WgpuOptions { max_host_len: Some(0), rounds_per_wait: Some(rounds_per_wait), ..WgpuOptions::default() }
+}
+
+fn check(case: &Case, gpus: &[&Gpu], options: &[WgpuOptions]) {
+    let expected = case.expected();
+    for &gpu in gpus {
+        for &options in options {
+            let proved = case.prove(&case.device(gpu, options)).unwrap();
+            case.assert_same(&proved, &expected, &format!("{:?}, {options:?}", gpu.field_form()));
+        }
+    }
+}
+
+fn gpus() -> [&'static Gpu; 2] {
+    FieldForm::ALL.map(gpu)
+}
+
+/// Heights from one row up, skip domains of 1 to 2^9 points, degrees up to 4, AIRs that take no part.
+#[test]
+fn random_stages_are_the_stock_ones() {
+    let mut rng = rng(111);
+    for i in 0..40 {
+        let l_skip = i % 10;
+        let n_stack = rng.random_range(2..=(12 - l_skip).clamp(2, 9));
+        let max_degree = rng.random_range(1..=4);
+        let num = rng.random_range(1..7);
+        let spec = |rng: &mut _| {
+            let log_height = rand::Rng::random_range(rng, 0..=(l_skip + n_stack).min(9));
+            Spec::random(rng, log_height, max_degree, 6)
+        };
+        let specs: Vec<Spec> = (0..num).map(|_| spec(&mut rng)).collect();
+        let absent: Vec<usize> = (1..num).filter(|_| rng.random_bool(0.15)).collect();
+        let case = Case::new(&mut rng, test_system_params_small(l_skip, n_stack, 2), specs, &absent);
+        check(&case, &[gpus()[i % 2]], &[without_host(1 + i % 4), WgpuOptions::default()]);
+    }
+}
+
+fn plain(log_height: usize, random_columns: usize, num_pairs: usize) -> Spec {
+    let cell = |i: usize, next: bool| Expr::Cell(0, i % random_columns, next);
+    let pair = |i: usize| (i as u16, vec![cell(i, false), cell(i + 1, true)], cell(i + 2, false));
+    Spec {
+        log_height,
+        preprocessed: None,
+        cached: vec![],
+        random_columns,
+        derived: vec![],
+        running: None,
+        pairs: (0..num_pairs).map(pair).collect(),
+        num_public_values: 0,
+    }
+}
+
+/// No interactions; fewer and more of them than rows; a single fraction; constants alone; short traces; hundreds of AIRs.
+#[test]
+fn awkward_stages_are_the_stock_ones() {
+    let mut rng = rng(112);
+    let constants =
+        Spec { pairs: vec![(1, vec![Expr::Constant(5)], Expr::First), (2, vec![Expr::Constant(6)], Expr::Constant(3))], ..plain(3, 1, 0) };
+    let many: Vec<Spec> = (0..300).map(|i| plain(5, 1 + i % 3, 1 + i % 4)).collect();
+    for (l_skip, n_stack, specs) in [
+        (
+            2,
+            8,
+            vec![
+                Spec { derived: vec![Expr::Cell(0, 1, false)], ..plain(6, 3, 0) },
+                Spec { running: Some(Expr::Constant(4)), ..plain(0, 2, 0) },
+            ],
+        ),
+        (0, 6, vec![plain(0, 1, 1)]),
+        (0, 9, vec![plain(9, 2, 1)]),
+        (3, 5, vec![plain(0, 3, 90), Spec { derived: vec![Expr::Cell(0, 0, false)], ..plain(8, 1, 0) }]),
+        (4, 6, vec![plain(2, 3, 1), constants.clone(), plain(1, 2, 3)]),
+        (2, 7, vec![plain(9, 3, 2), plain(4, 3, 40), constants]),
+        (3, 9, many),
+    ] {
+        let case = Case::new(&mut rng, test_system_params_small(l_skip, n_stack, 2), specs, &[]);
+        check(&case, &gpus(), &[without_host(4), WgpuOptions::default()]);
+    }
+}
+
+/// Interactions by the hundred, products by the hundred, fractions by the hundred thousand: many ranges and layers.
+#[test]
+fn large_stages_are_the_stock_ones() {
+    let mut rng = rng(113);
+    let deep = Spec::random(&mut rng, 7, 4, 60);
+    let specs = vec![plain(15, 4, 3), Spec { cached: vec![5], ..plain(12, 5, 9) }, deep, plain(3, 2, 150)];
+    let case = Case::new(&mut rng, test_system_params_small(4, 13, 3), specs, &[]);
+    check(&case, &gpus(), &[without_host(4), WgpuOptions::default()]);
+}
+
+/// A device of small buffers and bindings spreads layers over many, one on which a submission may take next to nothing makes many, and within a budget layers
+/// are computed again.
+#[test]
+fn chunks_submissions_and_budgets_do_not_show() {
+    let mut rng = rng(114);
+    let limits = |limits| wgpu::Limits { max_storage_buffer_binding_size: 128 << 10, max_buffer_size: 1 << 20, ..limits };
+    let small = FieldForm::ALL.map(|form| limited_gpu(form, limits));
+    let short = Gpu::new(GpuOptions { submission_budget: Some(Duration::from_nanos(1)), ..GpuOptions::default() }).unwrap();
+    let specs = vec![plain(12, 4, 2), Spec::random(&mut rng, 9, 3, 8), plain(2, 3, 6)];
+    let case = Case::new(&mut rng, test_system_params_small(2, 10, 2), specs, &[]);
+    check(&case, &[&small[0], &small[1], &short], &[without_host(4)]);
+
+    let specs = vec![plain(13, 2, 8), plain(5, 3, 6)];
+    let case = Case::new(&mut rng, test_system_params_small(2, 11, 2), specs, &[]);
+    let expected = case.expected();
+    let roomy = case.device(gpus()[0], WgpuOptions::default());
+    case.assert_same(&case.prove(&roomy).unwrap(), &expected, "without a budget");
+    let kept = roomy.last_gkr_stats().unwrap().layers_kept;
+    let mut least = kept;
+    for share in [4, 3, 2] {
+        let memory_budget = Some(roomy.peak_device_bytes() * share / 5);
+        let poor = case.device(gpus()[0], WgpuOptions { memory_budget, max_host_len: Some(0), ..WgpuOptions::default() });
+        match case.prove(&poor) {
+            Ok(proved) => {
+                case.assert_same(&proved, &expected, &format!("{share} fifths of the memory"));
+                least = least.min(poor.last_gkr_stats().unwrap().layers_kept);
+            }
+            Err(WgpuProverError::Gkr(logup_wgpu::Error::DeviceLimit { .. }) | WgpuProverError::Commit(_)) => {}
+            Err(error) => panic!("{share} fifths of the memory: {error}"),
+        }
+    }
+    assert!(least < kept, "{least} of {kept} layers");
+}

@@ -1,0 +1,95 @@
+// LogUp's fractions, GKR's leaves: of an interaction on a row of its trace
+//     p = p_const + sum_k p_k cell_k(row)          q = q_const + sum_k q_k cell_k(row)          p in F, q in EF
+// over cells of the trace, of the next row, products that were computed row by row, and selectors. An interaction's leaves are a slice; a lifted trace's rows
+// repeat in it.
+//
+// Grid: threads take leaves begin + i in turn.
+// | binding | shape and element                                                                                                       |
+// | job     | FractionsJob                                                                                                            |
+// | slices  | [num_slices] (first leaf, height - 1, first term, end of its terms; q_const: EF; p_const, 0, 0, 0), by their first leaf   |
+// | terms   | by fours: ([4] word of row 0; [4] what it is; [4] p_k; [4] q_k: EF), the last four filled up with zeros                  |
+// | nodes   | [p, q][4][stride] u32                                                                                                   |
+// | trace   | columns                                                                                                                 |
+// Workgroup memory: none. Barriers: none.
+//#import shared/ext4
+//#import shared/trace
+//#import shared/tile
+
+const WORKGROUP_SIZE: u32 = 256u;
+
+// What a term is.
+const CELL: u32 = 0u;
+const NEXT_CELL: u32 = 1u;
+const FIRST_ROW: u32 = 2u;
+const LAST_ROW: u32 = 3u;
+
+struct FractionsJob {
+    begin: u32,
+    num: u32,
+    to_first: u32,
+    stride: u32,
+    num_slices: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: FractionsJob;
+@group(0) @binding(1) var<storage, read> slices: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> terms: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> nodes: array<u32>;
+
+fn cell(word: u32, kind: u32, row: u32, mask: u32) -> u32 {
+    if kind >= FIRST_ROW {
+        return select(0u, ONE, row == select(0u, mask, kind == LAST_ROW));
+    }
+    return trace_word(word + ((row + kind) & mask));
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = tile_index(workgroup, grid) * WORKGROUP_SIZE + thread;
+    if i >= job.num {
+        return;
+    }
+    let leaf = job.begin + i;
+    // The last slice that starts here or before.
+    var slice = 0u;
+    var end = job.num_slices;
+    while end - slice > 1u {
+        let middle = (slice + end) / 2u;
+        if slices[3u * middle].x <= leaf {
+            slice = middle;
+        } else {
+            end = middle;
+        }
+    }
+    let own = slices[3u * slice];
+    let mask = own.y;
+    let row = (leaf - own.x) & mask;
+    var q = slices[3u * slice + 1u];
+    var p = slices[3u * slice + 2u].x;
+    for (var k = own.z; k < own.w; k++) {
+        let words = terms[7u * k];
+        let kinds = terms[7u * k + 1u];
+        let cells = vec4<u32>(
+            cell(words.x, kinds.x, row, mask),
+            cell(words.y, kinds.y, row, mask),
+            cell(words.z, kinds.z, row, mask),
+            cell(words.w, kinds.w, row, mask),
+        );
+        p = f_add(p, f_dot4(terms[7u * k + 2u], cells));
+        q = ext_add(q, ext_dot4(terms[7u * k + 3u], terms[7u * k + 4u], terms[7u * k + 5u], terms[7u * k + 6u], cells));
+    }
+    let n = job.stride;
+    let to = job.to_first + i;
+    nodes[to] = p;
+    nodes[n + to] = 0u;
+    nodes[2u * n + to] = 0u;
+    nodes[3u * n + to] = 0u;
+    nodes[4u * n + to] = q.x;
+    nodes[5u * n + to] = q.y;
+    nodes[6u * n + to] = q.z;
+    nodes[7u * n + to] = q.w;
+}

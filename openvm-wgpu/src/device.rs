@@ -308,9 +308,11 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
         let _span = info_span!("prover.rap_constraints", phase = "prover").entered();
         let plan = self.plan(mpk)?;
         let root = common_main.commit()?;
-        let (proof, stats, gkr_stats) =
+        let grind_waits = self.shared.grinder.waits();
+        let (proof, stats, mut gkr_stats) =
             rap::prove(transcript, &plan.key_plan, mpk, ctx, &root, &self.on_device(), self.checks_constraints)?;
         *lock(&self.shared.last_stats) = Some(stats);
+        gkr_stats.iter_mut().for_each(|stats| stats.proof_of_work_waits = self.shared.grinder.waits() - grind_waits);
         *lock(&self.shared.last_gkr) = gkr_stats;
         Ok(proof)
     }

@@ -281,7 +281,7 @@ shader_structs! {
     }
     /// `wgsl/gkr_factors.wgsl`
     struct GkrFactorsJob {
-        first: u32, len: u32, stride: u32, num: u32, num_points: u32, log_low: u32, first_block: u32,
+        first: u32, len: u32, stride: u32, num: u32, log_low: u32, first_block: u32,
     }
     /// `wgsl/tensor.wgsl`
     struct TensorJob { first: u32, begin: u32, len: u32, stride: u32, log_low: u32 }

@@ -1,8 +1,9 @@
 // A layer's sumcheck as an inner product: with eq over the variables behind the next four,
 //     sum_y eq(y / 16) (p0 q1 + p1 q0 + lambda q0 q1)(y) = sum_y ((p0 + lambda q0) (eq q1) + q0 (eq p1))(y) = sum_i a[i] b[i]
 // where a and b have two halves, of num elements each:
-//     a = [p0 + lambda q0 | q0]        b = [eq q1 | eq p1]        zero behind the first num_points of a half
-// ip_table then has the next four variables at 0, 1 and infinity.
+//     a = [p0 + lambda q0 | q0]        b = [eq q1 | eq p1]
+// ip_table then has the next four variables at 0, 1 and infinity. Where fewer are left, those that there are not take the value 0: points behind those that there
+// are do not count.
 //
 // Grid: threads take y in turn.
 // | binding   | shape and element                                                               |
@@ -23,7 +24,6 @@ struct GkrFactorsJob {
     len: u32,
     stride: u32, // even
     num: u32,    // a multiple of 16
-    num_points: u32,
     log_low: u32,
     first_block: u32, // eq's index of the first 16 points
 }
@@ -61,10 +61,7 @@ fn main(
     if y >= job.num {
         return;
     }
-    var pair = Pair(EXT_ZERO, EXT_ZERO, EXT_ZERO, EXT_ZERO);
-    if y < job.num_points {
-        pair = pair_at(y);
-    }
+    let pair = pair_at(y);
     let block = job.first_block + (y >> 4u);
     let factor = ext_mul(eq[block & ((1u << job.log_low) - 1u)], eq[(1u << job.log_low) + (block >> job.log_low)]);
     set_a(y, ext_add(pair.p0, ext_mul(constants[1], pair.q0)));

@@ -42,7 +42,7 @@ impl BufferPool {
             let (kernel, what) = (label, "bytes of one buffer");
             return Err(Error::DeviceLimit { subject: Subject::Call, kernel, what, requested: bytes, limit });
         }
-        let size = rounded(bytes).min(limit.max(MIN_BYTES));
+        let size = self.size_of(bytes);
         let mut buffers = self.lock();
         let fits = |buffer: &Arc<wgpu::Buffer>| Arc::strong_count(buffer) == 1 && (size..2 * size).contains(&buffer.size());
         if let Some(free) = buffers.iter().filter(|buffer| fits(buffer)).min_by_key(|buffer| buffer.size()) {
@@ -63,6 +63,11 @@ impl BufferPool {
         self.allocations.fetch_add(1, Ordering::Relaxed);
         self.peak.fetch_max(total(&buffers), Ordering::Relaxed);
         Ok(buffer)
+    }
+
+    /// Bytes that a new buffer of at least so many would have.
+    pub fn size_of(&self, bytes: u64) -> u64 {
+        rounded(bytes).min(self.gpu.limits().buffer_bytes.max(MIN_BYTES))
     }
 
     /// Bytes of the buffers that are lent.

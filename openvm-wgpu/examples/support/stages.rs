@@ -9,16 +9,17 @@ use crate::stopwatch::{Times, ms};
 /// A line of the table: how deep in the proof, its name, its time.
 struct Row(usize, &'static str, fn(&Times) -> Duration);
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 16] = [
     Row(0, "stark_prove_excluding_trace", |times| times.prove),
     Row(1, "main_trace_commit", |times| times.commit),
     Row(2, "rs_code_matrix", |times| times.rs_code_matrix),
     Row(2, "stacked_commit > merkle_tree", |times| times.merkle_tree),
     Row(1, "rap_constraints", |times| times.rap),
-    Row(2, "GKR input, with proof of work", |times| times.gkr_input),
-    Row(2, "GKR", |times| times.gkr),
+    Row(2, "prover.rap_constraints.logup_gkr", |times| times.logup_gkr()),
+    Row(3, "its input, with proof of work", |times| times.gkr_input),
+    Row(3, "its layers", |times| times.gkr),
     Row(2, "prover.rap_constraints.round0", |times| times.round0),
-    Row(2, "folding at r_0", |times| times.fold),
+    Row(2, "prover.rap_constraints.fold_ple_evals", |times| times.fold),
     Row(2, "prover.rap_constraints.mle_rounds", |times| times.mle_rounds),
     Row(1, "openings", |times| times.openings),
     Row(2, "prover.openings.stacked_reduction", |times| times.stacked_reduction),
@@ -28,11 +29,13 @@ const ROWS: [Row; 15] = [
 ];
 
 /// The rows that are in JSON.
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 11] = [
     "stark_prove_excluding_trace",
     "rs_code_matrix",
     "stacked_commit > merkle_tree",
+    "prover.rap_constraints.logup_gkr",
     "prover.rap_constraints.round0",
+    "prover.rap_constraints.fold_ple_evals",
     "prover.rap_constraints.mle_rounds",
     "openings",
     "prover.openings.stacked_reduction",

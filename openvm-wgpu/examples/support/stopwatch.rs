@@ -142,6 +142,11 @@ impl Span {
 }
 
 impl Times {
+    /// GKR, with its input and the proof of work before it.
+    pub fn logup_gkr(&self) -> Duration {
+        self.gkr_input + self.gkr
+    }
+
     /// Of a commitment on a device the parts are the device's times: both are one submission.
     pub fn set_commit(&mut self, commit: &CommitStats) {
         let of = |stage| commit.gpu(stage).unwrap_or_default();

@@ -58,12 +58,21 @@ pub struct GkrStats {
     pub stages: Vec<StageTime>,
     /// Fractions that are no padding.
     pub fractions: u64,
+    /// Times that the proof of work before it waited for the device, of all threads meanwhile.
+    pub proof_of_work_waits: usize,
     /// Layers of the tree that were kept; those below were computed again.
     pub layers_kept: usize,
     /// Device buffers created.
     pub allocations: u64,
     /// Time until the root was there: the fractions and the tree.
     pub tree: Duration,
+}
+
+impl GkrStats {
+    /// Times that the host waited for the device, its proof of work among it.
+    pub fn waits(&self) -> usize {
+        self.part.waits + self.proof_of_work_waits
+    }
 }
 
 /// Points of a layer up to which the host does the rounds that are left.
@@ -151,7 +160,8 @@ impl Gkr<'_> {
         let Totals { stages, allocations: of_executor } = session.end();
         let allocations = of_executor + self.compute.pool.allocations() - allocations;
         let layers_kept = n.min(keep + 1) - host_level.min(n.min(keep + 1));
-        let stats = GkrStats { part, stages, fractions: leaves.num_real as u64, layers_kept, allocations, tree: tree_time };
+        let fractions = leaves.num_real as u64;
+        let stats = GkrStats { part, stages, fractions, proof_of_work_waits: 0, layers_kept, allocations, tree: tree_time };
         Ok(((FracSumcheckProof { fractional_sum: (root_p, root_q), claims_per_layer, sumcheck_polys }, xi), stats))
     }
 
@@ -159,7 +169,10 @@ impl Gkr<'_> {
     fn layers_to_keep(&self, tree: &Tree<'_>, host_level: usize) -> usize {
         let n = tree.leaves.log_len;
         let lowest = n.saturating_sub(1).max(host_level);
-        let needed = |keep: usize| tree.layer_bytes(host_level..n.min(keep + 1)) + 2 * bytes(tree.num_real(n) >> TABLE_VARIABLES.min(n));
+        // What is left of a layer after the first rounds, and after those behind them.
+        let folded = |rounds: usize| self.compute.pool.size_of(bytes(tree.num_real(n).div_ceil(1 << rounds) + 2));
+        let rounds = self.rounds_per_wait;
+        let needed = |keep: usize| tree.layer_bytes(self.compute, host_level..n.min(keep + 1)) + folded(rounds) + folded(2 * rounds);
         let Some(budget) = self.compute.memory_budget else { return lowest };
         self.committer.make_room_beside(needed(lowest));
         (host_level..=lowest).rev().find(|&keep| self.compute.pool.lent_bytes() + needed(keep) <= budget).unwrap_or(host_level)
@@ -216,7 +229,7 @@ impl Gkr<'_> {
             recorder.grow_results(results.bytes());
             let window = left.min(TABLE_VARIABLES);
             let xi = &layer.xi[num_variables - left..];
-            let num_blocks = self.record_table(&mut recorder, &points, left, pad, layer.lambda, &xi[window..], place)?;
+            let num_blocks = self.record_table(&mut recorder, &points, pad, layer.lambda, &xi[window..], place)?;
             let buffers = tree.leaves.trace_buffers.clone();
             let mut table = session.run(recorder, buffers, |words| Table::of_words(&words[place as usize / 4..]))?;
             table.add_in_cube(window, layer.lambda * pad.square() * eq_from(&xi[window..], num_blocks));
@@ -234,7 +247,6 @@ impl Gkr<'_> {
         &self,
         recorder: &mut Recorder,
         points: &Points<'_>,
-        left: usize,
         pad: EF,
         lambda: EF,
         xi_behind: &[EF],
@@ -262,7 +274,6 @@ impl Gkr<'_> {
                 len: nodes.len,
                 stride: nodes.stride,
                 num: num as u32,
-                num_points: num.min((1 << left) - first_point) as u32,
                 log_low: eq.log_low(),
                 first_block: (first_point >> TABLE_VARIABLES) as u32,
             });

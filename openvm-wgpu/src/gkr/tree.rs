@@ -143,9 +143,9 @@ impl<'a> Tree<'a> {
         self.leaves.alpha.exp_power_of_2(self.leaves.log_len - level)
     }
 
-    /// Bytes of the layers of these levels.
-    pub fn layer_bytes(&self, levels: Range<usize>) -> u64 {
-        levels.map(|level| bytes(self.num_real(level))).sum()
+    /// Bytes of the buffers of these levels' layers.
+    pub fn layer_bytes(&self, compute: &Compute, levels: Range<usize>) -> u64 {
+        levels.map(|level| compute.pool.size_of(bytes(self.num_real(level)))).sum()
     }
 
     /// Makes the layers of these levels, none of them that of the leaves, and leaves them on the device.
@@ -336,7 +336,7 @@ macro_rules! layers {
 }
 
 /// What recordings call the layers, by level.
-const LAYERS: [Names; 31] = layers!(
+static LAYERS: [Names; 31] = layers!(
     "layer 0 part" "layer 1 part" "layer 2 part" "layer 3 part" "layer 4 part" "layer 5 part" "layer 6 part" "layer 7 part" "layer 8 part"
     "layer 9 part" "layer 10 part" "layer 11 part" "layer 12 part" "layer 13 part" "layer 14 part" "layer 15 part" "layer 16 part"
     "layer 17 part" "layer 18 part" "layer 19 part" "layer 20 part" "layer 21 part" "layer 22 part" "layer 23 part" "layer 24 part"

@@ -216,7 +216,7 @@ where
         };
         let mut parts: Vec<[Vec<AB::Expr>; 2]> = spec.preprocessed.iter().map(|_| rows(&builder.preprocessed())).collect();
         parts.extend(builder.cached_mains().iter().map(rows));
-        parts.push(rows(&builder.common_main()));
+        parts.push(rows(builder.common_main()));
         let public: Vec<AB::Expr> = builder.public_values().iter().map(|&value| value.into()).collect();
         let selectors = [builder.is_first_row(), builder.is_last_row(), builder.is_transition()];
         let leaf = |leaf: &Expr| -> AB::Expr {

@@ -9,6 +9,7 @@ use openvm_stark_backend::{
     keygen::types::MultiStarkProvingKey,
     proof::{BatchConstraintProof, GkrProof},
     prover::{AirProvingContext, CommittedTraceData, DeviceDataTransporter, MultiRapProver, ProvingContext, TraceCommitter},
+    test_utils::test_system_params_small,
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{
     BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript, DuplexSpongeRecorder,
@@ -18,10 +19,13 @@ use p3_baby_bear::default_babybear_poseidon2_16;
 use p3_matrix::dense::RowMajorMatrix;
 use rand::rngs::StdRng;
 
-use super::air::{Spec, SpecAir};
+use super::air::{Expr, Spec, SpecAir};
+use crate::support::rng;
 
 pub type SC = BabyBearPoseidon2Config;
 type Backend = CpuBackend<SC>;
+/// Public values, cached traces, the common trace.
+type Traces = (Vec<F>, Vec<RowMajorMatrix<F>>, RowMajorMatrix<F>);
 pub type Proved = ((GkrProof<SC>, BatchConstraintProof<SC>), Vec<EF>);
 
 /// Keys and traces.
@@ -29,8 +33,8 @@ pub struct Case {
     pub params: SystemParams,
     pub specs: Vec<Spec>,
     key: MultiStarkProvingKey<SC>,
-    /// Of each AIR: public values, cached traces, the common trace.
-    traces: Vec<(Vec<F>, Vec<RowMajorMatrix<F>>, RowMajorMatrix<F>)>,
+    /// Of each AIR.
+    traces: Vec<Traces>,
     /// AIRs that take part, from the tallest down.
     present: Vec<usize>,
 }
@@ -108,4 +112,26 @@ impl Case {
         assert!(ours.1 == *r_expected, "point: {how}");
         assert!(log == expected_log, "transcript: {how}");
     }
+}
+
+/// Interactions of all kinds, products and a short trace among them: a few thousand fractions.
+pub fn small() -> Case {
+    let cell = |column: usize, next: bool| Expr::Cell(0, column, next);
+    let product = Expr::Mul(cell(0, false).into(), Expr::Add(cell(1, true).into(), Expr::First.into()).into());
+    let pairs = vec![
+        (1, vec![cell(0, false), product.clone(), Expr::Last], cell(2, false)),
+        (2, vec![cell(1, true), Expr::Public(0)], product),
+        (3, vec![Expr::Transition], cell(1, false)),
+    ];
+    let spec = |log_height: usize| Spec {
+        log_height,
+        preprocessed: None,
+        cached: vec![],
+        random_columns: 3,
+        derived: vec![],
+        running: None,
+        pairs: pairs.clone(),
+        num_public_values: 1,
+    };
+    Case::new(&mut rng(131), test_system_params_small(3, 6, 2), vec![spec(8), spec(1)], &[])
 }

@@ -3,6 +3,12 @@
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
+#[path = "../observers/mod.rs"]
+mod observers;
+
 mod air;
 mod case;
 mod layouts;
+mod metal;
+mod portable;
+mod trust;

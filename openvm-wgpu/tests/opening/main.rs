@@ -3,7 +3,9 @@
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
-mod beside;
+#[path = "../observers/mod.rs"]
+mod observers;
+
 mod case;
 mod layouts;
 mod metal;

@@ -1,55 +1,15 @@
-//! The openings on the kernels' Metal text, which `tests/support/msl` compiles as C++ and runs on the CPU: each recording, before the device runs it, with
-//! what lies on the device; the results are the device's.
+//! The openings on the kernels' Metal text.
 
-#[path = "../../../tests/support/msl/mod.rs"]
-mod msl;
+use std::sync::Arc;
 
-use std::sync::{Arc, Mutex};
-
-use logup_wgpu::{
-    FieldForm, Gpu,
-    compute::{Kernel, Recording},
-};
+use logup_wgpu::{FieldForm, compute::Kernel};
 use openvm_wgpu::{RecordingObserver, WgpuOptions, kernels};
 
-use self::msl::{Machine, Order};
 use crate::{
-    beside::compare,
     case::{Case, Shape, params},
+    observers::metal::{Beside, Order},
     support::{gpu, mutant::Mutant, rng},
 };
-
-/// Runs on the CPU what a device is about to run.
-struct Beside {
-    gpu: Gpu,
-    form: FieldForm,
-    order: Order,
-    edit: Box<dyn Fn(&'static Kernel, String) -> String + Send + Sync>,
-    /// What the Metal text gave for the recording that the device is running.
-    expected: Mutex<Result<Vec<u32>, String>>,
-    compared: Mutex<Vec<Result<(), String>>>,
-}
-
-impl Beside {
-    fn new(gpu: &Gpu, order: Order, edit: impl Fn(&'static Kernel, String) -> String + Send + Sync + 'static) -> Arc<Self> {
-        let (expected, compared) = (Mutex::new(Err("nothing ran".into())), Mutex::default());
-        Arc::new(Self { gpu: gpu.clone(), form: gpu.field_form(), order, edit: Box::new(edit), expected, compared })
-    }
-}
-
-impl RecordingObserver for Beside {
-    fn before(&self, recording: &Recording) {
-        let machine = Machine { edit: &*self.edit, ..Machine::new(self.form, self.order) };
-        let ran = machine.run_all(&self.gpu, std::slice::from_ref(recording));
-        *self.expected.lock().unwrap() = ran.map(|(mut results, _)| results.remove(0));
-    }
-
-    fn after(&self, results: &[u32]) {
-        let expected = self.expected.lock().unwrap();
-        let compared = expected.as_ref().map_err(String::clone).and_then(|words| compare(words, results, msl::poison(self.order)));
-        self.compared.lock().unwrap().push(compared);
-    }
-}
 
 fn case(seed: u64) -> Case {
     let shapes = vec![
@@ -64,7 +24,7 @@ fn beside(case: &Case, observer: &Arc<Beside>) -> Vec<Result<(), String>> {
     let options = WgpuOptions { max_host_len: Some(0), ..WgpuOptions::default() };
     let device = case.device(&observer.gpu, options).observed_by(Arc::clone(observer) as Arc<dyn RecordingObserver>);
     case.opened(&device).unwrap();
-    std::mem::take(&mut observer.compared.lock().unwrap())
+    observer.compared()
 }
 
 /// Every recording of an opening gives on the Metal text what it gives on the device, in both forms and both orders of threads.

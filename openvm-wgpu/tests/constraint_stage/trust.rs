@@ -1,0 +1,46 @@
+//! A device whose kernels are wrong is refused before it proves anything.
+
+use std::sync::Arc;
+
+use logup_wgpu::{Error, Gpu, GpuOptions, compute::Kernel, introspect::EditShader};
+use openvm_stark_backend::prover::TraceCommitter;
+use openvm_wgpu::{WgpuOptions, WgpuProverError, kernels};
+use p3_matrix::dense::RowMajorMatrix;
+
+use crate::{
+    case::small,
+    support::{random_f, rng},
+};
+
+#[test]
+fn wrong_kernels_are_found_out() {
+    let case = small();
+    let trace = RowMajorMatrix::new(random_f(&mut rng(121), 16), 2);
+    for (kernel, from, to) in [
+        ("row_products", "step.w) & job.row_mask", "step.w * 0u) & job.row_mask"),
+        ("row_products", "value = f_mul(a, b);", "value = f_add(a, b);"),
+        ("row_products", "step.y * (job.row_mask + 1u) + row", "row"),
+        ("fractions", "(row + kind) & mask", "(row + kind)"),
+        ("fractions", "select(0u, mask, kind == LAST_ROW)", "0u"),
+        ("fractions", "slices[3u * middle].x <= leaf", "slices[3u * middle].x < leaf"),
+        ("fractions", "k < own.w; k++", "k < own.w; k += 2u"),
+        ("fractions", "terms[7u * k + 5u], terms", "terms[7u * k + 4u], terms"),
+        ("add_fractions", "ext_mul(pair.p1, pair.q0)", "ext_mul(pair.p1, pair.q1)"),
+        ("add_fractions", "2u * y + 1u < job.len", "2u * y < job.len"),
+        ("fold_fractions", "2u * y + 1u < job.len", "2u * y < job.len"),
+        ("fold_fractions", "(y << job.log_window) + b", "y + (b << job.log_window)"),
+        ("gkr_factors", "Pair(EXT_ZERO, constants[0]", "Pair(EXT_ZERO, EXT_ZERO"),
+        ("gkr_factors", "job.first_block + (y >> 4u)", "job.first_block + (y >> 5u)"),
+        ("gkr_factors", "constants[1], pair.q0", "constants[1], pair.q1"),
+    ] {
+        let edit = move |edited: &'static Kernel, source: String| if edited.name == kernel { source.replace(from, to) } else { source };
+        let known = kernels::ALL.iter().find(|known| known.name == kernel).unwrap();
+        assert!(known.variants().next().unwrap().source().contains(from), "{kernel} has no {from}");
+        let options = GpuOptions { edit_shader: Some(EditShader(Arc::new(edit))), ..GpuOptions::default() };
+        match case.device(&Gpu::new(options).unwrap(), WgpuOptions::default()).commit(&[&trace]) {
+            Err(WgpuProverError::Gkr(Error::WrongAnswer { .. })) => {}
+            Err(error) => panic!("{kernel}, {from}: {error}"),
+            Ok(_) => panic!("{kernel}, {from}: not noticed"),
+        }
+    }
+}

@@ -33,6 +33,7 @@ pub(crate) enum Use {
     ProofOfWork,
     Openings,
     Gkr,
+    MleRounds,
 }
 
 /// Executors of each use that are kept.

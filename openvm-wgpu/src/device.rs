@@ -10,7 +10,7 @@ use logup_wgpu::FailingConstraint;
 use logup_wgpu::{ConstraintCheck, EF, Error, F, Gpu, Layout, MAX_L_SKIP, Round0, Subject, WarmUp};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
-    FiatShamirTranscript, StarkProtocolConfig,
+    FiatShamirTranscript, StarkProtocolConfig, SystemParams,
     keygen::types::MultiStarkProvingKey,
     proof::{BatchConstraintProof, GkrProof},
     prover::{
@@ -31,11 +31,12 @@ use crate::{
     kernels::TABLE_VARIABLES,
     key_plan::KeyPlan,
     lock,
+    mle_rounds::{MleRounds, MleRoundsStats},
     on_device::OnDevice,
     opening::{self, OpenedTraces, Opener, OpeningProof, OpeningStats},
     options::WgpuOptions,
     rap,
-    sumcheck::session::RecordingObserver,
+    sumcheck::session::{PartStats, RecordingObserver},
 };
 
 type Backend = CpuBackend<SC>;
@@ -66,6 +67,8 @@ struct Shared {
     rounds_per_wait: usize,
     stage_times: bool,
     last_gkr: Mutex<Option<GkrStats>>,
+    /// The rounds after round 0, and the openings of trace columns behind them.
+    last_rounds: Mutex<Option<(MleRoundsStats, PartStats)>>,
     last_openings: Mutex<Option<OpeningStats>>,
     /// Whether the kernels of GKR and of openings gave their known answers.
     answered: AtomicBool,
@@ -113,6 +116,7 @@ impl WgpuDevice {
             rounds_per_wait: options.rounds_per_wait.unwrap_or(TABLE_VARIABLES).clamp(1, TABLE_VARIABLES),
             stage_times: options.round0.stage_times,
             last_gkr: Mutex::default(),
+            last_rounds: Mutex::default(),
             last_openings: Mutex::default(),
             answered: AtomicBool::new(false),
         };
@@ -142,10 +146,10 @@ impl WgpuDevice {
         key: &DeviceMultiStarkProvingKey<Backend>,
         context: &ProvingContext<Backend>,
     ) -> Result<ConstraintCheck, WgpuProverError> {
-        rap::check(&self.plan(key)?.key_plan, key, context, &self.on_device())
+        rap::check(&self.plan(key)?.key_plan, key, context, &self.on_device(&key.params))
     }
 
-    fn on_device(&self) -> OnDevice<'_> {
+    fn on_device<'a>(&'a self, params: &'a SystemParams) -> OnDevice<'a> {
         let shared = &*self.shared;
         let gkr = Gkr {
             compute: &shared.compute,
@@ -155,7 +159,20 @@ impl WgpuDevice {
             observer: self.observer.as_deref(),
             stage_times: shared.stage_times,
         };
-        OnDevice { engine: &shared.engine, committer: &shared.committer, gkr }
+        let mle_rounds = MleRounds { compute: &shared.compute, observer: self.observer.as_deref(), stage_times: shared.stage_times };
+        OnDevice { engine: &shared.engine, committer: &shared.committer, gkr, mle_rounds, opener: self.opener(params) }
+    }
+
+    fn opener<'a>(&'a self, params: &'a SystemParams) -> Opener<'a> {
+        let shared = &*self.shared;
+        Opener {
+            compute: &shared.compute,
+            committer: &shared.committer,
+            params,
+            max_host_len: shared.max_host_len,
+            observer: self.observer.as_deref(),
+            stage_times: shared.stage_times,
+        }
     }
 
     /// Whether each trace of a context can be committed to, by the name of its AIR, which a commitment is not told.
@@ -214,6 +231,16 @@ impl WgpuDevice {
     /// What GKR of the latest proof did; `None` before the first, and of a proof without interactions.
     pub fn last_gkr_stats(&self) -> Option<GkrStats> {
         lock(&self.shared.last_gkr).clone()
+    }
+
+    /// What the rounds after round 0 of the latest proof did; `None` before the first.
+    pub fn last_mle_rounds_stats(&self) -> Option<MleRoundsStats> {
+        lock(&self.shared.last_rounds).as_ref().map(|(rounds, _)| rounds.clone())
+    }
+
+    /// What opening the latest proof's trace columns at the point of the constraint stage did; `None` before the first.
+    pub fn last_column_openings_stats(&self) -> Option<PartStats> {
+        lock(&self.shared.last_rounds).as_ref().map(|(_, columns)| columns.clone())
     }
 
     /// What the openings of the latest proof did; `None` before the first.
@@ -309,11 +336,13 @@ impl<TS: FiatShamirTranscript<SC>> MultiRapProver<Backend, TS> for WgpuDevice {
         let plan = self.plan(mpk)?;
         let root = common_main.commit()?;
         let grind_waits = self.shared.grinder.waits();
-        let (proof, stats, mut gkr_stats) =
-            rap::prove(transcript, &plan.key_plan, mpk, ctx, &root, &self.on_device(), self.checks_constraints)?;
+        let committed = committed_traces(mpk, ctx, root);
+        let on = self.on_device(&mpk.params);
+        let (proof, stats, mut rap_stats) = rap::prove(transcript, &plan.key_plan, mpk, ctx, committed, &on, self.checks_constraints)?;
+        rap_stats.gkr.iter_mut().for_each(|stats| stats.proof_of_work_waits = self.shared.grinder.waits() - grind_waits);
         *lock(&self.shared.last_stats) = Some(stats);
-        gkr_stats.iter_mut().for_each(|stats| stats.proof_of_work_waits = self.shared.grinder.waits() - grind_waits);
-        *lock(&self.shared.last_gkr) = gkr_stats;
+        *lock(&self.shared.last_gkr) = rap_stats.gkr;
+        *lock(&self.shared.last_rounds) = Some((rap_stats.mle_rounds, rap_stats.column_openings));
         Ok(proof)
     }
 }
@@ -333,22 +362,9 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
     ) -> Result<Self::OpeningProof, WgpuProverError> {
         let _span = info_span!("prover.openings", phase = "prover").entered();
         let root = common_main_pcs_data.commit()?;
-        let needs_rotation = |air: usize| mpk.per_air[air].vk.params.need_rot;
-        let mains = ctx.per_trace.iter().map(|(air, own)| (&own.common_main, needs_rotation(*air)));
-        let mut traces: Vec<OpenedTraces<'_>> = vec![(root, mains.collect())];
-        for (air, own) in &ctx.per_trace {
-            let committed = mpk.per_air[*air].preprocessed_data.iter().chain(&own.cached_mains);
-            traces.extend(committed.map(|committed| (committed.commitment, vec![(&committed.trace, needs_rotation(*air))])));
-        }
+        let traces = committed_traces(mpk, &ctx, root);
         let shared = &self.shared;
-        let opener = Opener {
-            compute: &shared.compute,
-            committer: &shared.committer,
-            params: &mpk.params,
-            max_host_len: shared.max_host_len,
-            observer: self.observer.as_deref(),
-            stage_times: shared.stage_times,
-        };
+        let opener = self.opener(&mpk.params);
         let grind_waits = shared.grinder.waits();
         let opened = opener.prove(transcript, traces, &points);
         shared.committer.release(&root, &common_main_pcs_data.layout);
@@ -359,6 +375,22 @@ impl<TS: FiatShamirTranscript<SC>> OpeningProver<Backend, TS> for WgpuDevice {
         *lock(&shared.last_openings) = Some(stats);
         Ok(proof)
     }
+}
+
+/// A proof's commitments: the common main one, then each trace's others.
+fn committed_traces<'a>(
+    mpk: &'a DeviceMultiStarkProvingKey<Backend>,
+    ctx: &'a ProvingContext<Backend>,
+    root: Digest,
+) -> Vec<OpenedTraces<'a>> {
+    let needs_rotation = |air: usize| mpk.per_air[air].vk.params.need_rot;
+    let mains = ctx.per_trace.iter().map(|(air, own)| (&own.common_main, needs_rotation(*air)));
+    let mut traces: Vec<OpenedTraces<'_>> = vec![(root, mains.collect())];
+    for (air, own) in &ctx.per_trace {
+        let committed = mpk.per_air[*air].preprocessed_data.iter().chain(&own.cached_mains);
+        traces.extend(committed.map(|committed| (committed.commitment, vec![(&committed.trace, needs_rotation(*air))])));
+    }
+    traces
 }
 
 impl DeviceDataTransporter<SC, Backend> for WgpuDevice {

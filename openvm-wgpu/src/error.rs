@@ -24,6 +24,12 @@ pub enum WgpuProverError {
     /// The device did not prove the sum of LogUp's fractions.
     #[error("GKR: {0}")]
     Gkr(#[source] Error),
+    /// The device did not prove the rounds after round 0, or did not open the trace columns.
+    #[error("rounds after round 0: {0}")]
+    MleRounds(#[source] Error),
+    /// A challenge is 1, and the protocol divides by what it is less than 1. It happens once in 2^124 proofs.
+    #[error("a challenge is 1")]
+    Challenge,
     /// The device did not open the commitments.
     #[error("openings: {0}")]
     Openings(#[source] Error),

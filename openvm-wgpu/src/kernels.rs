@@ -13,6 +13,7 @@ macro_rules! wgsl {
 pub static LIBRARY: Library = Library {
     files: &[
         ("shared/bits", wgsl!("shared/bits")),
+        ("shared/cells", wgsl!("shared/cells")),
         ("shared/elements", wgsl!("shared/elements")),
         ("shared/eq", wgsl!("shared/eq")),
         ("shared/fractions", wgsl!("shared/fractions")),
@@ -20,6 +21,7 @@ pub static LIBRARY: Library = Library {
         ("shared/radix16", wgsl!("shared/radix16")),
         ("shared/roots", wgsl!("shared/roots")),
         ("shared/stages", wgsl!("shared/stages")),
+        ("shared/steps", wgsl!("shared/steps")),
         ("shared/tile4096", wgsl!("shared/tile4096")),
         ("shared/workgroup_sum", wgsl!("shared/workgroup_sum")),
     ],
@@ -34,6 +36,12 @@ pub mod stage {
     pub const TREE: &str = "merkle_tree";
     /// LogUp's sum of fractions, from the traces to the claims of its leaves; its tables are of the openings' kernels.
     pub const GKR: &str = "logup_gkr";
+    /// From the traces to their rows at round 0's challenge.
+    pub const FOLD: &str = "fold_ple_evals";
+    /// The rounds after round 0.
+    pub const MLE_ROUNDS: &str = "mle_rounds";
+    /// The trace columns at the point that those leave; the sums that it needs are of the openings' kernels.
+    pub const COLUMN_OPENINGS: &str = "column_openings";
     /// From the openings of trace columns to those of stacked ones.
     pub const STACKED_REDUCTION: &str = "stacked_reduction";
     /// From the openings of stacked columns to a polynomial; its codes and trees are stages of their own.
@@ -120,7 +128,14 @@ kernels! {
     /// Expressions that are not affine, row by row.
     ROW_PRODUCTS = "row_products" {
         stage: stage::GKR,
-        arguments: &[JOB, Argument::read("steps"), Argument::read_write("slots"), Argument::read_write("products")],
+        arguments: &[
+            JOB,
+            Argument::read("steps"),
+            Argument::read("cells"),
+            Argument::read("values"),
+            Argument::read_write("slots"),
+            Argument::read_write("products"),
+        ],
         windows: &[1, 2, 4, 8],
     }
     /// LogUp's fractions out of traces.
@@ -143,6 +158,50 @@ kernels! {
     GKR_FACTORS = "gkr_factors" {
         stage: stage::GKR,
         arguments: &[JOB, CONSTANTS_OF_CALL, Argument::read("eq"), NODES, Argument::read_write("a"), Argument::read_write("b")],
+    }
+    /// Cells at a point of the skip domain's variable.
+    FOLD_CELLS = "fold_cells" {
+        stage: stage::FOLD,
+        arguments: &[JOB, Argument::read("columns"), Argument::read("lagrange"), Argument::read_write("folded")],
+        windows: &[1, 2, 4, 8],
+    }
+    /// Sums over cells, row by row, at a point of the skip domain's variable.
+    FOLD_SUMS = "fold_sums" {
+        stage: stage::FOLD,
+        arguments: &[JOB, Argument::read("lagrange"), NODES, Argument::read_write("folded")],
+    }
+    /// Pairs of elements at a challenge.
+    FOLD_PAIRS = "fold_pairs" {
+        stage: stage::MLE_ROUNDS,
+        arguments: &[JOB, CONSTANTS_OF_CALL, Argument::read("a"), Argument::read_write("folded")],
+    }
+    /// A round of the constraint stage's sumcheck.
+    MLE_ROUND = "mle_round" {
+        stage: stage::MLE_ROUNDS,
+        workgroup_size: PAIRS_PER_TASK,
+        workgroup_bytes: 1024,
+        arguments: &[
+            JOB,
+            Argument::read("entries"),
+            Argument::read("steps"),
+            Argument::read("tables"),
+            Argument::read("cells"),
+            Argument::read("affine"),
+            Argument::read_write("slots"),
+            PARTIALS,
+        ],
+    }
+    /// Sums of elements that follow each other.
+    SUM_SEGMENTS = "sum_segments" {
+        stage: stage::MLE_ROUNDS,
+        workgroup_bytes: 4096,
+        arguments: &[JOB, Argument::read("segments"), Argument::read("rows"), Argument::read_write("sums")],
+    }
+    /// Trace columns at the constraint stage's point.
+    COLUMN_VALUES = "column_values" {
+        stage: stage::COLUMN_OPENINGS,
+        workgroup_bytes: 4096,
+        arguments: &[JOB, Argument::read("columns"), Argument::read("tasks"), Argument::read("lagrange"), Argument::read("sums"), Argument::read_write("values")],
     }
     /// A tensor product of two tables.
     TENSOR = "tensor" {
@@ -270,7 +329,7 @@ shader_structs! {
     /// `wgsl/gather_digests.wgsl`
     struct GatherJob { num_digests: u32 }
     /// `wgsl/row_products.wgsl`
-    struct RowProductsJob { num_steps: u32, first_row: u32, num_rows: u32, row_mask: u32, first_word: u32 }
+    struct RowProductsJob { first_step: u32, num_steps: u32, first_row: u32, num_rows: u32, row_mask: u32, first_word: u32 }
     /// `wgsl/fractions.wgsl`
     struct FractionsJob { begin: u32, num: u32, to_first: u32, stride: u32, num_slices: u32 }
     /// `wgsl/add_fractions.wgsl`
@@ -283,6 +342,18 @@ shader_structs! {
     struct GkrFactorsJob {
         first: u32, len: u32, stride: u32, num: u32, log_low: u32, first_block: u32,
     }
+    /// `wgsl/fold_cells.wgsl`
+    struct FoldCellsJob { begin: u32, num: u32, num_columns: u32, log_skip: u32 }
+    /// `wgsl/fold_sums.wgsl`
+    struct FoldSumsJob { log_skip: u32, num: u32, stride: u32, to_first: u32 }
+    /// `wgsl/fold_pairs.wgsl`
+    struct FoldPairsJob { num: u32 }
+    /// `wgsl/mle_round.wgsl`
+    struct MleRoundJob { first_task: u32, num_tasks: u32, first_entry: u32, end_entry: u32, eq_low: u32, eq_high: u32 }
+    /// `wgsl/sum_segments.wgsl`
+    struct SumSegmentsJob { num_segments: u32 }
+    /// `wgsl/column_values.wgsl`
+    struct ColumnValuesJob { num_columns: u32, log_skip: u32, to_first: u32 }
     /// `wgsl/tensor.wgsl`
     struct TensorJob { first: u32, begin: u32, len: u32, stride: u32, log_low: u32 }
     /// `wgsl/ip_table.wgsl`
@@ -338,25 +409,43 @@ pub(crate) const TABLE_LEN: usize = 81;
 pub(crate) const BLOCKS_PER_WORKGROUP: u32 = 28;
 /// Tasks that a workgroup of `weigh_sums` takes.
 pub(crate) const TASKS_PER_WORKGROUP: u32 = 64;
-/// What a term of `fractions` is, beside a cell of this row (0) and of the next (1).
-pub(crate) const TERM_FIRST_ROW: u32 = 2;
-pub(crate) const TERM_LAST_ROW: u32 = 3;
-/// What a step of `row_products` does.
+/// What `shared/cells` calls cells, beside those of this row: 0.
+pub(crate) const NEXT_CELL: u32 = 1;
+pub(crate) const FIRST_ROW: u32 = 2;
+pub(crate) const LAST_ROW: u32 = 3;
+pub(crate) const TRANSITION: u32 = 4;
+/// What a step of `shared/steps` does.
 pub(crate) mod step {
-    pub const LOAD: u32 = 0;
-    pub const FIRST_ROW: u32 = 1;
-    pub const LAST_ROW: u32 = 2;
-    pub const ADD: u32 = 3;
-    pub const SUB: u32 = 4;
-    pub const MUL: u32 = 5;
-    pub const NEG: u32 = 6;
-    pub const ADD_VALUE: u32 = 7;
-    pub const SUB_VALUE: u32 = 8;
-    pub const MUL_VALUE: u32 = 9;
-    pub const STORE: u32 = 10;
+    pub const ADD: u32 = 0;
+    pub const SUB: u32 = 1;
+    pub const MUL: u32 = 2;
+    pub const NEG: u32 = 3;
+    pub const ADD_VALUE: u32 = 4;
+    pub const SUB_VALUE: u32 = 5;
+    pub const MUL_VALUE: u32 = 6;
+    pub const ROOT: u32 = 7;
 }
+/// An operand with this bit is a cell.
+pub(crate) const OPERAND_CELL: u32 = 1 << 31;
+/// Threads of a workgroup of `mle_round`: each has a pair of rows.
+pub(crate) const PAIRS_PER_TASK: u32 = 64;
+/// Variables of eq that one of its tables is over; the other is over those behind.
+pub(crate) const LOG_EQ: u32 = 10;
 /// Elements of a digest.
 pub(crate) const DIGEST_WORDS: usize = 8;
+
+const CELLS: &[(&str, u32)] = &[("NEXT_CELL", NEXT_CELL), ("FIRST_ROW", FIRST_ROW), ("LAST_ROW", LAST_ROW), ("TRANSITION", TRANSITION)];
+const STEPS: &[(&str, u32)] = &[
+    ("ADD", step::ADD),
+    ("SUB", step::SUB),
+    ("MUL", step::MUL),
+    ("NEG", step::NEG),
+    ("ADD_VALUE", step::ADD_VALUE),
+    ("SUB_VALUE", step::SUB_VALUE),
+    ("MUL_VALUE", step::MUL_VALUE),
+    ("ROOT", step::ROOT),
+    ("OPERAND_CELL", OPERAND_CELL),
+];
 
 /// Constants of a kernel's text that Rust names too, by the kernel.
 pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
@@ -364,23 +453,11 @@ pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&ROW_HASH, &[("RATE", RATE as u32), ("WORKGROUP_SIZE", ROWS_PER_WORKGROUP)]),
     (&MERKLE_LAYERS, &[("WORKGROUP_SIZE", NODES_PER_WORKGROUP / 2)]),
     (&IP_TABLE, &[("BLOCKS", BLOCKS_PER_WORKGROUP)]),
-    (&FRACTIONS, &[("FIRST_ROW", TERM_FIRST_ROW), ("LAST_ROW", TERM_LAST_ROW)]),
-    (
-        &ROW_PRODUCTS,
-        &[
-            ("LOAD", step::LOAD),
-            ("FIRST_ROW", step::FIRST_ROW),
-            ("LAST_ROW", step::LAST_ROW),
-            ("ADD", step::ADD),
-            ("SUB", step::SUB),
-            ("MUL", step::MUL),
-            ("NEG", step::NEG),
-            ("ADD_VALUE", step::ADD_VALUE),
-            ("SUB_VALUE", step::SUB_VALUE),
-            ("MUL_VALUE", step::MUL_VALUE),
-            ("STORE", step::STORE),
-        ],
-    ),
+    (&FRACTIONS, CELLS),
+    (&ROW_PRODUCTS, STEPS),
+    (&MLE_ROUND, STEPS),
+    (&MLE_ROUND, &[("WORKGROUP_SIZE", PAIRS_PER_TASK), ("LOG_EQ", LOG_EQ), ("NONE", u32::MAX)]),
+    (&FOLD_CELLS, CELLS),
     (&WEIGH_SUMS, &[("TASKS", TASKS_PER_WORKGROUP)]),
     (&GATHER_DIGESTS, &[("DIGEST_WORDS", DIGEST_WORDS as u32)]),
     (&MOMENTS, &[("LOG_ROOTS", LOG_ROOTS)]),

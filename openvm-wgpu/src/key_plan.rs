@@ -1,16 +1,20 @@
 //! What a proving key's AIRs need, decided once per key.
 
-use logup_wgpu::{Air, EF, Error, F, Node, NodeId, Result, Round0Plan, Strategy};
+use logup_wgpu::{Air, Error, F, Node, NodeId, Result, Round0Plan, Strategy};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     air_builders::symbolic::SymbolicConstraintsDag,
     keygen::types::{StarkVerifyingKey, StarkVerifyingParams},
     prover::{DeviceMultiStarkProvingKey, DeviceStarkProvingKey},
 };
-use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
 
-use crate::{Digest, SC, air, gkr, program::Program, rows::RowShape};
+use crate::{
+    Digest, SC, air,
+    forms::products,
+    program::{Program, programs},
+    rows::{Cell, RowShape},
+};
 
 /// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
@@ -64,72 +68,59 @@ pub(crate) struct AirPlan {
     pub round0: Option<Round0Plan>,
     /// `None` without interactions.
     pub logup: Option<Logup>,
-    /// For the rounds after round 0, where all is in `EF`: the roots are the constraints, then `logup`'s roots.
-    pub batch: Program,
-    /// Where the cells of `batch` are in a wide row.
-    pub batch_columns: Vec<u32>,
+    pub batch: Batch,
 }
 
 /// An AIR's interactions.
 #[derive(Debug)]
 pub(crate) struct Logup {
-    /// The nodes that they send, ascending, each once: roots of [`AirPlan::batch`].
-    pub roots: Vec<NodeId>,
-    pub interactions: Vec<InteractionRoots>,
     /// What they are affine in beside cells, ascending.
     pub products: Vec<NodeId>,
-    /// Programs that compute the products row by row, one after the other.
+    /// Programs that compute the products, one after the other.
     pub programs: Vec<Program>,
 }
+
+/// For the rounds after round 0: all that an AIR's constraints and interactions are affine in beside cells.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// Ascending.
+    pub products: Vec<NodeId>,
+    /// Pieces that compute the products, one after the other, all over the same cells.
+    pub pieces: Vec<Program>,
+    /// Sorted.
+    pub cells: Vec<Cell>,
+    /// Of the polynomial of a round: 1 at least.
+    pub degree: usize,
+}
+
+/// Steps of a program over the rows of traces at most, of which there are many, and over those of folded traces, of which there are fewer the later the round:
+/// one thread's steps are a round's time.
+const MAX_ROW_STEPS: usize = 1 << 13;
+const MAX_PIECE_STEPS: usize = 1 << 7;
 
 impl Logup {
     /// Nothing for an AIR without interactions.
     pub fn new(air: &Air) -> Option<Self> {
-        let nodes = air.interactions().iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
-        let mut roots: Vec<NodeId> = nodes.copied().collect();
-        roots.sort_unstable();
-        roots.dedup();
-        let root = |node: &NodeId| roots.binary_search(node).expect("collected above");
-        let interactions = air.interactions().iter().map(|interaction| InteractionRoots {
-            count: root(&interaction.count),
-            message: interaction.message.iter().map(root).collect(),
-            bus_index: interaction.bus_index,
-        });
-        let (interactions, products): (Vec<_>, _) = (interactions.collect(), gkr::products(air));
-        (!roots.is_empty()).then(|| Self { interactions, programs: row_programs(air, &products), products, roots })
+        let products = products(air, sent(air));
+        (!air.interactions().is_empty()).then(|| Self { programs: programs(air, &products, MAX_ROW_STEPS), products })
     }
 }
 
-/// Steps of a program over rows at most, unless one product alone has more; of those round 0 has refused what a device cannot run.
-const MAX_ROW_STEPS: usize = 1 << 13;
-
-/// Programs for these nodes, in order.
-fn row_programs(air: &Air, nodes: &[NodeId]) -> Vec<Program> {
-    if nodes.is_empty() {
-        return vec![];
-    }
-    let program = Program::new(air, nodes);
-    if program.num_device_steps() <= MAX_ROW_STEPS || nodes.len() == 1 {
-        return vec![program];
-    }
-    let (low, high) = nodes.split_at(nodes.len() / 2);
-    let mut programs = row_programs(air, low);
-    programs.extend(row_programs(air, high));
-    programs
+/// What an AIR's interactions are made of.
+fn sent(air: &Air) -> impl Iterator<Item = &NodeId> {
+    air.interactions().iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]))
 }
 
-/// One interaction, its expressions as indices of roots.
-#[derive(Debug)]
-pub(crate) struct InteractionRoots {
-    pub count: usize,
-    pub message: Vec<usize>,
-    bus_index: u16,
-}
-
-impl InteractionRoots {
-    /// `beta^len (b + 1)`.
-    pub fn bus_term(&self, beta_pows: &[EF]) -> EF {
-        beta_pows[self.message.len()] * F::from_u32(u32::from(self.bus_index) + 1)
+impl Batch {
+    fn new(air: &Air) -> Self {
+        let products = products(air, sent(air).chain(air.constraints()));
+        let pieces = programs(air, &products, MAX_PIECE_STEPS);
+        let mut cells: Vec<Cell> = pieces.iter().flat_map(|piece| piece.cells.iter().copied()).collect();
+        cells.sort_unstable();
+        cells.dedup();
+        let pieces = pieces.into_iter().map(|piece| piece.over(&cells)).collect();
+        let degree = products.iter().map(|&product| air.degree(product)).max().unwrap_or(1);
+        Self { products, pieces, cells, degree }
     }
 }
 
@@ -167,10 +158,9 @@ impl AirPlan {
             });
         }
 
-        let logup = Logup::new(&air);
-        let batch = Program::new(&air, &[air.constraints(), logup.as_ref().map_or(&[], |logup| &logup.roots)].concat());
-        let batch_columns = batch.cells.iter().map(|&cell| shape.wide_column(cell) as u32).collect();
-        let round0 = if batch.roots.is_empty() { None } else { Some(Round0Plan::new(air.clone(), l_skip, Strategy::Split)?) };
-        Ok(Self { round0, logup, batch, batch_columns, shape, air })
+        let (logup, batch) = (Logup::new(&air), Batch::new(&air));
+        let has_any = logup.is_some() || !air.constraints().is_empty();
+        let round0 = has_any.then(|| Round0Plan::new(air.clone(), l_skip, Strategy::Split)).transpose()?;
+        Ok(Self { round0, logup, batch, shape, air })
     }
 }

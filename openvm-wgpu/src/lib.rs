@@ -50,11 +50,11 @@ mod device;
 mod device_round0;
 mod error;
 mod fold_ple;
+mod forms;
 mod gkr;
 mod grind;
 pub mod kernels;
 mod key_plan;
-mod lanes;
 mod mle_rounds;
 mod on_device;
 mod opening;
@@ -64,6 +64,7 @@ mod poseidon2;
 mod program;
 mod rap;
 mod recorder;
+mod row_sums;
 mod rows;
 mod sumcheck;
 mod transcript;
@@ -93,6 +94,7 @@ pub use self::{
     device_round0::DeviceRound0Stats,
     error::WgpuProverError,
     gkr::GkrStats,
+    mle_rounds::MleRoundsStats,
     opening::OpeningStats,
     options::WgpuOptions,
     sumcheck::session::{PartStats, RecordingObserver},

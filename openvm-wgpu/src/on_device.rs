@@ -12,6 +12,8 @@ use crate::{
     commit::Committer,
     device_round0::{DeviceInput, DeviceTraces},
     gkr::Gkr,
+    mle_rounds::MleRounds,
+    opening::Opener,
     rap::Stage,
 };
 
@@ -20,6 +22,8 @@ pub(crate) struct OnDevice<'a> {
     pub engine: &'a Round0,
     pub committer: &'a Committer,
     pub gkr: Gkr<'a>,
+    pub mle_rounds: MleRounds<'a>,
+    pub opener: Opener<'a>,
 }
 
 impl<'a> Stage<'a> {

@@ -3,8 +3,7 @@
 use std::iter::zip;
 
 use logup_wgpu::{EF, F};
-use openvm_stark_backend::poly_common::UnivariatePoly;
-use p3_field::{Field, PrimeCharacteristicRing};
+use p3_field::PrimeCharacteristicRing;
 
 /// `eq(xi, b)` for the bits `b` of a number, lowest first.
 pub(crate) fn eq_at_bits(xi: &[EF], bits: usize) -> EF {
@@ -32,16 +31,4 @@ pub(crate) fn add_product(sum: &mut [EF], a: &[EF], b: &[EF]) {
     for (i, &a) in a.iter().enumerate() {
         sum[i..].iter_mut().zip(b).for_each(|(sum, &b)| *sum += a * b);
     }
-}
-
-/// `s(X) = eq(xi, X) head(X) + tail X`, with `head` given at `1, 2, ..` and at 0 by `s(0) + s(1) = claim`.
-pub(crate) fn round_poly(head_evals: Vec<EF>, tail: EF, xi: EF, claim: EF) -> UnivariatePoly<EF> {
-    let at_zero = (claim - tail - head_evals.first().map_or(EF::ZERO, |&at_one| xi * at_one)) * (EF::ONE - xi).inverse();
-    let evals: Vec<EF> = [at_zero].into_iter().chain(head_evals).collect();
-    let points: Vec<F> = (0..evals.len()).map(F::from_usize).collect();
-    let head = UnivariatePoly::lagrange_interpolate(&points, &evals).into_coeffs();
-    let mut coefficients = vec![EF::ZERO; head.len() + 1];
-    add_product(&mut coefficients, &[EF::ONE - xi, xi.double() - EF::ONE], &head);
-    coefficients[1] += tail;
-    UnivariatePoly::new(coefficients)
 }

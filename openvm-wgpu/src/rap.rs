@@ -10,64 +10,74 @@
 //! in which each trace's polynomials run over its own cube (the head) until it is used up; then they are a number times the challenges
 //! that are left (the tail).
 
-use std::{collections::HashMap, iter::zip};
+use std::iter::zip;
 
-use logup_wgpu::{Challenges, ConstraintCheck, EF, F, Round0, Round0Polys};
+use logup_wgpu::{Challenges, ConstraintCheck, EF, F, NodeId, Round0, Round0Polys, Trace, numerator_scale};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     FiatShamirTranscript, calculate_n_logup,
-    poly_common::{UnivariatePoly, eq_uni_poly},
+    poly_common::{UnivariatePoly, eq_uni_poly, eval_eq_sharp_uni, eval_eq_uni},
     proof::{BatchConstraintProof, GkrProof, column_openings_by_rot},
     prover::{
-        DeviceMultiStarkProvingKey, LogupZerocheckError, ProvingContext,
-        fractional_sumcheck_gkr::fractional_sumcheck,
-        poly::{eq_sharp_uni_poly, evals_eq_hypercubes},
-        stacked_pcs::StackedLayout,
-        sumcheck::sumcheck_round0_deg,
+        DeviceMultiStarkProvingKey, LogupZerocheckError, ProvingContext, fractional_sumcheck_gkr::fractional_sumcheck,
+        poly::eq_sharp_uni_poly, stacked_pcs::StackedLayout, sumcheck::sumcheck_round0_deg,
     },
 };
-use p3_field::PrimeCharacteristicRing;
+use p3_field::{PrimeCharacteristicRing, TwoAdicField};
+use rayon::prelude::*;
 use tracing::{debug, info_span};
 
 use crate::{
-    Digest, SC, WgpuProverError,
+    SC, WgpuProverError,
     device_round0::{DeviceRound0Stats, DeviceTraces},
-    fold_ple::FoldedTrace,
+    fold_ple::short_columns,
+    forms::Form,
     gkr::{GkrStats, LeafTrace, Leaves},
     key_plan::{AirPlan, KeyPlan},
+    mle_rounds::{self, BatchTrace, Claims, MleRoundsStats, lagrange},
     on_device::OnDevice,
+    opening::OpenedTraces,
     poly::{add_product, combine, eq_at_bits, sum_over_domain},
+    row_sums::RowTrace,
     rows::Rows,
+    sumcheck::session::PartStats,
 };
 
 /// The stage's proof and the point at which the traces are to be opened.
 pub(crate) type RapProof = ((GkrProof<SC>, BatchConstraintProof<SC>), Vec<EF>);
 
+/// What the stage did on the device, beside round 0.
+pub(crate) struct RapStats {
+    pub gkr: Option<GkrStats>,
+    pub mle_rounds: MleRoundsStats,
+    pub column_openings: PartStats,
+}
+
 /// Proves the constraints and interactions of a proof's traces, and finds constraints that fail first if it is asked to.
 ///
 /// # Shapes
-/// `context` sorted for stacking: tallest first.
+/// `context` sorted for stacking: tallest first. `committed` are its commitments: the common main one, then each trace's others.
 pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     transcript: &mut TS,
     plan: &KeyPlan,
     key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>,
     context: &ProvingContext<CpuBackend<SC>>,
-    common_main: &Digest,
+    committed: Vec<OpenedTraces<'_>>,
     on: &OnDevice<'_>,
     checks_constraints: bool,
-) -> Result<(RapProof, DeviceRound0Stats, Option<GkrStats>), WgpuProverError> {
+) -> Result<(RapProof, DeviceRound0Stats, RapStats), WgpuProverError> {
     let _cpu_span = info_span!("prove_zerocheck_and_logup").entered();
     let stage = Stage::new(plan, key, context)?;
 
-    let mut traces = stage.on_device(on, key, context, Some(common_main))?;
+    let mut traces = stage.on_device(on, key, context, committed.first().map(|(root, _)| root))?;
     if checks_constraints {
         traces.check(on.engine)?.satisfied()?;
     }
     let (gkr, logup, gkr_stats) = stage.gkr(transcript, key.params.logup.pow_bits, on, &traces)?;
     let round0 = stage.round0(transcript, &logup, on.engine, &traces)?;
+    let (round_polys, r, mle_rounds) = stage.mle_rounds(transcript, &logup, &round0, on, &traces)?;
     drop(traces);
-    let (round_polys, folded, r) = stage.mle_rounds(transcript, &logup, &round0);
-    let column_openings = stage.openings(transcript, &folded);
+    let (column_openings, columns) = stage.openings(transcript, on, committed, &r)?;
 
     let batch = BatchConstraintProof {
         numerator_term_per_air: round0.claims.iter().map(|&[numerator, _]| numerator).collect(),
@@ -76,7 +86,8 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
         sumcheck_round_polys: round_polys,
         column_openings,
     };
-    Ok((((gkr, batch), r), round0.stats, gkr_stats))
+    let stats = RapStats { gkr: gkr_stats, mle_rounds, column_openings: columns };
+    Ok((((gkr, batch), r), round0.stats, stats))
 }
 
 /// The constraints of a proof's traces that fail.
@@ -125,22 +136,13 @@ pub(crate) struct LogupChallenges {
     pub eq_3bs: Vec<Vec<EF>>,
     lambda: EF,
     pub lambda_pows: Vec<EF>,
-    /// `eq` on all cubes that are left of a trace of `2^n` points; see `eq_level`.
-    eq_trees: HashMap<usize, Vec<EF>>,
-}
-
-impl LogupChallenges {
-    /// `eq(xi[..], y)` for the `2^log_num_y` points `y` that are left of a cube of dimension `n`.
-    pub fn eq_level(&self, n: usize, log_num_y: usize) -> &[EF] {
-        let num_y = 1 << log_num_y;
-        &self.eq_trees[&n][num_y - 1..2 * num_y - 1]
-    }
 }
 
 /// Round 0's outcome.
 pub(crate) struct Round0Outcome {
     /// Per trace, the sums of numerator and denominator.
     claims: Vec<[EF; 2]>,
+    polys: Vec<Round0Polys>,
     pub poly: UnivariatePoly<EF>,
     pub mu_pows: Vec<EF>,
     pub r: EF,
@@ -161,13 +163,12 @@ impl<'a> Stage<'a> {
             Ok(StageTrace { plan, public_values: &context.public_values, n: log_height.saturating_sub(l_skip), rows })
         };
         let traces: Vec<StageTrace<'a>> = context.per_trace.iter().map(trace).collect::<Result<_, WgpuProverError>>()?;
-        let interactions = traces.iter().filter_map(|trace| trace.plan.logup.as_ref()).flat_map(|logup| &logup.interactions);
         let num_constraints = key.per_air.iter().map(|air| air.vk.symbolic_constraints.constraints.constraint_idx.len());
         Ok(Self {
             l_skip,
             constraint_degree: key.max_constraint_degree,
             max_num_constraints: num_constraints.max().unwrap_or(0),
-            max_message_len: interactions.map(|interaction| interaction.message.len()).max().unwrap_or(0),
+            max_message_len: traces.iter().map(|trace| trace.plan.air.max_message_len()).max().unwrap_or(0),
             n_max: traces.first().map_or(0, |trace| trace.n),
             traces,
         })
@@ -182,7 +183,7 @@ impl<'a> Stage<'a> {
         traces: &DeviceTraces<'_>,
     ) -> Result<(GkrProof<SC>, LogupChallenges, Option<GkrStats>), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints.logup_gkr", phase = "prover").entered();
-        let num_interactions = |trace: &StageTrace<'_>| trace.plan.logup.as_ref().map_or(0, |logup| logup.interactions.len());
+        let num_interactions = |trace: &StageTrace<'_>| trace.plan.air.interactions().len();
         let log_lifted = |trace: &StageTrace<'_>| trace.n + self.l_skip;
         let total = self.traces.iter().map(|trace| (num_interactions(trace) as u64) << log_lifted(trace)).sum();
         let n_logup = calculate_n_logup(self.l_skip, total);
@@ -217,11 +218,6 @@ impl<'a> Stage<'a> {
             (0..num_interactions(trace)).map(weight).collect()
         });
         let eq_3bs = eq_3bs.collect::<Result<_, WgpuProverError>>()?;
-        let mut eq_trees = HashMap::new();
-        for trace in &self.traces {
-            let tree = || evals_eq_hypercubes(trace.n, xi[self.l_skip..self.l_skip + trace.n].iter().rev());
-            eq_trees.entry(trace.n).or_insert_with(tree);
-        }
         let gkr = GkrProof {
             logup_pow_witness,
             q0_claim: sum_proof.fractional_sum.1,
@@ -229,7 +225,7 @@ impl<'a> Stage<'a> {
             sumcheck_polys: sum_proof.sumcheck_polys,
         };
         let lambda_pows = lambda.powers().take(self.max_num_constraints).collect();
-        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda, lambda_pows, eq_trees }, stats))
+        Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda, lambda_pows }, stats))
     }
 
     fn leaves(
@@ -244,13 +240,8 @@ impl<'a> Stage<'a> {
         let mut leaf_traces: Vec<Option<LeafTrace<'_>>> = self.traces.iter().map(|_| None).collect();
         for (t, input) in zip(self.owners(), &traces.inputs) {
             let trace = &self.traces[t];
-            let leaf_trace = |logup| LeafTrace {
-                air: &trace.plan.air,
-                logup,
-                traces: &input.traces,
-                public_values: trace.public_values,
-                height: trace.rows.height,
-            };
+            let rows = RowTrace { air: &trace.plan.air, traces: &input.traces, height: trace.rows.height };
+            let leaf_trace = |logup| LeafTrace { rows, logup, public_values: trace.public_values };
             leaf_traces[t] = trace.plan.logup.as_ref().map(leaf_trace);
         }
         Leaves::new(on.gkr.compute, &leaf_traces, layout, log_len, alpha, beta_pows).map_err(WgpuProverError::Gkr)
@@ -294,7 +285,7 @@ impl<'a> Stage<'a> {
         let r: EF = transcript.sample_ext();
         debug!(round = 0, %r);
         drop(span);
-        Ok(Round0Outcome { claims, poly: UnivariatePoly::new(poly), mu_pows, r, stats })
+        Ok(Round0Outcome { claims, polys, poly: UnivariatePoly::new(poly), mu_pows, r, stats })
     }
 
     /// The places of the traces whose AIRs have interactions or constraints.
@@ -320,22 +311,103 @@ impl<'a> Stage<'a> {
         Ok((polys, stats))
     }
 
+    /// What the rounds after round 0 sum up over a trace: its constraints and its interactions' numerators and denominators, with the weights of the batch.
+    fn batch_form(
+        &self,
+        t: usize,
+        trace: &BatchTrace<'_>,
+        challenges: &LogupChallenges,
+        mu_pows: &[EF],
+        [eq, eq_sharp]: [EF; 2],
+    ) -> logup_wgpu::Result<Form> {
+        let air = trace.rows.air;
+        let zerocheck = eq * mu_pows[2 * self.traces.len() + t];
+        let constraints = zip(air.constraints(), &challenges.lambda_pows).map(|(&node, &power)| (node, zerocheck * power));
+        let numerator = eq_sharp * mu_pows[2 * t] * numerator_scale(trace.rows.height, self.l_skip);
+        let denominator = eq_sharp * mu_pows[2 * t + 1];
+        let mut constant = EF::ZERO;
+        let mut nodes: Vec<(NodeId, EF)> = constraints.collect();
+        for (interaction, &eq_3b) in zip(air.interactions(), &challenges.eq_3bs[t]) {
+            nodes.push((interaction.count, numerator * eq_3b));
+            let weight = denominator * eq_3b;
+            nodes.extend(zip(&interaction.message, &challenges.beta_pows).map(|(&field, &power)| (field, weight * power)));
+            let bus = F::from_u32(u32::from(interaction.bus_index) + 1);
+            constant += weight * challenges.beta_pows[interaction.message.len()] * bus;
+        }
+        mle_rounds::form(trace, constant, nodes)
+    }
+
+    /// The rounds after round 0: what was sent, and all challenges.
+    fn mle_rounds<TS: FiatShamirTranscript<SC>>(
+        &self,
+        transcript: &mut TS,
+        challenges: &LogupChallenges,
+        round0: &Round0Outcome,
+        on: &OnDevice<'_>,
+        inputs: &DeviceTraces<'_>,
+    ) -> Result<(Vec<Vec<EF>>, Vec<EF>, MleRoundsStats), WgpuProverError> {
+        let (xi, r_0) = (&challenges.xi, round0.r);
+        let omega_pows: Vec<F> = F::two_adic_generator(self.l_skip).powers().take(1 << self.l_skip).collect();
+        let eq: EF = eval_eq_uni(self.l_skip, xi[0], r_0);
+        let eq_sharp = eval_eq_sharp_uni(&omega_pows, &xi[..self.l_skip], r_0);
+        let mus = &round0.mu_pows;
+        let at_r_0 = |poly: &[EF]| poly.iter().rev().fold(EF::ZERO, |sum, &coefficient| sum * r_0 + coefficient);
+        let share = |(t, polys): (usize, &Round0Polys)| {
+            let logup = mus[2 * t] * at_r_0(&polys.numerator) + mus[2 * t + 1] * at_r_0(&polys.denominator);
+            eq_sharp * logup + eq * mus[2 * self.traces.len() + t] * at_r_0(&polys.zerocheck)
+        };
+        let shares = round0.polys.iter().enumerate().map(share).collect();
+        let mut traces_of: Vec<&[Trace]> = vec![&[]; self.traces.len()];
+        zip(self.owners(), &inputs.inputs).for_each(|(t, input)| traces_of[t] = &input.traces);
+        let traces: Vec<BatchTrace<'_>> = zip(&self.traces, traces_of)
+            .map(|(trace, traces)| BatchTrace {
+                plan: trace.plan,
+                rows: RowTrace { air: &trace.plan.air, traces, height: trace.rows.height },
+                public_values: trace.public_values,
+                n: trace.n,
+            })
+            .collect();
+        let forms = traces.par_iter().enumerate().map(|(t, trace)| self.batch_form(t, trace, challenges, mus, [eq, eq_sharp]));
+        let forms = forms.collect::<logup_wgpu::Result<_>>().map_err(WgpuProverError::MleRounds)?;
+        let claims = Claims {
+            r_0,
+            xi,
+            l_skip: self.l_skip,
+            constraint_degree: self.constraint_degree,
+            claim: round0.poly.eval_at_point(r_0),
+            shares,
+        };
+        on.mle_rounds.prove(transcript, &traces, forms, claims)
+    }
+
     /// Each column's value at `r`, sent and put into the proof's order: common main, then preprocessed, then cached mains.
-    fn openings<TS: FiatShamirTranscript<SC>>(&self, transcript: &mut TS, traces: &[FoldedTrace]) -> Vec<Vec<Vec<EF>>> {
-        let openings = |(trace, folded): (&StageTrace<'_>, &FoldedTrace)| {
+    fn openings<TS: FiatShamirTranscript<SC>>(
+        &self,
+        transcript: &mut TS,
+        on: &OnDevice<'_>,
+        committed: Vec<OpenedTraces<'_>>,
+        r: &[EF],
+    ) -> Result<(Vec<Vec<Vec<EF>>>, PartStats), WgpuProverError> {
+        let _span = info_span!("prover.rap_constraints.column_openings", phase = "prover").entered();
+        let (values, stats) = on.opener.column_values(committed, r).map_err(WgpuProverError::MleRounds)?;
+        let mut values = values.into_iter();
+        let mut mains = values.next().unwrap_or_default().into_iter();
+        // The others' commitments follow, each to one trace.
+        let mut others = values.flatten();
+        let lagrange = lagrange(self.l_skip, r[0]);
+        let all = self.traces.iter().map(|trace| {
             let shape = &trace.plan.shape;
-            let row = folded.row(0);
-            let part = |part: usize| {
-                let here = &row[shape.wide_range(part, false)];
-                if !shape.needs_next {
-                    return here.to_vec();
-                }
-                zip(here, &row[shape.wide_range(part, true)]).flat_map(|(&here, &next)| [here, next]).collect()
+            let part = |part: usize, value: Option<Vec<[EF; 2]>>| -> Vec<EF> {
+                let columns = value.unwrap_or_else(|| short_columns(trace.rows.parts[part], &lagrange));
+                let of_column = |[here, next]: [EF; 2]| [here].into_iter().chain(shape.needs_next.then_some(next));
+                columns.into_iter().flat_map(of_column).collect()
             };
             let common = shape.widths.len() - 1;
-            [common].into_iter().chain(0..common).map(part).collect()
-        };
-        let all: Vec<Vec<Vec<EF>>> = zip(&self.traces, traces).map(openings).collect();
+            let main = part(common, mains.next().flatten());
+            let rest: Vec<Vec<EF>> = (0..common).map(|i| part(i, others.next().flatten())).collect();
+            [main].into_iter().chain(rest).collect()
+        });
+        let all: Vec<Vec<Vec<EF>>> = all.collect();
         let mut observe = |trace: &StageTrace<'_>, part: &[EF]| {
             for (here, next) in column_openings_by_rot(part, trace.plan.shape.needs_next) {
                 transcript.observe_ext(here);
@@ -348,6 +420,6 @@ impl<'a> Stage<'a> {
         for (trace, openings) in zip(&self.traces, &all) {
             openings[1..].iter().for_each(|part| observe(trace, part));
         }
-        all
+        Ok((all, stats))
     }
 }

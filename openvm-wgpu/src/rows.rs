@@ -1,14 +1,11 @@
 //! An AIR's rows: what is in them, and reading them out of OpenVM's row-major matrices.
 
-use std::ops::Range;
-
 use logup_wgpu::{Error, F, Result};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     keygen::types::StarkVerifyingParams,
     prover::{AirProvingContext, DeviceStarkProvingKey},
 };
-use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 
 use crate::SC;
@@ -29,9 +26,7 @@ pub(crate) enum Cell {
 
 /// What a row of an AIR is made of.
 ///
-/// Parts are matrices, in OpenVM's order: preprocessed where there is one, cached mains, common main. A *wide row* has all that
-/// expressions can read: `[is_first, is_transition, is_last | part 0 | part 0, next row | part 1 | ..]`, without next rows where the
-/// AIR uses none.
+/// Parts are matrices, in OpenVM's order: preprocessed where there is one, cached mains, common main.
 #[derive(Debug)]
 pub(crate) struct RowShape {
     /// Columns of each part.
@@ -40,41 +35,11 @@ pub(crate) struct RowShape {
     num_public_values: usize,
 }
 
-/// Columns of a wide row that are no part's.
-pub(crate) const NUM_SELECTORS: usize = 3;
-
 impl RowShape {
     pub fn new(params: &StarkVerifyingParams) -> Self {
         let width = &params.width;
         let widths = width.preprocessed.iter().chain(&width.cached_mains).chain([&width.common_main]).copied().collect();
         Self { widths, needs_next: params.need_rot, num_public_values: params.num_public_values }
-    }
-
-    /// Columns of a wide row.
-    pub fn wide_width(&self) -> usize {
-        NUM_SELECTORS + self.widths.iter().sum::<usize>() * self.rows_per_part()
-    }
-
-    /// Where a part, in this row or the next, is in a wide row.
-    pub fn wide_range(&self, part: usize, next: bool) -> Range<usize> {
-        debug_assert!(!next || self.needs_next);
-        let before: usize = self.widths[..part].iter().sum();
-        let start = NUM_SELECTORS + before * self.rows_per_part() + usize::from(next) * self.widths[part];
-        start..start + self.widths[part]
-    }
-
-    /// Where a cell is in a wide row.
-    pub fn wide_column(&self, cell: Cell) -> usize {
-        match cell {
-            Cell::IsFirst => 0,
-            Cell::IsTransition => 1,
-            Cell::IsLast => 2,
-            Cell::Column { part, next, column } => self.wide_range(part, next).start + column,
-        }
-    }
-
-    fn rows_per_part(&self) -> usize {
-        1 + usize::from(self.needs_next)
     }
 }
 
@@ -113,23 +78,5 @@ impl<'a> Rows<'a> {
             exactly("cells of a trace", part.values.len(), width * height)?;
         }
         Ok(Self { parts, height })
-    }
-
-    /// A cell in a row; rows repeat.
-    pub fn get(&self, cell: Cell, row: usize) -> F {
-        let row = row & (self.height - 1);
-        match cell {
-            Cell::IsFirst => F::from_bool(row == 0),
-            Cell::IsTransition => F::from_bool(row != self.height - 1),
-            Cell::IsLast => F::from_bool(row == self.height - 1),
-            Cell::Column { part, next, column } => self.row(part, row + usize::from(next))[column],
-        }
-    }
-
-    /// A part's row; rows repeat.
-    pub fn row(&self, part: usize, row: usize) -> &'a [F] {
-        let width = self.parts[part].width;
-        let start = (row & (self.height - 1)) * width;
-        &self.parts[part].values[start..start + width]
     }
 }

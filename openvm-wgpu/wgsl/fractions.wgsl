@@ -7,21 +7,15 @@
 // | binding | shape and element                                                                                                       |
 // | job     | FractionsJob                                                                                                            |
 // | slices  | [num_slices] (first leaf, height - 1, first term, end of its terms; q_const: EF; p_const, 0, 0, 0), by their first leaf   |
-// | terms   | by fours: ([4] word of row 0; [4] what it is; [4] p_k; [4] q_k: EF), the last four filled up with zeros                  |
+// | terms   | by fours: ([4] word of row 0; [4] what it is: shared/cells; [4] p_k; [4] q_k: EF), the last four filled up with zeros                  |
 // | nodes   | [p, q][4][stride] u32                                                                                                   |
 // | trace   | columns                                                                                                                 |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
-//#import shared/trace
+//#import shared/cells
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 256u;
-
-// What a term is.
-const CELL: u32 = 0u;
-const NEXT_CELL: u32 = 1u;
-const FIRST_ROW: u32 = 2u;
-const LAST_ROW: u32 = 3u;
 
 struct FractionsJob {
     begin: u32,
@@ -35,13 +29,6 @@ struct FractionsJob {
 @group(0) @binding(1) var<storage, read> slices: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> terms: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> nodes: array<u32>;
-
-fn cell(word: u32, kind: u32, row: u32, mask: u32) -> u32 {
-    if kind >= FIRST_ROW {
-        return select(0u, ONE, row == select(0u, mask, kind == LAST_ROW));
-    }
-    return trace_word(word + ((row + kind) & mask));
-}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(

@@ -17,6 +17,7 @@ use crate::{
     compute::Compute,
     kernels::{FRACTIONS, GKR_FACTORS},
     key_plan::Logup,
+    row_sums::RowTrace,
 };
 
 const LOG_HEIGHT: usize = 7;
@@ -90,7 +91,7 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
         let leaf_traces: Vec<Option<LeafTrace<'_>>> = (0..heights.len())
             .map(|t| {
                 let (traces, height) = (&traces[t][..], heights[t]);
-                Some(LeafTrace { air: &air, logup: &logup, traces, public_values: &public_values, height })
+                Some(LeafTrace { rows: RowTrace { air: &air, traces, height }, logup: &logup, public_values: &public_values })
             })
             .collect();
         let gkr = Gkr { compute, committer, max_host_len: Some(0), rounds_per_wait: 4, observer: None, stage_times: false };

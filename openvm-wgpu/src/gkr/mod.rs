@@ -7,7 +7,6 @@
 //! A layer's sumcheck is one of an inner product (`wgsl/gkr_factors.wgsl`), with several rounds for one wait as in the openings. Padding is stored nowhere:
 //! its share of a sum is a product that the host knows.
 
-mod forms;
 mod host;
 mod known_answer;
 mod leaves;
@@ -24,14 +23,13 @@ use openvm_stark_backend::{
 use p3_field::PrimeCharacteristicRing;
 use tracing::{debug, info_span};
 
-pub(crate) use self::{
-    forms::products,
-    known_answer::ask,
-    leaves::{LeafTrace, Leaves},
-};
 use self::{
     host::HostPoints,
     tree::{Points, Tree, bytes},
+};
+pub(crate) use self::{
+    known_answer::ask,
+    leaves::{LeafTrace, Leaves},
 };
 use crate::{
     SC, WgpuProverError,

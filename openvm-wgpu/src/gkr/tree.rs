@@ -9,11 +9,12 @@ use logup_wgpu::{
 };
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
-use super::leaves::{Leaves, Tables, To};
+use super::leaves::Leaves;
 use crate::{
     compute::Compute,
     kernels::{ADD_FRACTIONS, AddJob, FOLD_FRACTIONS, FoldFractionsJob, TABLE_VARIABLES},
     recorder::{Names, Recorder, Results, numbered},
+    row_sums::{Tables, To},
     sumcheck::array::words,
 };
 
@@ -175,8 +176,8 @@ impl<'a> Tree<'a> {
         let mut tables = None;
         for range in self.ranges(self.leaves.log_len) {
             let to = leaves.nodes(recorder, range.clone());
-            let tables = tables.get_or_insert_with(|| self.leaves.tables(recorder));
-            self.leaves.record(recorder, tables, range, &To { nodes: to.binding, first: to.first, stride: to.stride })?;
+            let tables = tables.get_or_insert_with(|| self.leaves.sums.tables(recorder));
+            self.leaves.sums.record(recorder, tables, range, &To { nodes: to.binding, first: to.first, stride: to.stride })?;
         }
         leaves.record_copy(recorder, results)
     }
@@ -206,8 +207,8 @@ impl<'a> Tree<'a> {
         let leaves = range.start << height..(range.end << height).min(self.leaves.num_real);
         let mut nodes = scratch(recorder, Resource("leaves"), leaves.len());
         let to = To { nodes: nodes.binding.clone(), first: 0, stride: nodes.stride };
-        let tables = tables.get_or_insert_with(|| self.leaves.tables(recorder));
-        self.leaves.record(recorder, tables, leaves, &to)?;
+        let tables = tables.get_or_insert_with(|| self.leaves.sums.tables(recorder));
+        self.leaves.sums.record(recorder, tables, leaves, &to)?;
         for up in 1..=height {
             let sums = scratch(recorder, [Resource("sums"), Resource("sums of sums")][up % 2], (nodes.len as usize).div_ceil(2));
             record_add(recorder, &nodes, self.pad(self.leaves.log_len - up + 1), &sums)?;

@@ -121,12 +121,47 @@ impl Opener<'_> {
         traces: Vec<OpenedTraces<'_>>,
         r: &[EF],
     ) -> Result<(OpeningProof, OpeningStats), Failure> {
-        let openings = traces.into_iter().map(|(root, traces)| {
+        let openings = self.openings(traces)?;
+        self.prove_opened(transcript, openings, r)
+    }
+
+    /// Every column of these traces at the point, plain and rotated: of each commitment, each trace and each of its columns. Nothing for traces that are shorter than
+    /// the skip domain. And what it took.
+    ///
+    /// # Errors
+    /// What the device, or its limits, say.
+    pub fn column_values(
+        &self,
+        traces: Vec<OpenedTraces<'_>>,
+        r: &[EF],
+    ) -> logup_wgpu::Result<(Vec<Vec<Option<Vec<[EF; 2]>>>>, PartStats)> {
+        let openings = self.openings(traces)?;
+        let mut session = Session::new(self.compute, Use::Openings, self.observer, self.stage_times);
+        let values = stacked::column_values(&mut session, (self.params.l_skip, self.params.n_stack), &openings, r)?;
+        let part = session.end_part();
+        session.end();
+        let mut values = values.into_iter();
+        let of_opening = |opening: &Opening| {
+            let mut of_trace: Vec<Option<Vec<[EF; 2]>>> = vec![Some(vec![]); opening.needs_rotation.len()];
+            for ((trace, ..), value) in opening.stack.plan.layout.sorted_cols.iter().zip(values.by_ref()) {
+                let own = of_trace[*trace].take();
+                of_trace[*trace] = own.zip(value).map(|(mut own, value)| {
+                    own.push(value);
+                    own
+                });
+            }
+            of_trace
+        };
+        Ok((openings.iter().map(of_opening).collect(), part))
+    }
+
+    fn openings(&self, traces: Vec<OpenedTraces<'_>>) -> logup_wgpu::Result<Vec<Opening>> {
+        let opening = |(root, traces): OpenedTraces<'_>| {
             let (traces, needs_rotation): (Vec<_>, Vec<_>) = traces.into_iter().unzip();
             let (stack, _) = self.committer.stack(self.params, &root, &traces)?;
             Ok(Opening { root, stack, needs_rotation })
-        });
-        self.prove_opened(transcript, openings.collect::<logup_wgpu::Result<_>>()?, r)
+        };
+        traces.into_iter().map(opening).collect()
     }
 
     fn prove_opened<TS: FiatShamirTranscript<SC>>(

@@ -12,7 +12,7 @@ use std::{
 
 use logup_wgpu::{
     DeviceLimits, EF, F, Result,
-    compute::{Resource, TraceWindow},
+    compute::{Binding, Resource, TraceWindow},
     wgpu,
 };
 use openvm_stark_backend::{
@@ -27,11 +27,13 @@ use tracing::debug;
 use super::Opening;
 use crate::{
     SC,
+    compute::Compute,
     kernels::{
-        FOLD_COLUMNS, FoldColumnsJob, OPENING_SUMS, OpeningSumsJob, STACK_WEIGHTS, StackWeightsJob, TABLE_VARIABLES, TASKS_PER_WORKGROUP,
-        WEIGH_SUMS, WeighJob,
+        COLUMN_VALUES, ColumnValuesJob, FOLD_COLUMNS, FoldColumnsJob, OPENING_SUMS, OpeningSumsJob, STACK_WEIGHTS, StackWeightsJob,
+        TABLE_VARIABLES, TASKS_PER_WORKGROUP, WEIGH_SUMS, WeighJob,
     },
-    recorder::{Names, Recorder, Results, numbered},
+    mle_rounds::lagrange,
+    recorder::{Names, Recorder, Results, numbered, results},
     sumcheck::{
         array::{self, ExtArray, elements, words},
         inner_product::{Form, InnerProduct},
@@ -72,6 +74,7 @@ impl Slice {
 /// A piece of a slice, for a workgroup of `opening_sums`: what it reads, and what its sums are multiplied by.
 #[derive(Clone, Copy, Debug)]
 struct Task {
+    slice: usize,
     words: [u32; 4],
     weights: [EF; 2],
 }
@@ -216,6 +219,64 @@ struct Stage<'a> {
     slices: Vec<Slice>,
 }
 
+/// Every trace column at a point, plain and rotated, by commitment and in the order in which they are stacked; nothing for columns of traces that are shorter than
+/// the skip domain.
+///
+/// # Errors
+/// What the device, or its limits, say.
+pub(super) fn column_values(
+    session: &mut Session<'_>,
+    (l_skip, n_stack): (usize, usize),
+    openings: &[Opening],
+    r: &[EF],
+) -> Result<Vec<Option<[EF; 2]>>> {
+    let stage = Stage { l_skip, n_stack, openings, slices: slices(openings, l_skip, EF::ONE) };
+    let (limits, num_z) = (session.compute.gpu.limits(), 1usize << l_skip);
+    let (trace_buffers, begins) = stage.trace_buffers();
+    let mut recorder = session.recorder(0);
+    let eq = stage.record_eq(session.compute, &mut recorder, r)?;
+    let lagrange = recorder.table(&words(lagrange(l_skip, r[0])));
+    let wanted: Vec<(usize, &Slice)> = stage.slices.iter().enumerate().filter(|(_, slice)| slice.n >= 0).collect();
+    let dispatches = stage.tasks(&wanted, &limits, &begins, recorder.max_scratch() as usize)?;
+    // Of each dispatch, the slices that it has pieces of.
+    let mut owners: Vec<usize> = vec![];
+    for (windows, tasks) in &dispatches {
+        let sums = stage.record_task_sums(&mut recorder, &eq, windows, tasks)?;
+        let mut of_slice: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        tasks.iter().zip(0..).for_each(|(task, i)| of_slice.entry(task.slice).or_default().push(i));
+        let (mut columns, mut pieces) = (vec![], vec![]);
+        for own in of_slice.values() {
+            columns.extend([pieces.len() as u32, own.len() as u32]);
+            pieces.extend(own);
+        }
+        let num_columns = of_slice.len() as u32;
+        let to_first = owners.len() as u64;
+        recorder.grow_results(32 * (to_first + u64::from(num_columns)));
+        let job = recorder.job(&ColumnValuesJob { num_columns, log_skip: l_skip as u32, to_first: 2 * to_first as u32 });
+        let bindings = vec![
+            job,
+            recorder.table(&columns),
+            recorder.table(&pieces),
+            lagrange.clone(),
+            sums,
+            results(0..32 * (to_first + u64::from(num_columns))),
+        ];
+        recorder.dispatch(&COLUMN_VALUES, bindings, vec![], num_columns.into(), 40 * (tasks.len() * num_z) as u64)?;
+        owners.extend(of_slice.keys());
+    }
+    let mut values = vec![None; stage.slices.len()];
+    if owners.is_empty() {
+        return Ok(values);
+    }
+    let read = |words: &[u32]| elements(&words[..8 * owners.len()]);
+    for (&slice, own) in owners.iter().zip(session.run(recorder, trace_buffers, read)?.chunks_exact(2)) {
+        let [plain, rotated] = values[slice].get_or_insert([EF::ZERO; 2]);
+        *plain += own[0];
+        *rotated += own[1];
+    }
+    Ok(values)
+}
+
 /// What a recording goes on with: the arrays that it makes, and the traces that it reads.
 type Recorded = (InnerProduct, Recorder, Vec<Arc<wgpu::Buffer>>);
 
@@ -236,19 +297,15 @@ impl Stage<'_> {
     fn round0(&self, session: &mut Session<'_>, r: &[EF]) -> Result<(Vec<EF>, ExtArray)> {
         let num_z = 1usize << self.l_skip;
         // By n, all from 0 on as one.
-        let mut groups: BTreeMap<isize, Vec<&Slice>> = BTreeMap::new();
-        self.slices.iter().for_each(|slice| groups.entry(slice.n.min(0)).or_default().push(slice));
+        let mut groups: BTreeMap<isize, Vec<(usize, &Slice)>> = BTreeMap::new();
+        self.slices.iter().enumerate().for_each(|(i, slice)| groups.entry(slice.n.min(0)).or_default().push((i, slice)));
         let mut results = Results::default();
         let group_bytes = 3 * 16 * num_z as u64;
         let places: Vec<u64> = groups.iter().map(|_| results.take(group_bytes)).collect();
         let mut recorder = session.recorder(results.bytes());
         let (trace_buffers, begins) = self.trace_buffers();
 
-        let cubes: BTreeSet<usize> = self.slices.iter().map(Slice::log_points).collect();
-        let eq = ExtArray::whole(session.compute, &EQ, cubes.last().map_or(0, |&n| 2usize << n))?;
-        for &n in &cubes {
-            Tensor::eq(&r[1..=n]).record_at(&mut recorder, eq.one()?, 1 << n)?;
-        }
+        let eq = self.record_eq(session.compute, &mut recorder, r)?;
         for (slices, &place) in groups.values().zip(&places) {
             let tasks = self.tasks(slices, &session.compute.gpu.limits(), &begins, recorder.max_scratch() as usize)?;
             self.record_sums(&mut recorder, &eq, &tasks, place)?;
@@ -275,10 +332,35 @@ impl Stage<'_> {
         Ok((coefficients, eq))
     }
 
+    /// `eq` on each cube that slices have: over `2^n` points from element `2^n` on.
+    fn record_eq(&self, compute: &Compute, recorder: &mut Recorder, r: &[EF]) -> Result<ExtArray> {
+        let cubes: BTreeSet<usize> = self.slices.iter().map(Slice::log_points).collect();
+        let eq = ExtArray::whole(compute, &EQ, cubes.last().map_or(0, |&n| 2usize << n))?;
+        for &n in &cubes {
+            Tensor::eq(&r[1..=n]).record_at(recorder, eq.one()?, 1 << n)?;
+        }
+        Ok(eq)
+    }
+
+    /// The sums of a dispatch's tasks, for the moment.
+    fn record_task_sums(&self, recorder: &mut Recorder, eq: &ExtArray, windows: &[TraceWindow], tasks: &[Task]) -> Result<Binding> {
+        let (eq, num_tasks, log_skip) = (eq.one()?, tasks.len() as u32, self.l_skip as u32);
+        let sums = recorder.scratch(Resource("sums"), (32 * tasks.len() as u64) << self.l_skip);
+        let bindings = vec![
+            recorder.job(&OpeningSumsJob { num_tasks, log_skip, eq_stride: eq.stride() as u32 }),
+            recorder.table(&tasks.iter().flat_map(|task| task.words).collect::<Vec<_>>()),
+            eq.bind(recorder),
+            sums.clone(),
+        ];
+        let cells: u64 = tasks.iter().map(|task| u64::from(task.words[3]) << self.l_skip).sum();
+        recorder.dispatch(&OPENING_SUMS, bindings, windows.to_vec(), num_tasks.into(), 24 * cells)?;
+        Ok(sums)
+    }
+
     /// The work of `opening_sums` on these slices, dispatch by dispatch: of columns that one binds, and as many tasks as scratch has room for the sums of.
     fn tasks(
         &self,
-        slices: &[&Slice],
+        slices: &[(usize, &Slice)],
         limits: &DeviceLimits,
         begins: &[usize],
         max_scratch: usize,
@@ -289,13 +371,14 @@ impl Stage<'_> {
         for (commitment, opening) in self.openings.iter().enumerate() {
             for bound in opening.stack.columns.bound(limits, 1)? {
                 let mut tasks: Vec<Task> = vec![];
-                for slice in slices.iter().filter(|slice| slice.commitment == commitment && bound.columns.contains(&slice.column)) {
+                let here = |slice: &Slice| slice.commitment == commitment && bound.columns.contains(&slice.column);
+                for &(i, slice) in slices.iter().filter(|(_, slice)| here(slice)) {
                     let first = bound.first_words[slice.column - bound.columns.start] + slice.row as u32;
                     let num_points = 1usize << slice.log_points();
                     for begin in (0..num_points).step_by(points_per_task) {
                         let points = points_per_task.min(num_points - begin);
                         let words = [first + (begin << self.l_skip) as u32, num_points as u32, begin as u32, points as u32];
-                        tasks.push(Task { words, weights: [slice.weight, slice.rotated_weight] });
+                        tasks.push(Task { slice: i, words, weights: [slice.weight, slice.rotated_weight] });
                     }
                 }
                 // Those that take long come first.
@@ -308,7 +391,7 @@ impl Stage<'_> {
 
     /// The weighted sums of tasks, as results.
     fn record_sums(&self, recorder: &mut Recorder, eq: &ExtArray, dispatches: &[(Vec<TraceWindow>, Vec<Task>)], place: u64) -> Result<()> {
-        let (eq, num_z, log_skip) = (eq.one()?, 1usize << self.l_skip, self.l_skip as u32);
+        let (num_z, log_skip) = (1usize << self.l_skip, self.l_skip as u32);
         let workgroups = |tasks: &[Task]| (tasks.len() as u32).div_ceil(TASKS_PER_WORKGROUP);
         let num_partials: u32 = dispatches.iter().map(|(_, tasks)| workgroups(tasks)).sum();
         let width = 3 * num_z as u32;
@@ -316,15 +399,7 @@ impl Stage<'_> {
         let mut first_partial = 0;
         for (windows, tasks) in dispatches {
             let num_tasks = tasks.len() as u32;
-            let sums = recorder.scratch(Resource("sums"), 32 * (tasks.len() * num_z) as u64);
-            let bindings = vec![
-                recorder.job(&OpeningSumsJob { num_tasks, log_skip, eq_stride: eq.stride() as u32 }),
-                recorder.table(&tasks.iter().flat_map(|task| task.words).collect::<Vec<_>>()),
-                eq.bind(recorder),
-                sums.clone(),
-            ];
-            let cells: u64 = tasks.iter().map(|task| u64::from(task.words[3]) << self.l_skip).sum();
-            recorder.dispatch(&OPENING_SUMS, bindings, windows.clone(), num_tasks.into(), 24 * cells)?;
+            let sums = self.record_task_sums(recorder, eq, windows, tasks)?;
             let bindings = vec![
                 recorder.job(&WeighJob { num_tasks, log_skip, first_partial }),
                 recorder.table(&words(tasks.iter().flat_map(|task| task.weights))),

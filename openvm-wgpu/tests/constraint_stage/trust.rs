@@ -17,11 +17,11 @@ fn wrong_kernels_are_found_out() {
     let case = small();
     let trace = RowMajorMatrix::new(random_f(&mut rng(121), 16), 2);
     for (kernel, from, to) in [
-        ("row_products", "step.w) & job.row_mask", "step.w * 0u) & job.row_mask"),
-        ("row_products", "value = f_mul(a, b);", "value = f_add(a, b);"),
-        ("row_products", "step.y * (job.row_mask + 1u) + row", "row"),
+        ("row_products", "(row + kind) & mask", "row & mask"),
+        ("row_products", "return f_mul(a, b);", "return f_add(a, b);"),
+        ("row_products", "i * (job.row_mask + 1u)", "0u"),
         ("fractions", "(row + kind) & mask", "(row + kind)"),
-        ("fractions", "select(0u, mask, kind == LAST_ROW)", "0u"),
+        ("fractions", "here == mask", "here == 0u"),
         ("fractions", "slices[3u * middle].x <= leaf", "slices[3u * middle].x < leaf"),
         ("fractions", "k < own.w; k++", "k < own.w; k += 2u"),
         ("fractions", "terms[7u * k + 5u], terms", "terms[7u * k + 4u], terms"),

@@ -1,4 +1,4 @@
-//! An AIR's interactions as sums over cells: what is affine in them once products of expressions are columns, too.
+//! Weighted sums of an AIR's expressions as sums over cells: what is affine in them once products of expressions are columns, too.
 
 use std::collections::BinaryHeap;
 
@@ -7,29 +7,29 @@ use p3_field::PrimeCharacteristicRing;
 
 /// What a term's factor is, row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Factor {
+pub(crate) enum Factor {
     Cell(Column),
     FirstRow,
     LastRow,
-    /// One of the products that interactions are affine in, by its place among them.
+    /// One of the products that the expressions are affine in, by its place among them.
     Product(usize),
 }
 
 /// A factor's weights in numerator and denominator.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Weight {
+pub(crate) struct Weight {
     pub p: F,
     pub q: EF,
 }
 
 /// `p = p_0 + sum_k p_k t_k`, `q = q_0 + sum_k q_k t_k`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Form {
+pub(crate) struct Form {
     pub constant: Weight,
     pub terms: Vec<(Factor, Weight)>,
 }
 
-/// Nodes that the forms of one AIR's interactions visit at most: seconds of the host's time, and 500 MB of terms.
+/// Nodes that the forms of one AIR visit at most: seconds of the host's time, and 500 MB of terms.
 const MAX_VISITS: usize = 1 << 24;
 
 impl Weight {
@@ -43,11 +43,10 @@ impl Weight {
     }
 }
 
-/// The products of two expressions, neither the same on every row, that the interactions are affine in. Those inside of such a product do not count.
-pub(crate) fn products(air: &Air) -> Vec<NodeId> {
+/// The products of two expressions, neither the same on every row, that these nodes are affine in: ascending. Those inside of such a product do not count.
+pub(crate) fn products<'a>(air: &Air, nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<NodeId> {
     let mut reached = vec![false; air.nodes().len()];
-    let named = air.interactions().iter().flat_map(|interaction| interaction.message.iter().chain([&interaction.count]));
-    named.for_each(|node| reached[node.index()] = true);
+    nodes.into_iter().for_each(|node| reached[node.index()] = true);
     let mut products = vec![];
     for (id, node) in air.node_ids().zip(air.nodes()).collect::<Vec<_>>().into_iter().rev() {
         if !reached[id.index()] {
@@ -67,42 +66,51 @@ fn is_product(air: &Air, node: &Node) -> bool {
     matches!(*node, Node::Mul(a, b) if air.degree(a) > 0 && air.degree(b) > 0)
 }
 
-/// The forms of an AIR's interactions, one after the other.
-pub(super) struct Forms<'a> {
-    pub air: &'a Air,
-    /// As [`products`] says, ascending.
-    pub products: &'a [NodeId],
-    /// Of the degree-0 nodes.
-    pub values: &'a [F],
+/// Makes an AIR's forms, one after the other.
+pub(crate) struct Forms<'a> {
+    air: &'a Air,
+    products: &'a [NodeId],
+    values: &'a [F],
+    /// None between two forms.
+    weights: Vec<Option<Weight>>,
+    visits: usize,
+}
+
+/// What a fraction is beside its interaction's expressions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fraction<'a> {
     pub alpha: EF,
     pub beta_pows: &'a [EF],
-    /// What numerators are multiplied by.
+    /// What the numerator is multiplied by.
     pub scale: F,
 }
 
-impl Forms<'_> {
-    /// # Errors
-    /// [`Error::DeviceLimit`] for interactions that together are sums of too many nodes.
-    pub fn all(&self) -> Result<Vec<Form>> {
-        let mut weights: Vec<Option<Weight>> = vec![None; self.air.nodes().len()];
-        let mut visits = 0;
-        let forms = self.air.interactions().iter().map(|interaction| {
-            let form = self.form(interaction, &mut weights, &mut visits);
-            if visits > MAX_VISITS {
-                let (subject, what) = (self.air.name().into(), "terms of one AIR's interactions");
-                return Err(Error::DeviceLimit { subject, kernel: "fractions", what, requested: visits as u64, limit: MAX_VISITS as u64 });
-            }
-            Ok(form)
-        });
-        forms.collect()
+impl<'a> Forms<'a> {
+    /// `products` as [`products`] says, of all nodes that will be given; `values` of the degree-0 nodes.
+    pub fn new(air: &'a Air, products: &'a [NodeId], values: &'a [F]) -> Self {
+        Self { air, products, values, weights: vec![None; air.nodes().len()], visits: 0 }
     }
 
-    /// `weights` are none before and after.
-    fn form(&self, interaction: &Interaction, weights: &mut [Option<Weight>], visits: &mut usize) -> Form {
-        let mut form = Form::default();
-        form.constant.q = self.alpha + self.beta_pows[interaction.message.len()] * F::from_u32(u32::from(interaction.bus_index) + 1);
+    /// An interaction's fraction.
+    ///
+    /// # Errors
+    /// As [`form`](Self::form).
+    pub fn fraction(&mut self, interaction: &Interaction, of: &Fraction<'_>) -> Result<Form> {
+        let bus = of.beta_pows[interaction.message.len()] * F::from_u32(u32::from(interaction.bus_index) + 1);
+        let fields = interaction.message.iter().zip(of.beta_pows).map(|(&field, &q)| (field, Weight { p: F::ZERO, q }));
+        let count = (interaction.count, Weight { p: of.scale, q: EF::ZERO });
+        self.form(Weight { p: F::ZERO, q: of.alpha + bus }, [count].into_iter().chain(fields))
+    }
+
+    /// A sum of nodes, each by its weight, and a constant.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for expressions that together are sums of too many nodes.
+    pub fn form(&mut self, constant: Weight, nodes: impl IntoIterator<Item = (NodeId, Weight)>) -> Result<Form> {
+        let mut form = Form { constant, terms: vec![] };
         // Nodes come after their operands: from the last on, each has its whole weight when it is its turn.
         let mut next: BinaryHeap<usize> = BinaryHeap::new();
+        let Self { air, products, values, weights, visits } = self;
         let mut give = |next: &mut BinaryHeap<usize>, weights: &mut [Option<Weight>], node: NodeId, weight: Weight| {
             *visits += 1;
             match &mut weights[node.index()] {
@@ -113,16 +121,15 @@ impl Forms<'_> {
                 }
             }
         };
-        give(&mut next, weights, interaction.count, Weight { p: self.scale, q: EF::ZERO });
-        for (&field, &q) in interaction.message.iter().zip(self.beta_pows) {
-            give(&mut next, weights, field, Weight { p: F::ZERO, q });
+        for (node, weight) in nodes {
+            give(&mut next, weights, node, weight);
         }
         while let Some(i) = next.pop() {
             let weight = weights[i].take().expect("given before");
-            let node = &self.air.nodes()[i];
+            let node = &air.nodes()[i];
             let mut term = |factor| form.terms.push((factor, weight));
             match *node {
-                Node::PublicValue(_) | Node::Constant(_) => form.constant.add(weight.times(self.values[i])),
+                Node::PublicValue(_) | Node::Constant(_) => form.constant.add(weight.times(values[i])),
                 Node::Column(column) => term(Factor::Cell(column)),
                 Node::IsFirstRow => term(Factor::FirstRow),
                 Node::IsLastRow => term(Factor::LastRow),
@@ -139,17 +146,22 @@ impl Forms<'_> {
                     give(&mut next, weights, b, weight.times(F::NEG_ONE));
                 }
                 Node::Neg(a) => give(&mut next, weights, a, weight.times(F::NEG_ONE)),
-                Node::Mul(a, b) => match (self.air.degree(a), self.air.degree(b)) {
-                    (0, _) => give(&mut next, weights, b, weight.times(self.values[a.index()])),
-                    (_, 0) => give(&mut next, weights, a, weight.times(self.values[b.index()])),
+                Node::Mul(a, b) => match (air.degree(a), air.degree(b)) {
+                    (0, _) => give(&mut next, weights, b, weight.times(values[a.index()])),
+                    (_, 0) => give(&mut next, weights, a, weight.times(values[b.index()])),
                     _ => {
-                        let place = self.products.binary_search_by_key(&i, |product| product.index());
+                        let place = products.binary_search_by_key(&i, |product| product.index());
                         term(Factor::Product(place.expect("all are known")));
                     }
                 },
             }
         }
-        form
+        if self.visits > MAX_VISITS {
+            let (subject, what) = (self.air.name().into(), "terms of one AIR's expressions");
+            let (requested, limit) = (self.visits as u64, MAX_VISITS as u64);
+            return Err(Error::DeviceLimit { subject, kernel: "fractions", what, requested, limit });
+        }
+        Ok(form)
     }
 }
 
@@ -175,13 +187,13 @@ mod tests {
         let count = air.add(transition, ab);
         air.interaction(6, [field], count);
         let air = air.build().unwrap();
-        let products = products(&air);
+        let products = products(&air, &[field, count]);
         assert_eq!(products.len(), 1);
         let (public, alpha, beta, scale) = (F::from_u8(9), EF::from_u32(1_000), EF::from_u32(100), F::from_u8(5));
         let values = air.degree_zero_values(&[public]);
         let beta_pows = [EF::ONE, beta];
-        let forms = Forms { air: &air, products: &products, values: &values, alpha, beta_pows: &beta_pows, scale };
-        let form = forms.all().unwrap().remove(0);
+        let of = Fraction { alpha, beta_pows: &beta_pows, scale };
+        let form = Forms::new(&air, &products, &values).fraction(&air.interactions()[0], &of).unwrap();
         let of = |factor: Factor| {
             let own = form.terms.iter().filter(|(other, _)| *other == factor);
             own.fold(Weight::default(), |mut sum, (_, weight)| {

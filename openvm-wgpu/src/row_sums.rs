@@ -1,0 +1,252 @@
+//! Weighted sums over cells on the rows of traces, where these lie on the device.
+
+use std::{ops::Range, sync::Arc};
+
+use logup_wgpu::{
+    EF, Error, Layout, Part, Result, Subject, Trace,
+    compute::{Binding, TraceWindow, ext_words, word},
+    wgpu,
+};
+
+use crate::{
+    compute::Compute,
+    forms::{Factor, Form, Weight},
+    kernels::{FIRST_ROW, FRACTIONS, FractionsJob, LAST_ROW, NEXT_CELL, TRANSITION},
+    recorder::Recorder,
+    rows::Cell,
+    windows::Windows,
+};
+
+/// An AIR's trace.
+#[derive(Clone, Copy)]
+pub(crate) struct RowTrace<'a> {
+    pub air: &'a logup_wgpu::Air,
+    /// In the order of its parts.
+    pub traces: &'a [Trace],
+    pub height: usize,
+}
+
+/// Sums on the rows of a trace, which repeat if there are more sums than rows.
+pub(crate) struct Slice<'a> {
+    /// Their places among all sums.
+    pub places: Range<usize>,
+    pub trace: RowTrace<'a>,
+    pub form: &'a Form,
+    /// Where the trace's products lie, one column after the other.
+    pub products: Option<(&'a Arc<wgpu::Buffer>, u64)>,
+}
+
+/// Sums of slices that follow each other.
+pub(crate) struct RowSums {
+    groups: Vec<Group>,
+}
+
+/// Slices that follow each other and share their windows.
+struct Group {
+    windows: Vec<TraceWindow>,
+    places: Range<usize>,
+    slices: Vec<u32>,
+    terms: Vec<u32>,
+    num_slices: usize,
+}
+
+/// Terms that one thread adds up at most, by fours: a software device leaves loops that run for longer (`docs/design.md`, section 4).
+const MAX_TERMS: usize = 4 << 15;
+/// Words of four terms.
+const TERM_WORDS: usize = 28;
+
+/// What a recording reads of the sums' tables.
+pub(crate) struct Tables(Vec<[Binding; 2]>);
+
+/// Where sums go: `wgsl/fractions.wgsl`.
+pub(crate) struct To {
+    pub nodes: Binding,
+    pub first: u32,
+    pub stride: u32,
+}
+
+/// Trace buffers of recordings, each once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buffers(pub Vec<Arc<wgpu::Buffer>>);
+
+impl Buffers {
+    pub fn place(&mut self, buffer: &Arc<wgpu::Buffer>) -> usize {
+        self.0.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
+            self.0.push(Arc::clone(buffer));
+            self.0.len() - 1
+        })
+    }
+
+    /// Has one at least: kernels have a window, even if they read constants and selectors alone.
+    pub fn place_any<'a>(&mut self, traces: impl IntoIterator<Item = &'a Trace>) {
+        if let Some(trace) = traces.into_iter().find(|trace| trace.width() > 0) {
+            self.place(trace.location(0).0);
+        }
+    }
+}
+
+impl RowTrace<'_> {
+    /// At which word a cell's column begins, in windows; nothing if they have no room for it, or a column lies across two.
+    pub fn cell_word(&self, buffers: &mut Buffers, windows: &mut Windows, part: usize, column: usize) -> Option<u32> {
+        let trace = &self.traces[part];
+        debug_assert_eq!(trace.layout(), Layout::ColMajor);
+        let (buffer, word) = trace.location(column);
+        self.word(buffers, windows, buffer, word)
+    }
+
+    fn word(&self, buffers: &mut Buffers, windows: &mut Windows, buffer: &Arc<wgpu::Buffer>, word: u64) -> Option<u32> {
+        windows.holds(word, self.height as u64).then(|| windows.word(buffers.place(buffer), word)).flatten()
+    }
+
+    /// That a dispatch has too few bindings for the columns of one expression.
+    pub fn too_few_windows(&self, kernel: &'static str, compute: &Compute) -> Error {
+        let limit = compute.gpu.limits().max_slots().into();
+        let what = "bindings of one expression's columns";
+        Error::DeviceLimit { subject: self.air.name().into(), kernel, what, requested: limit + 1, limit }
+    }
+}
+
+/// What a kernel calls a cell, and at which word its column begins: nothing if windows have no room for it.
+pub(crate) fn cell_words(trace: &RowTrace<'_>, buffers: &mut Buffers, windows: &mut Windows, cell: Cell) -> Option<[u32; 2]> {
+    Some(match cell {
+        Cell::IsFirst => [0, FIRST_ROW],
+        Cell::IsLast => [0, LAST_ROW],
+        Cell::IsTransition => [0, TRANSITION],
+        Cell::Column { part, next, column } => [trace.cell_word(buffers, windows, part, column)?, if next { NEXT_CELL } else { 0 }],
+    })
+}
+
+impl RowSums {
+    /// Sums of these slices, which follow each other.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLimit`] for more terms of a form than a thread adds up, and for the columns of one form that no dispatch can bind.
+    pub fn new<'a>(compute: &Compute, buffers: &mut Buffers, slices: impl IntoIterator<Item = Slice<'a>>) -> Result<Self> {
+        let limits = compute.gpu.limits();
+        let mut groups: Vec<Group> = vec![];
+        let mut making: Option<(Group, Windows)> = None;
+        for slice in slices {
+            let terms = slice.form.terms.len();
+            if terms > MAX_TERMS {
+                let (what, requested, limit) = ("terms of an interaction", terms as u64, MAX_TERMS as u64);
+                return Err(Error::DeviceLimit {
+                    subject: Subject::from(slice.trace.air.name()),
+                    kernel: FRACTIONS.name,
+                    what,
+                    requested,
+                    limit,
+                });
+            }
+            let mut words_in = |windows: &mut Windows| {
+                let word_of = |&(factor, _): &(Factor, Weight)| slice.word(buffers, windows, factor);
+                slice.form.terms.iter().map(word_of).collect::<Option<Vec<u32>>>()
+            };
+            if let Some((group, windows)) = &mut making {
+                let mut more = windows.clone();
+                if let Some(words) = words_in(&mut more) {
+                    group.add(&slice, &words);
+                    *windows = more;
+                    continue;
+                }
+            }
+            let mut windows = Windows::new(&limits);
+            let Some(words) = words_in(&mut windows) else { return Err(slice.trace.too_few_windows(FRACTIONS.name, compute)) };
+            let start = slice.places.start;
+            let mut group = Group { windows: vec![], places: start..start, slices: vec![], terms: vec![], num_slices: 0 };
+            group.add(&slice, &words);
+            if let Some((done, windows)) = making.replace((group, windows)) {
+                groups.push(done.bound(&windows, buffers));
+            }
+        }
+        groups.extend(making.map(|(group, windows)| group.bound(&windows, buffers)));
+        Ok(Self { groups })
+    }
+
+    /// Behind the last sum.
+    pub fn end(&self) -> usize {
+        self.groups.last().map_or(0, |group| group.places.end)
+    }
+
+    /// The tables of a recording that wants sums.
+    pub fn tables(&self, recorder: &mut Recorder) -> Tables {
+        Tables(self.groups.iter().map(|group| [recorder.table(&group.slices), recorder.table(&group.terms)]).collect())
+    }
+
+    /// Computes some sums.
+    ///
+    /// # Errors
+    /// As [`Recorder::dispatch`].
+    pub fn record(&self, recorder: &mut Recorder, tables: &Tables, places: Range<usize>, to: &To) -> Result<()> {
+        for (group, [slices, terms]) in self.groups.iter().zip(&tables.0) {
+            let own = group.places.start.max(places.start)..group.places.end.min(places.end);
+            if own.is_empty() {
+                continue;
+            }
+            let num = own.len() as u32;
+            let job = recorder.job(&FractionsJob {
+                begin: own.start as u32,
+                num,
+                to_first: to.first + (own.start - places.start) as u32,
+                stride: to.stride,
+                num_slices: group.num_slices as u32,
+            });
+            let bindings = vec![job, slices.clone(), terms.clone(), to.nodes.clone()];
+            let per_sum = (20 * group.terms.len() / TERM_WORDS).div_ceil(group.num_slices) as u64 + 8;
+            let workgroups = num.div_ceil(FRACTIONS.workgroup_size);
+            recorder.dispatch(&FRACTIONS, bindings, group.windows.clone(), workgroups.into(), per_sum * u64::from(num))?;
+        }
+        Ok(())
+    }
+}
+
+impl Slice<'_> {
+    /// At which word a factor's column begins; nothing if windows have no room for it.
+    fn word(&self, buffers: &mut Buffers, windows: &mut Windows, factor: Factor) -> Option<u32> {
+        let trace = &self.trace;
+        match factor {
+            Factor::Cell(column) => {
+                let part = match column.part {
+                    Part::Preprocessed => 0,
+                    Part::Main(i) => i + usize::from(trace.air.preprocessed_width().is_some()),
+                };
+                trace.cell_word(buffers, windows, part, column.index)
+            }
+            Factor::Product(i) => {
+                let (buffer, first) = self.products.expect("products are computed before their sums");
+                trace.word(buffers, windows, buffer, first + (i * trace.height) as u64)
+            }
+            Factor::FirstRow | Factor::LastRow => Some(0),
+        }
+    }
+}
+
+impl Group {
+    /// Adds a slice whose terms' columns begin at these words.
+    fn add(&mut self, slice: &Slice<'_>, words: &[u32]) {
+        let first = self.terms.len() / TERM_WORDS;
+        for (terms, words) in slice.form.terms.chunks(4).zip(words.chunks(4)) {
+            let of = |of_term: &dyn Fn(usize) -> u32| std::array::from_fn::<u32, 4, _>(|i| if i < terms.len() { of_term(i) } else { 0 });
+            let kind = |factor: Factor| match factor {
+                Factor::Cell(column) if column.next => NEXT_CELL,
+                Factor::Cell(_) | Factor::Product(_) => 0,
+                Factor::FirstRow => FIRST_ROW,
+                Factor::LastRow => LAST_ROW,
+            };
+            self.terms.extend(of(&|i| words[i]));
+            // What fills four up reads nothing.
+            self.terms.extend(std::array::from_fn::<u32, 4, _>(|i| terms.get(i).map_or(FIRST_ROW, |(factor, _)| kind(*factor))));
+            self.terms.extend(of(&|i| word(terms[i].1.p)));
+            (0..4).for_each(|i| self.terms.extend(ext_words(terms.get(i).map_or(EF::default(), |(_, weight)| weight.q))));
+        }
+        let end = self.terms.len() / TERM_WORDS;
+        self.slices.extend([slice.places.start as u32, slice.trace.height as u32 - 1, first as u32, end as u32]);
+        self.slices.extend(ext_words(slice.form.constant.q));
+        self.slices.extend([word(slice.form.constant.p), 0, 0, 0]);
+        self.places.end = slice.places.end;
+        self.num_slices += 1;
+    }
+
+    fn bound(self, windows: &Windows, buffers: &Buffers) -> Self {
+        Self { windows: windows.bound(&buffers.0), ..self }
+    }
+}

@@ -1,0 +1,167 @@
+// A round of the constraint stage's sumcheck, at one point X of a trace's polynomial: of a piece of the trace's expressions, over some of the pairs of rows,
+//     partials[task] = sum_y eq(y) (sum_k weights[k] root_k(X, y) + affine(X, y))        cells linear between rows 2 y (X = 0) and 2 y + 1 (X = 1)
+//
+// Grid: one workgroup per task, first_task + its index; a thread has one y.
+// | binding  | shape and element                                                                                                            |
+// | job      | MleRoundJob                                                                                                                  |
+// | entries  | [num_entries] (first task, first step, number of steps, first cell column; first value, first weight, affine's first element  |
+// |          | or NONE, X; number of y, log2 of it, tiles before it are not its, 0), by their first task                                     |
+// | steps    | [..] (operation, target, a, b): shared/steps                                                                                 |
+// | tables   | EF: values in the first words, see first_value; weights from first_weight on; eq: low from eq_low, high from eq_high on       |
+// | cells    | [..] EF: each column's 2 num_y rows; cell i of a program is i columns behind the entry's first element                       |
+// | affine   | [..] EF                                                                                                                      |
+// | slots    | [..][num_tasks][64] EF: each thread's temporaries                                                                            |
+// | partials | [num_tasks] EF                                                                                                               |
+// Workgroup memory: 1,024 bytes. Barriers: 6, reached by every thread.
+//#import shared/ext4
+//#import shared/steps
+//#import shared/tile
+
+const WORKGROUP_SIZE: u32 = 64u;
+const NONE: u32 = 0xffffffffu;
+const LOG_EQ: u32 = 10u;
+
+struct MleRoundJob {
+    first_task: u32,
+    num_tasks: u32,
+    first_entry: u32,
+    end_entry: u32,
+    eq_low: u32,  // element of `tables`: eq over m <= LOG_EQ variables from 2^m on
+    eq_high: u32, // over those behind LOG_EQ, likewise
+}
+
+@group(0) @binding(0) var<uniform> job: MleRoundJob;
+@group(0) @binding(1) var<storage, read> entries: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> steps: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> tables: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> cells: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> affine: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read_write> slots: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read_write> partials: array<vec4<u32>>;
+
+var<workgroup> memory: array<vec4<u32>, WORKGROUP_SIZE>;
+
+alias Value = vec4<u32>;
+
+// The thread's place among those of the dispatch, its pair of rows, and what its entry says.
+var<private> lane: u32;
+var<private> y: u32;
+var<private> num_y: u32;
+var<private> first_cell: u32;
+var<private> first_value: u32;
+var<private> first_weight: u32;
+var<private> point: u32; // X as a word
+var<private> sum: vec4<u32>;
+
+fn between(low: vec4<u32>, high: vec4<u32>) -> vec4<u32> {
+    let difference = vec4<u32>(f_sub(high.x, low.x), f_sub(high.y, low.y), f_sub(high.z, low.z), f_sub(high.w, low.w));
+    return ext_add(low, ext_scale(difference, point));
+}
+
+fn cell_value(i: u32) -> Value {
+    let at = first_cell + 2u * (i * num_y + y);
+    return between(cells[at], cells[at + 1u]);
+}
+
+fn slot_value(i: u32) -> Value {
+    return slots[i * job.num_tasks * WORKGROUP_SIZE + lane];
+}
+
+fn set_slot(i: u32, value: Value) {
+    slots[i * job.num_tasks * WORKGROUP_SIZE + lane] = value;
+}
+
+fn constant_value(i: u32) -> u32 {
+    let at = first_value + i;
+    return tables[at >> 2u][at & 3u];
+}
+
+fn take_root(i: u32, value: Value) {
+    sum = ext_add(sum, ext_mul(tables[first_weight + i], value));
+}
+
+fn value_add(a: Value, b: Value) -> Value {
+    return ext_add(a, b);
+}
+
+fn value_sub(a: Value, b: Value) -> Value {
+    return vec4<u32>(f_sub(a.x, b.x), f_sub(a.y, b.y), f_sub(a.z, b.z), f_sub(a.w, b.w));
+}
+
+fn value_mul(a: Value, b: Value) -> Value {
+    return ext_mul(a, b);
+}
+
+fn value_neg(a: Value) -> Value {
+    return value_sub(EXT_ZERO, a);
+}
+
+fn value_add_base(a: Value, b: u32) -> Value {
+    return vec4<u32>(f_add(a.x, b), a.y, a.z, a.w);
+}
+
+fn value_scale(a: Value, b: u32) -> Value {
+    return ext_scale(a, b);
+}
+
+fn eq_at(log_num: u32) -> vec4<u32> {
+    let low = min(log_num, LOG_EQ);
+    let factor = tables[job.eq_low + (1u << low) + (y & ((1u << low) - 1u))];
+    if log_num <= LOG_EQ {
+        return factor;
+    }
+    return ext_mul(factor, tables[job.eq_high + (1u << (log_num - LOG_EQ)) + (y >> LOG_EQ)]);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = tile_index(workgroup, grid);
+    if index >= job.num_tasks {
+        return;
+    }
+    let task = job.first_task + index;
+    // The last entry that starts here or before.
+    var own = job.first_entry;
+    var end = job.end_entry;
+    while end - own > 1u {
+        let middle = (own + end) / 2u;
+        if entries[3u * middle].x <= task {
+            own = middle;
+        } else {
+            end = middle;
+        }
+    }
+    let program = entries[3u * own];
+    let places = entries[3u * own + 1u];
+    let shape = entries[3u * own + 2u];
+    lane = index * WORKGROUP_SIZE + thread;
+    y = (task - program.x) * WORKGROUP_SIZE + thread;
+    num_y = shape.x;
+    first_cell = program.w;
+    first_value = places.x;
+    first_weight = places.y;
+    point = places.w;
+    var value = EXT_ZERO;
+    if y < num_y {
+        if places.z != NONE {
+            let at = places.z + 2u * y;
+            sum = between(affine[at], affine[at + 1u]);
+        }
+        run_steps(program.y, program.z);
+        value = ext_mul(sum, eq_at(shape.y));
+    }
+    memory[thread] = value;
+    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if thread < half {
+            memory[thread] = ext_add(memory[thread], memory[thread + half]);
+        }
+    }
+    if thread == 0u {
+        partials[task] = memory[0];
+    }
+}

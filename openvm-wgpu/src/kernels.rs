@@ -185,6 +185,7 @@ kernels! {
             Argument::read("entries"),
             Argument::read("steps"),
             Argument::read("tables"),
+            Argument::read("eq"),
             Argument::read("cells"),
             Argument::read("affine"),
             Argument::read_write("slots"),
@@ -349,7 +350,7 @@ shader_structs! {
     /// `wgsl/fold_pairs.wgsl`
     struct FoldPairsJob { num: u32 }
     /// `wgsl/mle_round.wgsl`
-    struct MleRoundJob { first_task: u32, num_tasks: u32, first_entry: u32, end_entry: u32, eq_low: u32, eq_high: u32 }
+    struct MleRoundJob { first_task: u32, num_tasks: u32, first_entry: u32, end_entry: u32, eq_high: u32 }
     /// `wgsl/sum_segments.wgsl`
     struct SumSegmentsJob { num_segments: u32 }
     /// `wgsl/column_values.wgsl`

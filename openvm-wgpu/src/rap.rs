@@ -34,7 +34,7 @@ use crate::{
     forms::Form,
     gkr::{GkrStats, LeafTrace, Leaves},
     key_plan::{AirPlan, KeyPlan},
-    mle_rounds::{self, BatchTrace, Claims, MleRoundsStats, lagrange},
+    mle_rounds::{self, BatchTrace, Claims, MleRoundsStats, Rounds, lagrange},
     on_device::OnDevice,
     opening::OpenedTraces,
     poly::{add_product, combine, eq_at_bits, sum_over_domain},
@@ -45,6 +45,9 @@ use crate::{
 
 /// The stage's proof and the point at which the traces are to be opened.
 pub(crate) type RapProof = ((GkrProof<SC>, BatchConstraintProof<SC>), Vec<EF>);
+
+/// Of each trace, each part's columns at the point, the common main part first: as the proof has them.
+type ColumnOpenings = Vec<Vec<Vec<EF>>>;
 
 /// What the stage did on the device, beside round 0.
 pub(crate) struct RapStats {
@@ -75,7 +78,7 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
     }
     let (gkr, logup, gkr_stats) = stage.gkr(transcript, key.params.logup.pow_bits, on, &traces)?;
     let round0 = stage.round0(transcript, &logup, on.engine, &traces)?;
-    let (round_polys, r, mle_rounds) = stage.mle_rounds(transcript, &logup, &round0, on, &traces)?;
+    let (Rounds { polys, r }, mle_rounds) = stage.mle_rounds(transcript, &logup, &round0, on, &traces)?;
     drop(traces);
     let (column_openings, columns) = stage.openings(transcript, on, committed, &r)?;
 
@@ -83,7 +86,7 @@ pub(crate) fn prove<TS: FiatShamirTranscript<SC>>(
         numerator_term_per_air: round0.claims.iter().map(|&[numerator, _]| numerator).collect(),
         denominator_term_per_air: round0.claims.iter().map(|&[_, denominator]| denominator).collect(),
         univariate_round_coeffs: round0.poly.into_coeffs(),
-        sumcheck_round_polys: round_polys,
+        sumcheck_round_polys: polys,
         column_openings,
     };
     let stats = RapStats { gkr: gkr_stats, mle_rounds, column_openings: columns };
@@ -345,7 +348,7 @@ impl<'a> Stage<'a> {
         round0: &Round0Outcome,
         on: &OnDevice<'_>,
         inputs: &DeviceTraces<'_>,
-    ) -> Result<(Vec<Vec<EF>>, Vec<EF>, MleRoundsStats), WgpuProverError> {
+    ) -> Result<(Rounds, MleRoundsStats), WgpuProverError> {
         let (xi, r_0) = (&challenges.xi, round0.r);
         let omega_pows: Vec<F> = F::two_adic_generator(self.l_skip).powers().take(1 << self.l_skip).collect();
         let eq: EF = eval_eq_uni(self.l_skip, xi[0], r_0);
@@ -387,7 +390,7 @@ impl<'a> Stage<'a> {
         on: &OnDevice<'_>,
         committed: Vec<OpenedTraces<'_>>,
         r: &[EF],
-    ) -> Result<(Vec<Vec<Vec<EF>>>, PartStats), WgpuProverError> {
+    ) -> Result<(ColumnOpenings, PartStats), WgpuProverError> {
         let _span = info_span!("prover.rap_constraints.column_openings", phase = "prover").entered();
         let (values, stats) = on.opener.column_values(committed, r).map_err(WgpuProverError::MleRounds)?;
         let mut values = values.into_iter();
@@ -407,7 +410,7 @@ impl<'a> Stage<'a> {
             let rest: Vec<Vec<EF>> = (0..common).map(|i| part(i, others.next().flatten())).collect();
             [main].into_iter().chain(rest).collect()
         });
-        let all: Vec<Vec<Vec<EF>>> = all.collect();
+        let all: ColumnOpenings = all.collect();
         let mut observe = |trace: &StageTrace<'_>, part: &[EF]| {
             for (here, next) in column_openings_by_rot(part, trace.plan.shape.needs_next) {
                 transcript.observe_ext(here);

@@ -175,8 +175,16 @@ impl Recorder {
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
     pub fn copy(&mut self, from: Binding, first: u32, to_word: u64, num_words: u32) -> Result<()> {
-        let job = self.job(&CopyJob { first, num_words });
         let to = results(4 * to_word..(4 * to_word + 4 * u64::from(num_words)).next_multiple_of(16));
+        self.copy_to(from, first, to, num_words)
+    }
+
+    /// Copies words of a buffer, from the first on, to the beginning of a binding.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    pub fn copy_to(&mut self, from: Binding, first: u32, to: Binding, num_words: u32) -> Result<()> {
+        let job = self.job(&CopyJob { first, num_words });
         self.dispatch(&COPY_WORDS, vec![job, from, to], vec![], num_words.div_ceil(COPY_WORDS.workgroup_size).into(), 0)
     }
 

@@ -7,7 +7,8 @@
 // | entries  | [num_entries] (first task, first step, number of steps, first cell column; first value, first weight, affine's first element  |
 // |          | or NONE, X; number of y, log2 of it, tiles before it are not its, 0), by their first task                                     |
 // | steps    | [..] (operation, target, a, b): shared/steps                                                                                 |
-// | tables   | EF: values in the first words, see first_value; weights from first_weight on; eq: low from eq_low, high from eq_high on       |
+// | tables   | EF: values, word by word, from first_value on; weights from first_weight on                                                  |
+// | eq       | EF: over m <= LOG_EQ variables from 2^m on, over m behind those from eq_high + 2^m on                                        |
 // | cells    | [..] EF: each column's 2 num_y rows; cell i of a program is i columns behind the entry's first element                       |
 // | affine   | [..] EF                                                                                                                      |
 // | slots    | [..][num_tasks][64] EF: each thread's temporaries                                                                            |
@@ -26,18 +27,18 @@ struct MleRoundJob {
     num_tasks: u32,
     first_entry: u32,
     end_entry: u32,
-    eq_low: u32,  // element of `tables`: eq over m <= LOG_EQ variables from 2^m on
-    eq_high: u32, // over those behind LOG_EQ, likewise
+    eq_high: u32, // where eq over the variables behind LOG_EQ begins
 }
 
 @group(0) @binding(0) var<uniform> job: MleRoundJob;
 @group(0) @binding(1) var<storage, read> entries: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> steps: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> tables: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> cells: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> affine: array<vec4<u32>>;
-@group(0) @binding(6) var<storage, read_write> slots: array<vec4<u32>>;
-@group(0) @binding(7) var<storage, read_write> partials: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> eq: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> cells: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read> affine: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read_write> slots: array<vec4<u32>>;
+@group(0) @binding(8) var<storage, read_write> partials: array<vec4<u32>>;
 
 var<workgroup> memory: array<vec4<u32>, WORKGROUP_SIZE>;
 
@@ -106,11 +107,11 @@ fn value_scale(a: Value, b: u32) -> Value {
 
 fn eq_at(log_num: u32) -> vec4<u32> {
     let low = min(log_num, LOG_EQ);
-    let factor = tables[job.eq_low + (1u << low) + (y & ((1u << low) - 1u))];
+    let factor = eq[(1u << low) + (y & ((1u << low) - 1u))];
     if log_num <= LOG_EQ {
         return factor;
     }
-    return ext_mul(factor, tables[job.eq_high + (1u << (log_num - LOG_EQ)) + (y >> LOG_EQ)]);
+    return ext_mul(factor, eq[job.eq_high + (1u << (log_num - LOG_EQ)) + (y >> LOG_EQ)]);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

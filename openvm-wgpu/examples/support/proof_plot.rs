@@ -8,13 +8,14 @@ use serde_json::Value;
 /// A stage's name, and its time in an engine's times. Stages follow each other and do not overlap.
 type Stage = (&'static str, fn(&Value) -> f64);
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     ("rs_code_matrix", |engine| ms(engine, "rs_code_matrix_ms")),
     ("merkle_tree", |engine| ms(engine, "merkle_tree_ms")),
     ("rest of the commitment", |engine| rest(engine, "commit_ms", &["rs_code_matrix_ms", "merkle_tree_ms"])),
     ("GKR and its input layer", |engine| ms(engine, "gkr_ms") + (ms(engine, "gkr_input_ms") - early_proof_of_work(engine)).max(0.0)),
     ("round 0", |engine| ms(engine, "round0_ms")),
     ("folding and later rounds", |engine| ms(engine, "fold_ms") + ms(engine, "mle_rounds_ms")),
+    ("column openings", |engine| ms(engine, "column_openings_ms")),
     ("stacked reduction", |engine| ms(engine, "stacked_reduction_ms")),
     ("WHIR", |engine| rest(engine, "whir_ms", &["openings_proof_of_work_ms"])),
     // All of them, in records that do not tell them apart.
@@ -24,7 +25,11 @@ const STAGES: [Stage; 11] = [
     }),
     ("proof of work", |engine| ms(engine, "proof_of_work_ms")),
     ("the rest", |engine| {
-        rest(engine, "prove_ms", &["commit_ms", "gkr_input_ms", "gkr_ms", "round0_ms", "fold_ms", "mle_rounds_ms", "openings_ms"])
+        rest(
+            engine,
+            "prove_ms",
+            &["commit_ms", "gkr_input_ms", "gkr_ms", "round0_ms", "fold_ms", "mle_rounds_ms", "column_openings_ms", "openings_ms"],
+        )
     }),
 ];
 

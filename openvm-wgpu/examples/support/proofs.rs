@@ -16,8 +16,8 @@ use openvm_stark_backend::{
 };
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript};
 use openvm_wgpu::{
-    CommitStats, DeviceRound0Stats, EngineTranscript, GkrStats, OpeningStats, PartStats, WgpuDevice, WgpuEngine, WgpuOptions,
-    WgpuTranscript, kernels::stage,
+    CommitStats, DeviceRound0Stats, EngineTranscript, GkrStats, MleRoundsStats, OpeningStats, PartStats, WgpuDevice, WgpuEngine,
+    WgpuOptions, WgpuTranscript, kernels::stage,
 };
 use p3_baby_bear::default_babybear_poseidon2_16;
 use serde_json::{Value, json};
@@ -43,7 +43,10 @@ pub struct Outcome {
     /// Of the second proof.
     ours: Times,
     first: Times,
+    /// Of a proof without interactions, nothing.
     gkr: GkrStats,
+    mle_rounds: MleRoundsStats,
+    columns: PartStats,
     round0: DeviceRound0Stats,
     commit: CommitStats,
     openings: OpeningStats,
@@ -65,6 +68,8 @@ struct Warm {
     /// Of five whole proofs the median, and what GKR did in one.
     prove_ms: f64,
     gkr: GkrStats,
+    mle_rounds: MleRoundsStats,
+    columns: PartStats,
 }
 
 /// Ours, the stock engine's, ours again: each with its own proofs of work. Then the stock engine's with those of our second. `contexts` are ours and the stock
@@ -96,7 +101,10 @@ pub fn prove_both(
     let (first, first_times, ..) = prove_ours()?;
     let (theirs, stock_times) = prove_stock(stock.initial_transcript())?;
     let (second, our_times, found, commit) = prove_ours()?;
-    let gkr = ours.device().last_gkr_stats();
+    let device = ours.device();
+    let gkr = device.last_gkr_stats().unwrap_or_default();
+    let mle_rounds = device.last_mle_rounds_stats().ok_or("no rounds")?;
+    let columns = device.last_column_openings_stats().ok_or("no rounds")?;
     let round0 = ours.device().last_round0_stats().ok_or("no round 0")?;
     let openings = ours.device().last_opening_stats().ok_or("no openings")?;
     let (expected, _) = prove_stock(found.replay(default_babybear_poseidon2_16().into()))?;
@@ -112,6 +120,8 @@ pub fn prove_both(
         ours: our_times,
         first: first_times,
         gkr,
+        mle_rounds,
+        columns,
         round0,
         commit,
         openings,
@@ -162,17 +172,20 @@ fn warm(ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Conte
     let commit = all[3].0.clone();
     all.sort_by_key(|(_, wall, _)| *wall);
     let (_, wall, openings) = all.swap_remove(3);
-    let mut proofs: Vec<(f64, GkrStats)> = vec![];
+    let mut proofs: Vec<(f64, GkrStats, MleRoundsStats, PartStats)> = vec![];
     for _ in 0..5 {
         let (context, transcript) = (context(), ours.initial_transcript());
         warmed();
         let start = Instant::now();
         prove(ours, transcript, key, context)?;
-        proofs.push((ms(start.elapsed()), device.last_gkr_stats().ok_or("no interactions")?));
+        let prove_ms = ms(start.elapsed());
+        let rounds = device.last_mle_rounds_stats().ok_or("no rounds")?;
+        let columns = device.last_column_openings_stats().ok_or("no rounds")?;
+        proofs.push((prove_ms, device.last_gkr_stats().unwrap_or_default(), rounds, columns));
     }
-    proofs.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    let (prove_ms, gkr) = proofs.swap_remove(2);
-    Ok(Warm { commit, openings, by_kernel, openings_ms: ms(wall), prove_ms, gkr })
+    proofs.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let (prove_ms, gkr, mle_rounds, columns) = proofs.swap_remove(2);
+    Ok(Warm { commit, openings, by_kernel, openings_ms: ms(wall), prove_ms, gkr, mle_rounds, columns })
 }
 
 /// What a part of the openings did.
@@ -246,26 +259,31 @@ fn of_commitment(stats: &CommitStats) -> Value {
 impl Outcome {
     pub fn json(&self) -> Value {
         let (gkr, round0, commit, openings) = (&self.gkr, &self.round0, &self.commit, &self.openings);
+        let (rounds, columns) = (&self.mle_rounds.part, &self.columns);
         let mut wgpu = self.ours.json();
         let device = json!({
             "first_prove_ms": ms(self.first.prove),
             "round0_trace_upload_bytes": round0.trace_upload_bytes,
             "prove_all_in_ms": ms(self.ours.prove),
-            "waits": round0.call.waits + commit.waits + gkr.waits() + openings.waits(),
+            "waits": round0.call.waits + commit.waits + gkr.waits() + rounds.waits + columns.waits + openings.waits(),
             "waits_by_stage": {
                 "prover.main_trace_commit": commit.waits,
                 "prover.rap_constraints.logup_gkr": gkr.waits(),
                 "prover.rap_constraints.round0": round0.call.waits,
+                "prover.rap_constraints.mle_rounds": rounds.waits,
+                "prover.rap_constraints.column_openings": columns.waits,
                 "prover.openings.stacked_reduction": openings.stacked_reduction.waits,
                 "prover.openings.whir": openings.whir.waits + openings.proof_of_work_waits,
             },
-            "kernels": round0.call.kernels() + commit.kernels + gkr.part.kernels + openings.stacked_reduction.kernels + openings.whir.kernels,
-            "allocations": round0.call.allocations as u64 + commit.allocations + gkr.allocations + openings.allocations,
+            "kernels": round0.call.kernels() + commit.kernels + gkr.part.kernels + rounds.kernels + columns.kernels + openings.stacked_reduction.kernels + openings.whir.kernels,
+            "allocations": round0.call.allocations as u64 + commit.allocations + gkr.allocations + self.mle_rounds.allocations + openings.allocations,
             "openings_waits": openings.waits(),
             "host_bytes": {
                 "prover.main_trace_commit": { "up": commit.upload_bytes, "down": commit.readback_bytes },
                 "prover.rap_constraints.logup_gkr": { "up": gkr.part.up_bytes, "down": gkr.part.down_bytes },
                 "prover.rap_constraints.round0": { "up": round0.trace_upload_bytes + round0.call.upload_bytes, "down": round0.call.readback_bytes },
+                "prover.rap_constraints.mle_rounds": { "up": rounds.up_bytes, "down": rounds.down_bytes },
+                "prover.rap_constraints.column_openings": { "up": columns.up_bytes, "down": columns.down_bytes },
                 "prover.openings.stacked_reduction": { "up": openings.stacked_reduction.up_bytes, "down": openings.stacked_reduction.down_bytes },
                 "prover.openings.whir": { "up": openings.whir.up_bytes, "down": openings.whir.down_bytes },
             },
@@ -276,6 +294,10 @@ impl Outcome {
             "openings_warm_ms": self.warm.as_ref().map(|warm| warm.openings_ms),
             "prove_warm_ms": self.warm.as_ref().map(|warm| warm.prove_ms),
             "gkr_warm": self.warm.as_ref().map(|warm| of_gkr(&warm.gkr)),
+            "mle_rounds": of_part(&self.mle_rounds.part),
+            "mle_rounds_warm": self.warm.as_ref().map(|warm| of_part(&warm.mle_rounds.part)),
+            "column_openings": of_part(&self.columns),
+            "column_openings_warm": self.warm.as_ref().map(|warm| of_part(&warm.columns)),
             "peak_device_bytes": self.peak_device_bytes,
             "device_round0_ms": ms(round0.wall),
             "device_round0_gpu_ms": round0.call.gpu.map(ms),
@@ -309,7 +331,8 @@ impl Outcome {
             commit.allocations,
         );
         let openings = &self.openings;
-        for (name, part) in [("GKR", &self.gkr.part), ("stacked reduction", &openings.stacked_reduction), ("WHIR", &openings.whir)] {
+        let rounds = [("GKR", &self.gkr.part), ("rounds after round 0", &self.mle_rounds.part), ("column openings", &self.columns)];
+        for (name, part) in rounds.into_iter().chain([("stacked reduction", &openings.stacked_reduction), ("WHIR", &openings.whir)]) {
             println!("{name}: {} bytes up, {} bytes back; {} kernels, {} waits", part.up_bytes, part.down_bytes, part.kernels, part.waits);
         }
         println!("proofs of work in the openings: {} waits; all of the openings: {} waits", openings.proof_of_work_waits, openings.waits());

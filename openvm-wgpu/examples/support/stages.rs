@@ -9,7 +9,7 @@ use crate::stopwatch::{Times, ms};
 /// A line of the table: how deep in the proof, its name, its time.
 struct Row(usize, &'static str, fn(&Times) -> Duration);
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     Row(0, "stark_prove_excluding_trace", |times| times.prove),
     Row(1, "main_trace_commit", |times| times.commit),
     Row(2, "rs_code_matrix", |times| times.rs_code_matrix),
@@ -21,6 +21,7 @@ const ROWS: [Row; 16] = [
     Row(2, "prover.rap_constraints.round0", |times| times.round0),
     Row(2, "prover.rap_constraints.fold_ple_evals", |times| times.fold),
     Row(2, "prover.rap_constraints.mle_rounds", |times| times.mle_rounds),
+    Row(2, "prover.rap_constraints.column_openings", |times| times.column_openings),
     Row(1, "openings", |times| times.openings),
     Row(2, "prover.openings.stacked_reduction", |times| times.stacked_reduction),
     Row(2, "prover.openings.whir", |times| times.whir),
@@ -29,7 +30,7 @@ const ROWS: [Row; 16] = [
 ];
 
 /// The rows that are in JSON.
-const STAGES: [&str; 11] = [
+const STAGES: [&str; 12] = [
     "stark_prove_excluding_trace",
     "rs_code_matrix",
     "stacked_commit > merkle_tree",
@@ -37,6 +38,7 @@ const STAGES: [&str; 11] = [
     "prover.rap_constraints.round0",
     "prover.rap_constraints.fold_ple_evals",
     "prover.rap_constraints.mle_rounds",
+    "prover.rap_constraints.column_openings",
     "openings",
     "prover.openings.stacked_reduction",
     "prover.openings.whir",

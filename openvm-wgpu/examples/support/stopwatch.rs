@@ -56,6 +56,8 @@ pub struct Times {
     pub round0: Duration,
     pub fold: Duration,
     pub mle_rounds: Duration,
+    /// From the last round to the end of the stage: the claims of all columns.
+    pub column_openings: Duration,
     /// Stacked reduction and WHIR, with WHIR's proofs of work.
     pub openings: Duration,
     pub stacked_reduction: Duration,
@@ -110,6 +112,7 @@ impl Marks {
             round0: between(round0_begin, round0_end),
             fold: between(round0_end, begin(mle_rounds)),
             mle_rounds: length(mle_rounds),
+            column_openings: between(end(mle_rounds), end("prove_zerocheck_and_logup")),
             openings: prove.saturating_sub(commit + rap),
             stacked_reduction: length("prover.openings.stacked_reduction") + length("prove_stacked_opening_reduction"),
             whir: length("prover.openings.whir") + length("prove_whir_opening_cpu"),
@@ -159,6 +162,7 @@ impl Times {
             "rap_ms": ms(self.rap),
             "round0_ms": ms(self.round0),
             "mle_rounds_ms": ms(self.mle_rounds),
+            "column_openings_ms": ms(self.column_openings),
             "commit_ms": ms(self.commit),
             "rs_code_matrix_ms": ms(self.rs_code_matrix),
             "merkle_tree_ms": ms(self.merkle_tree),

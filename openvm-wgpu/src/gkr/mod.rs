@@ -14,7 +14,10 @@ mod tree;
 
 use std::time::Duration;
 
-use logup_wgpu::{EF, Result, StageTime, compute::Binding};
+use logup_wgpu::{
+    EF, Error, Result, StageTime,
+    compute::{Binding, Resource},
+};
 use openvm_stark_backend::{
     FiatShamirTranscript,
     proof::GkrLayerClaims,
@@ -44,7 +47,6 @@ use crate::{
         tensor::{MAX_PARTIALS, Tensor},
     },
 };
-use logup_wgpu::compute::Resource;
 
 /// What GKR did on the device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -110,10 +112,19 @@ impl Gkr<'_> {
         let host_level = n.min(host_len.ilog2() as usize + 1);
 
         let mut tree = Tree::new(self.compute, leaves);
-        let keep = self.layers_to_keep(&tree, host_level);
+        let mut keep = self.layers_to_keep(&tree, host_level);
         let span = info_span!("prover.rap_constraints.logup_gkr.input_evals", phase = "prover").entered();
         let start = std::time::Instant::now();
-        let fractions = self.make_tree(&mut session, &mut tree, host_level, keep).map_err(failed)?;
+        let fractions = loop {
+            match self.make_tree(&mut session, &mut tree, host_level, keep) {
+                // Buffers that are lent can be larger than what was asked for.
+                Err(Error::DeviceLimit { .. }) if keep > host_level => {
+                    tree.forget_layers();
+                    keep -= 1;
+                }
+                made => break made.map_err(failed)?,
+            }
+        };
         let tree_time = start.elapsed();
         drop(span);
 
@@ -170,7 +181,8 @@ impl Gkr<'_> {
         // What is left of a layer after the first rounds, and after those behind them.
         let folded = |rounds: usize| self.compute.pool.size_of(bytes(tree.num_real(n).div_ceil(1 << rounds) + 2));
         let rounds = self.rounds_per_wait;
-        let needed = |keep: usize| tree.layer_bytes(self.compute, host_level..n.min(keep + 1)) + folded(rounds) + folded(2 * rounds);
+        // Those may be lent twice as large.
+        let needed = |keep: usize| tree.layer_bytes(self.compute, host_level..n.min(keep + 1)) + 2 * (folded(rounds) + folded(2 * rounds));
         let Some(budget) = self.compute.memory_budget else { return lowest };
         self.committer.make_room_beside(needed(lowest));
         (host_level..=lowest).rev().find(|&keep| self.compute.pool.lent_bytes() + needed(keep) <= budget).unwrap_or(host_level)

@@ -182,6 +182,10 @@ impl<'a> Tree<'a> {
         leaves.record_copy(recorder, results)
     }
 
+    pub fn forget_layers(&mut self) {
+        self.layers.clear();
+    }
+
     pub fn layer(&self, level: usize) -> Option<&Layer> {
         self.layers.get(&level)
     }

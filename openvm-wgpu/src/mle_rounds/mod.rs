@@ -83,8 +83,16 @@ pub(crate) struct Claims<'a> {
     pub shares: Vec<EF>,
 }
 
+/// What the rounds leave.
+pub(crate) struct Rounds {
+    /// Sent in each.
+    pub polys: Vec<Vec<EF>>,
+    /// All challenges, from round 0 on.
+    pub r: Vec<EF>,
+}
+
 impl MleRounds<'_> {
-    /// What was sent in each round, and all challenges from round 0 on. `forms` are what the rounds sum up over each trace, from the tallest down.
+    /// The rounds. `forms` are what the rounds sum up over each trace, from the tallest down.
     ///
     /// # Errors
     /// [`WgpuProverError::MleRounds`] for what the device, or its limits, say; [`WgpuProverError::Challenge`].
@@ -94,7 +102,7 @@ impl MleRounds<'_> {
         traces: &[BatchTrace<'_>],
         forms: Vec<Form>,
         mut claims: Claims<'_>,
-    ) -> Result<(Vec<Vec<EF>>, Vec<EF>, MleRoundsStats), WgpuProverError> {
+    ) -> Result<(Rounds, MleRoundsStats), WgpuProverError> {
         let failed = WgpuProverError::MleRounds;
         let allocations = self.compute.pool.allocations();
         let mut session = Session::new(self.compute, Use::MleRounds, self.observer, self.stage_times);
@@ -110,7 +118,7 @@ impl MleRounds<'_> {
         let fold_span = info_span!("prover.rap_constraints.fold_ple_evals", phase = "prover").entered();
         let (weights, affine) = split(active, forms);
         let unfolded = Unfolded::new(self.compute, active, &affine).map_err(failed)?;
-        let programs = Programs::new(active, &weights);
+        let programs = Programs::new(self.compute, active, &weights).map_err(failed)?;
         drop(fold_span);
         let _span = info_span!("prover.rap_constraints.mle_rounds", phase = "prover").entered();
         let _cpu_span = info_span!("prover.batch_constraints.mle_rounds", phase = "prover").entered();
@@ -173,7 +181,7 @@ impl MleRounds<'_> {
         debug!(%backend, stage = stage::MLE_ROUNDS, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
         let Totals { stages, allocations: of_executor } = session.end();
         let allocations = of_executor + self.compute.pool.allocations() - allocations;
-        Ok((polys, r, MleRoundsStats { part, stages, allocations }))
+        Ok((Rounds { polys, r }, MleRoundsStats { part, stages, allocations }))
     }
 }
 

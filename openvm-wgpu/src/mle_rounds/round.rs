@@ -1,15 +1,17 @@
 //! One round's recording: every piece of every trace's expressions, at every point that its polynomial needs.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Result,
     compute::{Binding, EXT_WORDS, Resource, word},
+    wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
 
 use super::{BatchTrace, folded::Folded};
 use crate::{
+    compute::Compute,
     kernels::{LOG_EQ, MLE_ROUND, MleRoundJob, PAIRS_PER_TASK, SUM_SEGMENTS, SumSegmentsJob},
     recorder::{Recorder, results},
     sumcheck::array::words,
@@ -22,13 +24,38 @@ const NONE: u32 = u32::MAX;
 /// Words of an entry.
 const ENTRY_WORDS: usize = 12;
 
-/// What is the same in all rounds: the traces' steps, values and weights.
+/// What is the same in all rounds: the traces' steps, values and weights. The first round brings it to the device, where it stays.
 pub(super) struct Programs {
-    steps: Vec<[u32; 4]>,
+    steps: Kept,
     /// Values, then weights.
-    tables: Vec<u32>,
+    tables: Kept,
     /// Of each trace, its pieces.
     pieces: Vec<Vec<Piece>>,
+}
+
+/// Words that stay on the device.
+struct Kept {
+    name: Resource,
+    buffer: Arc<wgpu::Buffer>,
+    words: Vec<u32>,
+}
+
+impl Kept {
+    fn new(compute: &Compute, name: &'static str, mut words: Vec<u32>) -> Result<Self> {
+        words.resize(words.len().next_multiple_of(4).max(4), 0);
+        Ok(Self { name: Resource(name), buffer: compute.pool.take(name, 4 * words.len() as u64)?, words })
+    }
+
+    fn bind(&self, recorder: &mut Recorder) -> Binding {
+        recorder.keep(self.name, &self.buffer);
+        Binding { resource: self.name, bytes: 0..4 * self.words.len() as u64 }
+    }
+
+    /// Has the words be there.
+    fn record_upload(&self, recorder: &mut Recorder) -> Result<()> {
+        let (from, to) = (recorder.table(&self.words), self.bind(recorder));
+        recorder.copy_to(from, 0, to, self.words.len() as u32)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +71,11 @@ struct Piece {
 
 impl Programs {
     /// `weights` are those of each trace's products.
-    pub fn new(traces: &[BatchTrace<'_>], weights: &[Vec<EF>]) -> Self {
-        let (mut steps, mut tables, mut values_at) = (vec![], vec![], vec![]);
+    ///
+    /// # Errors
+    /// As `BufferPool::take`.
+    pub fn new(compute: &Compute, traces: &[BatchTrace<'_>], weights: &[Vec<EF>]) -> Result<Self> {
+        let (mut steps, mut tables, mut values_at): (Vec<[u32; 4]>, Vec<u32>, Vec<u32>) = (vec![], vec![], vec![]);
         for trace in traces {
             let values = trace.rows.air.degree_zero_values(trace.public_values);
             for piece in &trace.plan.batch.pieces {
@@ -72,7 +102,8 @@ impl Programs {
             if pieces.is_empty() { vec![none] } else { pieces }
         });
         let pieces = pieces.collect();
-        Self { steps, tables, pieces }
+        let steps = Kept::new(compute, "steps", steps.as_flattened().to_vec())?;
+        Ok(Self { steps, tables: Kept::new(compute, "values and weights", tables)?, pieces })
     }
 
     /// Has a round's polynomials, `sum_y eq(y) f(X, y)` of each trace that has variables left, at `X = 1, ..` as results from the first on: as many as the
@@ -84,14 +115,14 @@ impl Programs {
         let bound = folded.bound();
         let num_active = traces.iter().take_while(|trace| trace.n > bound).count();
         let (low, high) = xi.split_at(xi.len().min(LOG_EQ as usize));
-        let mut tables = self.tables.clone();
-        let element = |tables: &[u32]| (tables.len() / EXT_WORDS) as u32;
-        let eq_low = element(&tables);
-        tables.extend(words(eq_levels(low)));
-        let eq_high = element(&tables);
-        tables.extend(words(eq_levels(high)));
-        let steps = recorder.table(if self.steps.is_empty() { &[0; 4] } else { self.steps.as_flattened() });
-        let tables = recorder.table(&tables);
+        let low = eq_levels(low);
+        let eq_high = low.len() as u32;
+        let eq = recorder.table(&words(low.into_iter().chain(eq_levels(high))));
+        if bound == 0 {
+            self.steps.record_upload(recorder)?;
+            self.tables.record_upload(recorder)?;
+        }
+        let [steps, tables] = [&self.steps, &self.tables].map(|kept| kept.bind(recorder));
         let affine = folded.affine(recorder);
         let banks: Vec<(Range<usize>, Binding)> = folded.banks(recorder).collect();
 
@@ -99,13 +130,14 @@ impl Programs {
         let (mut num_tasks, mut first_affine) = (0u32, 0);
         for (bank, (own, _)) in banks.iter().enumerate() {
             let mut first_cell = 0;
-            for t in own.start..own.end.min(num_active) {
-                let (trace, log_y) = (&traces[t], traces[t].n - bound - 1);
+            let active = own.start.min(num_active)..own.end.min(num_active);
+            for (trace, pieces) in traces[active.clone()].iter().zip(&self.pieces[active]) {
+                let log_y = trace.n - bound - 1;
                 let num_y = 1u32 << log_y;
                 let tasks = num_y.div_ceil(PAIRS_PER_TASK);
                 for x in 1..=trace.plan.batch.degree {
-                    segments.push([num_tasks, tasks * self.pieces[t].len() as u32]);
-                    for (i, piece) in self.pieces[t].iter().enumerate() {
+                    segments.push([num_tasks, tasks * pieces.len() as u32]);
+                    for (i, piece) in pieces.iter().enumerate() {
                         let affine = if i == 0 { first_affine } else { NONE };
                         spans.push(Span {
                             bank,
@@ -155,12 +187,12 @@ impl Programs {
                 num_tasks: end - begin,
                 first_entry: first as u32,
                 end_entry: last as u32,
-                eq_low,
                 eq_high,
             });
             let slots = recorder.scratch(Resource("slots of a round"), slot_bytes(num_slots) * u64::from(end - begin));
             let cells = banks[spans[first].bank].1.clone();
-            let bindings = vec![job, entries.clone(), steps.clone(), tables.clone(), cells, affine.clone(), slots, partials.clone()];
+            let bindings =
+                vec![job, entries.clone(), steps.clone(), tables.clone(), eq.clone(), cells, affine.clone(), slots, partials.clone()];
             recorder.dispatch(&MLE_ROUND, bindings, vec![], (end - begin).into(), products)?;
             begin = end;
         }

@@ -71,6 +71,9 @@ pub(crate) type OpeningProof = (StackingProof<SC>, WhirProof<SC>);
 /// A commitment's traces, from the tallest down, each with whether it is opened rotated as well.
 pub(crate) type OpenedTraces<'a> = (Digest, Vec<(&'a RowMajorMatrix<F>, bool)>);
 
+/// Of each of a commitment's traces its columns' values, plain and rotated; nothing for one that is shorter than the skip domain.
+pub(crate) type ColumnValues = Vec<Option<Vec<[EF; 2]>>>;
+
 /// Why there are no openings.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -125,16 +128,11 @@ impl Opener<'_> {
         self.prove_opened(transcript, openings, r)
     }
 
-    /// Every column of these traces at the point, plain and rotated: of each commitment, each trace and each of its columns. Nothing for traces that are shorter than
-    /// the skip domain. And what it took.
+    /// Every column of these traces at the point, commitment by commitment, and what it took.
     ///
     /// # Errors
     /// What the device, or its limits, say.
-    pub fn column_values(
-        &self,
-        traces: Vec<OpenedTraces<'_>>,
-        r: &[EF],
-    ) -> logup_wgpu::Result<(Vec<Vec<Option<Vec<[EF; 2]>>>>, PartStats)> {
+    pub fn column_values(&self, traces: Vec<OpenedTraces<'_>>, r: &[EF]) -> logup_wgpu::Result<(Vec<ColumnValues>, PartStats)> {
         let openings = self.openings(traces)?;
         let mut session = Session::new(self.compute, Use::Openings, self.observer, self.stage_times);
         let values = stacked::column_values(&mut session, (self.params.l_skip, self.params.n_stack), &openings, r)?;

@@ -31,7 +31,7 @@ use crate::{
     kernels::TABLE_VARIABLES,
     key_plan::KeyPlan,
     lock,
-    mle_rounds::{MleRounds, MleRoundsStats},
+    mle_rounds::{self, MleRounds, MleRoundsStats},
     on_device::OnDevice,
     opening::{self, OpenedTraces, Opener, OpeningProof, OpeningStats},
     options::WgpuOptions,
@@ -281,6 +281,7 @@ impl WgpuDevice {
         shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
         if !shared.answered.load(Ordering::Acquire) && self.gpu().known_answers() {
             gkr::ask(&shared.compute, &shared.committer).map_err(WgpuProverError::Gkr)?;
+            mle_rounds::ask(&shared.compute).map_err(WgpuProverError::MleRounds)?;
             opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Openings)?;
             shared.answered.store(true, Ordering::Release);
         }

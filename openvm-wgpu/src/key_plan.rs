@@ -158,6 +158,16 @@ impl AirPlan {
             });
         }
 
+        Self::with_shape(air, shape, l_skip)
+    }
+
+    /// The plan of an AIR of this crate: it is of one main part and reads the next row.
+    pub fn of_air(air: Air, l_skip: usize) -> Result<Self> {
+        let shape = RowShape::of_main(air.main_widths()[0], air.num_public_values());
+        Self::with_shape(air, shape, l_skip)
+    }
+
+    fn with_shape(air: Air, shape: RowShape, l_skip: usize) -> Result<Self> {
         let (logup, batch) = (Logup::new(&air), Batch::new(&air));
         let has_any = logup.is_some() || !air.constraints().is_empty();
         let round0 = has_any.then(|| Round0Plan::new(air.clone(), l_skip, Strategy::Split)).transpose()?;

@@ -36,6 +36,11 @@ pub(crate) struct RowShape {
 }
 
 impl RowShape {
+    /// One part, with next rows.
+    pub fn of_main(width: usize, num_public_values: usize) -> Self {
+        Self { widths: vec![width], needs_next: true, num_public_values }
+    }
+
     pub fn new(params: &StarkVerifyingParams) -> Self {
         let width = &params.width;
         let widths = width.preprocessed.iter().chain(&width.cached_mains).chain([&width.common_main]).copied().collect();

@@ -25,8 +25,8 @@ const LOG_HEIGHT: usize = 7;
 const L_SKIP: usize = 2;
 const WIDTH: usize = 3;
 
-/// Two interactions and the same with their numerators negated, so that the sum is zero: cells, next cells, a product, selectors, a public value.
-fn air() -> Air {
+/// An AIR with all that interactions can be made of: two, and the same with their numerators negated, so that the sum is zero: cells, next cells, a product, selectors, a public value.
+pub(crate) fn known_air() -> Air {
     let mut air = AirBuilder::new("known answer");
     let main = air.main_part(WIDTH);
     air.public_values(1);
@@ -38,7 +38,7 @@ fn air() -> Air {
     let sum = air.add(ab, scaled);
     let cubed = air.mul(ab, next);
     let (with_last, with_first) = (air.sub(last, cubed), air.add(first, c));
-    let count = air.add(transition, with_first);
+    let count = air.mul(transition, with_first);
     let negated = air.neg(count);
     for count in [count, negated] {
         air.interaction(3, [sum, with_last, next], count);
@@ -56,7 +56,7 @@ fn air() -> Air {
 /// [`Error::WrongAnswer`](logup_wgpu::Error::WrongAnswer), as of all that the device is asked from then on; what the device reports.
 pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
     tracing::subscriber::with_default(NoSubscriber::default(), || {
-        let (air, heights) = (air(), [1 << LOG_HEIGHT, 1]);
+        let (air, heights) = (known_air(), [1 << LOG_HEIGHT, 1]);
         let mut state = EF::from_basis_coefficients_fn(|i| F::from_usize(i + 5));
         let mut next = || {
             state = state.square() + EF::ONE;

@@ -31,7 +31,7 @@ use self::{
     tree::{Points, Tree, bytes},
 };
 pub(crate) use self::{
-    known_answer::ask,
+    known_answer::{ask, known_air},
     leaves::{LeafTrace, Leaves},
 };
 use crate::{

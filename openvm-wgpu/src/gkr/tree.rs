@@ -121,9 +121,10 @@ pub(super) struct Tree<'a> {
     log_range: usize,
 }
 
-/// log2 of the fractions that are worked on at a time where memory is no concern, and within a budget: 64 and 16 MiB of leaves, and as much again of factors.
+/// log2 of the fractions that are worked on at a time where memory is no concern, and within a budget: 64 and 4 MiB of leaves, and as much again of sums and
+/// of factors each.
 const LOG_RANGE: usize = 21;
-const LOG_RANGE_IN_BUDGET: usize = 19;
+const LOG_RANGE_IN_BUDGET: usize = 17;
 /// log2 of the least range: points are taken by sixteens.
 pub(super) const MIN_LOG_RANGE: usize = 5;
 

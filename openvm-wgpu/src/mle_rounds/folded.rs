@@ -180,7 +180,8 @@ impl Unfolded {
         let num_sums = self.sums.end();
         let affine = Elements::new(compute, AFFINE[0], num_sums >> log_skip)?;
         let tables = self.sums.tables(recorder);
-        let per_dispatch = (recorder.max_scratch() as usize / 32).min(SUMS_PER_DISPATCH) >> log_skip << log_skip;
+        let wanted = if compute.memory_budget.is_some() { SUMS_IN_BUDGET } else { SUMS_PER_DISPATCH };
+        let per_dispatch = (recorder.max_scratch() as usize / 32).min(wanted) >> log_skip << log_skip;
         for begin in (0..num_sums).step_by(per_dispatch.max(1 << log_skip)) {
             let num = per_dispatch.max(1 << log_skip).min(num_sums - begin);
             let nodes = recorder.scratch(Resource("sums of rows"), 32 * num as u64);
@@ -196,8 +197,9 @@ impl Unfolded {
     }
 }
 
-/// Sums of rows at a time: 32 MiB.
+/// Sums of rows at a time where memory is no concern, and within a budget: 32 and 4 MiB.
 const SUMS_PER_DISPATCH: usize = 1 << 20;
+const SUMS_IN_BUDGET: usize = 1 << 17;
 
 impl Folded {
     /// At the next challenge; only traces of more variables than are bound have any rows left.

@@ -5,6 +5,7 @@
 //! left to know follows from the trace's own claim, which the host carries from round 0 on.
 
 mod folded;
+mod known_answer;
 mod round;
 
 use logup_wgpu::{EF, F};
@@ -15,6 +16,7 @@ use openvm_stark_backend::{
 use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
 use tracing::{debug, info_span};
 
+pub(crate) use self::known_answer::ask;
 use self::{
     folded::{Folded, Unfolded},
     round::Programs,

@@ -17,8 +17,9 @@ use crate::{
     sumcheck::array::words,
 };
 
-/// Bytes of the temporaries of a dispatch.
+/// Bytes of the temporaries of a dispatch where memory is no concern, and within a budget.
 const SLOT_BYTES: u64 = 32 << 20;
+const SLOT_BYTES_IN_BUDGET: u64 = 4 << 20;
 /// What an entry without an affine part has for it.
 const NONE: u32 = u32::MAX;
 /// Words of an entry.
@@ -31,6 +32,8 @@ pub(super) struct Programs {
     tables: Kept,
     /// Of each trace, its pieces.
     pieces: Vec<Vec<Piece>>,
+    /// Of temporaries at a time.
+    slot_bytes: u64,
 }
 
 /// Words that stay on the device.
@@ -103,7 +106,8 @@ impl Programs {
         });
         let pieces = pieces.collect();
         let steps = Kept::new(compute, "steps", steps.as_flattened().to_vec())?;
-        Ok(Self { steps, tables: Kept::new(compute, "values and weights", tables)?, pieces })
+        let slot_bytes = if compute.memory_budget.is_some() { SLOT_BYTES_IN_BUDGET } else { SLOT_BYTES };
+        Ok(Self { steps, tables: Kept::new(compute, "values and weights", tables)?, pieces, slot_bytes })
     }
 
     /// Has a round's polynomials, `sum_y eq(y) f(X, y)` of each trace that has variables left, at `X = 1, ..` as results from the first on: as many as the
@@ -158,7 +162,7 @@ impl Programs {
         debug_assert_eq!(entries.len(), ENTRY_WORDS * spans.len());
         let entries = recorder.table(&entries);
         let partials = recorder.scratch(Resource("partials of a round"), 16 * u64::from(num_tasks));
-        let budget = SLOT_BYTES.min(recorder.max_scratch());
+        let budget = self.slot_bytes.min(recorder.max_scratch());
         let slot_bytes = |num_slots: u64| 16 * u64::from(PAIRS_PER_TASK) * num_slots;
         let mut first = 0;
         let mut begin = 0;

@@ -18,12 +18,14 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_matrix::dense::RowMajorMatrix;
 use tracing::subscriber::NoSubscriber;
 
-use super::{Failure, Opener, Opening, OpeningProof};
+use super::{Failure, Opener, Opening, OpeningProof, stacked};
 use crate::{
     Digest, SC,
     commit::Committer,
-    compute::Compute,
-    kernels::{IP_TABLE, OPENING_SUMS},
+    compute::{Compute, Use},
+    kernels::{COLUMN_VALUES, IP_TABLE, OPENING_SUMS},
+    mle_rounds::lagrange,
+    sumcheck::session::Session,
 };
 
 const L_SKIP: usize = 3;
@@ -71,6 +73,15 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer, params: &SystemParam
             };
             openings.push(Opening { root, stack, needs_rotation });
         }
+        let mut session = Session::new(compute, Use::Openings, None, false);
+        let values = match stacked::column_values(&mut session, (L_SKIP, N_STACK), &openings, &r) {
+            Err(logup_wgpu::Error::DeviceLimit { .. }) => return Ok(()),
+            values => values?,
+        };
+        session.end();
+        if values != traces.iter().flatten().flat_map(|trace| column_values(trace, &r)).collect::<Vec<_>>() {
+            return Err(compute.gpu.distrust(COLUMN_VALUES.name, "the known answer of columns of this crate".to_owned()));
+        }
         let opener = Opener { compute, committer, params: &params, max_host_len: Some(0), observer: None, stage_times: false };
         let answer = match opener.prove_opened(&mut DuplexSponge::from(default_babybear_poseidon2_16()), openings, &r) {
             Err(Failure::Device(logup_wgpu::Error::DeviceLimit { .. }) | Failure::Stock(_)) => return Ok(()),
@@ -86,6 +97,22 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer, params: &SystemParam
         }
         Ok(())
     })
+}
+
+/// Each column at a point, plain and rotated; nothing for a trace that is shorter than the skip domain.
+fn column_values(trace: &RowMajorMatrix<F>, r: &[EF]) -> Vec<Option<[EF; 2]>> {
+    let (height, num_z) = (trace.values.len() / trace.width, 1 << L_SKIP);
+    if height < num_z {
+        return vec![None; trace.width];
+    }
+    let bit = |x: usize, i: usize| if x >> i & 1 == 1 { r[1 + i] } else { EF::ONE - r[1 + i] };
+    let eq: Vec<EF> = (0..height / num_z).map(|x| (0..(height / num_z).ilog2() as usize).map(|i| bit(x, i)).product()).collect();
+    let lagrange = lagrange(L_SKIP, r[0]);
+    let value = |column: usize, shift: usize| {
+        let cell = |row: usize| trace.values[(row + shift) % height * trace.width + column];
+        (0..height).map(|row| eq[row / num_z] * lagrange[row % num_z] * cell(row)).sum::<EF>()
+    };
+    (0..trace.width).map(|column| Some([value(column, 0), value(column, 1)])).collect()
 }
 
 /// The roots and the openings, by the reference device.

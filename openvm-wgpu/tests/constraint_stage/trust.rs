@@ -32,13 +32,32 @@ fn wrong_kernels_are_found_out() {
         ("gkr_factors", "Pair(EXT_ZERO, constants[0]", "Pair(EXT_ZERO, EXT_ZERO"),
         ("gkr_factors", "job.first_block + (y >> 4u)", "job.first_block + (y >> 5u)"),
         ("gkr_factors", "constants[1], pair.q0", "constants[1], pair.q1"),
+        ("fold_cells", "columns[middle].x <= place", "columns[middle].x < place"),
+        ("fold_cells", "lagrange[z + 3u], cells", "lagrange[z + 2u], cells"),
+        ("fold_cells", "kind == TRANSITION", "kind == LAST_ROW"),
+        ("fold_sums", "nodes[7u * n + at]", "nodes[6u * n + at]"),
+        ("fold_pairs", "let high = a[2u * i + 1u]", "let high = a[2u * i]"),
+        ("mle_round", "return ext_mul(a, b);", "return ext_add(a, b);"),
+        ("mle_round", "entries[3u * middle].x <= task", "entries[3u * middle].x < task"),
+        ("mle_round", "half > 0u", "half > 1u"),
+        ("mle_round", "places.z != NONE", "false"),
+        ("mle_round", "first_weight + i", "first_weight"),
+        ("sum_segments", "half > 0u", "half > 1u"),
+        ("column_values", "sums[at + z + 1u]", "sums[at + z]"),
+        ("column_values", "tasks[own.x +", "tasks[0u * own.x +"),
+        ("copy_words", "job.first + i", "job.first"),
     ] {
         let edit = move |edited: &'static Kernel, source: String| if edited.name == kernel { source.replace(from, to) } else { source };
         let known = kernels::ALL.iter().find(|known| known.name == kernel).unwrap();
         assert!(known.variants().next().unwrap().source().contains(from), "{kernel} has no {from}");
         let options = GpuOptions { edit_shader: Some(EditShader(Arc::new(edit))), ..GpuOptions::default() };
         match case.device(&Gpu::new(options).unwrap(), WgpuOptions::default()).commit(&[&trace]) {
-            Err(WgpuProverError::Gkr(Error::WrongAnswer { .. })) => {}
+            Err(
+                WgpuProverError::Gkr(Error::WrongAnswer { .. })
+                | WgpuProverError::MleRounds(Error::WrongAnswer { .. })
+                | WgpuProverError::Openings(Error::WrongAnswer { .. })
+                | WgpuProverError::Commit(Error::WrongAnswer { .. }),
+            ) => {}
             Err(error) => panic!("{kernel}, {from}: {error}"),
             Ok(_) => panic!("{kernel}, {from}: not noticed"),
         }

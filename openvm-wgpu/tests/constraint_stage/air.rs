@@ -13,8 +13,6 @@ use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use rand::{Rng, rngs::StdRng};
 
-use crate::support::random_f;
-
 /// An expression over a row.
 #[derive(Clone, Debug)]
 pub enum Expr {
@@ -134,16 +132,17 @@ impl Spec {
     }
 
     /// Public values, cached traces and the common trace, which satisfy the AIR.
-    pub fn traces(&self, rng: &mut StdRng) -> (Vec<F>, Vec<RowMajorMatrix<F>>, RowMajorMatrix<F>) {
+    /// `random` makes so many cells.
+    pub fn traces(&self, random: &mut dyn FnMut(usize) -> Vec<F>) -> (Vec<F>, Vec<RowMajorMatrix<F>>, RowMajorMatrix<F>) {
         let height = 1usize << self.log_height;
-        let public_values = random_f(rng, self.num_public_values);
-        let cached: Vec<_> = self.cached.iter().map(|&width| RowMajorMatrix::new(random_f(rng, width * height), width)).collect();
+        let public_values = random(self.num_public_values);
+        let cached: Vec<_> = self.cached.iter().map(|&width| RowMajorMatrix::new(random(width * height), width)).collect();
         let width = *self.widths().last().unwrap();
         let preprocessed = self.preprocessed_cells();
         let mut common = RowMajorMatrix::new(F::zero_vec(width * height), width);
         let mut sum = F::from_u8(3);
         for row in 0..height {
-            let mut cells = random_f(rng, self.random_columns);
+            let mut cells = random(self.random_columns);
             let value = |expr: &Expr, cells: &[F]| {
                 expr.value(&|leaf: &Expr| match *leaf {
                     Cell(part, column, false) => {

@@ -16,11 +16,12 @@ use openvm_stark_sdk::config::baby_bear_poseidon2::{
 };
 use openvm_wgpu::{WgpuDevice, WgpuOptions};
 use p3_baby_bear::default_babybear_poseidon2_16;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_matrix::dense::RowMajorMatrix;
 use rand::rngs::StdRng;
 
 use super::air::{Expr, Spec, SpecAir};
-use crate::support::rng;
+use crate::support::{random_f, rng};
 
 pub type SC = BabyBearPoseidon2Config;
 type Backend = CpuBackend<SC>;
@@ -41,13 +42,27 @@ pub struct Case {
 
 impl Case {
     /// All AIRs take part but these.
-    pub fn new(rng: &mut StdRng, mut params: SystemParams, specs: Vec<Spec>, absent: &[usize]) -> Self {
+    pub fn new(rng: &mut StdRng, params: SystemParams, specs: Vec<Spec>, absent: &[usize]) -> Self {
+        Self::of_cells(&mut |num| random_f(rng, num), params, specs, absent)
+    }
+
+    /// Traces that no generator of random numbers decides.
+    pub fn known(params: SystemParams, specs: Vec<Spec>) -> Self {
+        let mut state = EF::from_basis_coefficients_fn(|i| F::from_usize(i + 2));
+        let mut next = || {
+            state = state.square() + EF::ONE;
+            state.as_basis_coefficients_slice()[0]
+        };
+        Self::of_cells(&mut |num| (0..num).map(|_| next()).collect(), params, specs, &[])
+    }
+
+    fn of_cells(cells: &mut dyn FnMut(usize) -> Vec<F>, mut params: SystemParams, specs: Vec<Spec>, absent: &[usize]) -> Self {
         params.logup.pow_bits = 0; // the luck of a search is no matter here
         params.max_constraint_degree = specs.iter().map(Spec::max_degree).max().unwrap_or(1).max(params.max_constraint_degree);
         let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(params.clone());
         let airs: Vec<AirRef<SC>> = specs.iter().map(|spec| Arc::new(SpecAir(spec.clone())) as AirRef<SC>).collect();
         let (key, _) = stock.keygen(&airs);
-        let traces = specs.iter().map(|spec| spec.traces(rng)).collect();
+        let traces = specs.iter().map(|spec| spec.traces(cells)).collect();
         let mut present: Vec<usize> = (0..specs.len()).filter(|air| !absent.contains(air)).collect();
         present.sort_by_key(|&air| (std::cmp::Reverse(specs[air].log_height), air));
         Self { params, specs, key, traces, present }
@@ -114,8 +129,8 @@ impl Case {
     }
 }
 
-/// Interactions of all kinds, products and a short trace among them: a few thousand fractions.
-pub fn small() -> Case {
+/// An AIR with interactions of all kinds, products among them, and constraints.
+pub fn all_kinds(log_height: usize) -> Spec {
     let cell = |column: usize, next: bool| Expr::Cell(0, column, next);
     let product = Expr::Mul(cell(0, false).into(), Expr::Add(cell(1, true).into(), Expr::First.into()).into());
     let pairs = vec![
@@ -123,15 +138,20 @@ pub fn small() -> Case {
         (2, vec![cell(1, true), Expr::Public(0)], product),
         (3, vec![Expr::Transition], cell(1, false)),
     ];
-    let spec = |log_height: usize| Spec {
+    let square = Expr::Mul(cell(0, false).into(), cell(1, false).into());
+    Spec {
         log_height,
         preprocessed: None,
         cached: vec![],
         random_columns: 3,
-        derived: vec![],
-        running: None,
-        pairs: pairs.clone(),
+        derived: vec![Expr::Mul(square.clone().into(), Expr::Public(0).into()), Expr::Mul(square.clone().into(), cell(2, false).into())],
+        running: Some(square),
+        pairs,
         num_public_values: 1,
-    };
-    Case::new(&mut rng(131), test_system_params_small(3, 6, 2), vec![spec(8), spec(1)], &[])
+    }
+}
+
+/// A few thousand fractions; one of the traces is shorter than the skip domain.
+pub fn small() -> Case {
+    Case::new(&mut rng(131), test_system_params_small(3, 6, 2), vec![all_kinds(8), all_kinds(1)], &[])
 }

@@ -11,4 +11,5 @@ mod case;
 mod layouts;
 mod metal;
 mod portable;
+mod recorded;
 mod trust;

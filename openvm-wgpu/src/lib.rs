@@ -49,7 +49,6 @@ mod compute;
 mod device;
 mod device_round0;
 mod error;
-mod fold_ple;
 mod forms;
 mod gkr;
 mod grind;
@@ -66,6 +65,7 @@ mod rap;
 mod recorder;
 mod row_sums;
 mod rows;
+mod short_traces;
 mod sumcheck;
 mod transcript;
 #[cfg(feature = "vm")]

@@ -30,7 +30,6 @@ use tracing::{debug, info_span};
 use crate::{
     SC, WgpuProverError,
     device_round0::{DeviceRound0Stats, DeviceTraces},
-    fold_ple::short_columns,
     forms::Form,
     gkr::{GkrStats, LeafTrace, Leaves},
     key_plan::{AirPlan, KeyPlan},
@@ -40,6 +39,7 @@ use crate::{
     poly::{add_product, combine, eq_at_bits, sum_over_domain},
     row_sums::RowTrace,
     rows::Rows,
+    short_traces::short_columns,
     sumcheck::session::PartStats,
 };
 

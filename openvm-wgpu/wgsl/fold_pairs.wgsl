@@ -8,6 +8,7 @@
 // | folded    | [num] EF          |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
+//#import shared/field4
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 256u;
@@ -33,6 +34,5 @@ fn main(
     }
     let low = a[2u * i];
     let high = a[2u * i + 1u];
-    let difference = vec4<u32>(f_sub(high.x, low.x), f_sub(high.y, low.y), f_sub(high.z, low.z), f_sub(high.w, low.w));
-    folded[i] = ext_add(low, ext_mul(constants[0], difference));
+    folded[i] = ext_add(low, ext_mul(constants[0], f_sub4(high, low)));
 }

@@ -15,6 +15,7 @@
 // | partials | [num_tasks] EF                                                                                                               |
 // Workgroup memory: 1,024 bytes. Barriers: 6, reached by every thread.
 //#import shared/ext4
+//#import shared/field4
 //#import shared/steps
 //#import shared/tile
 
@@ -55,8 +56,7 @@ var<private> point: u32; // X as a word
 var<private> sum: vec4<u32>;
 
 fn between(low: vec4<u32>, high: vec4<u32>) -> vec4<u32> {
-    let difference = vec4<u32>(f_sub(high.x, low.x), f_sub(high.y, low.y), f_sub(high.z, low.z), f_sub(high.w, low.w));
-    return ext_add(low, ext_scale(difference, point));
+    return ext_add(low, ext_scale(f_sub4(high, low), point));
 }
 
 fn cell_value(i: u32) -> Value {
@@ -86,7 +86,7 @@ fn value_add(a: Value, b: Value) -> Value {
 }
 
 fn value_sub(a: Value, b: Value) -> Value {
-    return vec4<u32>(f_sub(a.x, b.x), f_sub(a.y, b.y), f_sub(a.z, b.z), f_sub(a.w, b.w));
+    return f_sub4(a, b);
 }
 
 fn value_mul(a: Value, b: Value) -> Value {

@@ -1,16 +1,16 @@
 //! Random keys and traces, and the awkward ones, in both field forms, with every window, and with all rounds on the device.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use logup_wgpu::{Error, FieldForm, Gpu, GpuOptions, wgpu};
+use logup_wgpu::{Error, FieldForm, Gpu, GpuOptions, compute::Kernel, introspect::EditShader, wgpu};
 use openvm_stark_backend::test_utils::test_system_params_small;
-use openvm_wgpu::{WgpuOptions, WgpuProverError};
+use openvm_wgpu::{WgpuOptions, WgpuProverError, kernels};
 use rand::Rng;
 
 use crate::{
     air::{Expr, Spec},
-    case::Case,
-    support::{gpu, gpu_of_my_own, rng},
+    case::{Case, all_kinds},
+    support::{fence::fenced, gpu, gpu_of_my_own, rng},
 };
 
 /// No round is left to the host, so many are for one wait.
@@ -140,4 +140,24 @@ fn chunks_submissions_and_budgets_do_not_show() {
         }
     }
     assert!(least < kept, "{least} of {kept} layers");
+}
+
+/// Every storage access of this crate's kernels lies within its binding: a thread that was outside once writes words that are no field elements.
+#[test]
+fn no_kernel_reaches_outside_its_bindings() {
+    let mut rng = rng(115);
+    let is_fenced = |kernel: &Kernel| {
+        let of_any_length = [kernels::GRIND.name, kernels::MARK.name];
+        kernels::ALL.iter().any(|known| known.name == kernel.name) && !of_any_length.contains(&kernel.name)
+    };
+    let gpus = FieldForm::ALL.map(|form| {
+        let edit = move |kernel: &'static Kernel, source: String| if is_fenced(kernel) { fenced(&source) } else { source };
+        let edit_shader = Some(EditShader(Arc::new(edit)));
+        Gpu::new(GpuOptions { field_form: Some(form), known_answers: false, edit_shader, ..GpuOptions::default() }).unwrap()
+    });
+    for (l_skip, n_stack, log_heights) in [(3, 7, vec![9, 4, 0]), (0, 5, vec![4, 1]), (1, 7, vec![8, 8]), (6, 3, vec![9, 2])] {
+        let specs = log_heights.into_iter().map(all_kinds).collect();
+        let case = Case::new(&mut rng, test_system_params_small(l_skip, n_stack, 2), specs, &[]);
+        check(&case, &gpus.each_ref(), &[without_host(3), WgpuOptions::default()]);
+    }
 }

@@ -46,7 +46,11 @@ fn fence_array(text: &str, name: &str, ty: &str) -> String {
         rest = &after[1..];
         if let Some(value) = rest.strip_prefix(" = ") {
             let (value, after) = value.split_once(';').expect("a statement");
-            let spoilt = if ty == "array<u32>" { "0xffffffffu" } else { "vec4<u32>(0xffffffffu)" };
+            let spoilt = match ty {
+                "array<u32>" => "0xffffffffu",
+                "array<vec2<u32>>" => "vec2<u32>(0xffffffffu)",
+                _ => "vec4<u32>(0xffffffffu)",
+            };
             fenced.push_str(&format!(" = select({value}, {spoilt}, outside);"));
             rest = after;
         }

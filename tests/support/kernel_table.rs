@@ -123,8 +123,9 @@ impl KernelTable {
                 workgroup_bytes: memory,
             };
             assert_eq!(variant.needs(), needs, "{variant:?}");
-            // `DeviceLimits::max_slots` counts on five beside the windows.
-            assert!(kernel.arguments.len() <= if kernel.reads_traces() { 5 } else { 8 }, "{variant:?}");
+            // Storage buffers that WebGPU grants; `DeviceLimits::max_slots` counts on five beside the windows.
+            let beside = storage - variant.slots;
+            assert!(beside <= if kernel.reads_traces() { 5 } else { 8 }, "{variant:?}: {beside} storage buffers");
             assert!(needs.threads <= 256 && needs.workgroup_bytes <= 16384, "{variant:?}: more than WebGPU grants");
         }
     }

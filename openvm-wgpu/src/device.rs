@@ -216,7 +216,7 @@ impl WgpuDevice {
         self.shared.committer.record_commitment(self.config(), traces).map_err(WgpuProverError::Commit)
     }
 
-    /// The most bytes of device memory that commitments and openings had at a time so far: stacked traces, codewords, trees, the openings' arrays, and what of it
+    /// The most bytes of device memory that commitments, GKR, the rounds after round 0 and openings had at a time so far: stacked traces, codewords, trees, arrays, scratch, and what of it
     /// is kept. Round 0's scratch is
     /// in its own statistics.
     pub fn peak_device_bytes(&self) -> u64 {

@@ -4,7 +4,7 @@ use logup_wgpu::Error;
 use openvm_cpu_backend::CpuProverError;
 use openvm_stark_backend::prover::{LogupZerocheckError, error::StackedPcsError};
 
-/// The prover's error. There is no fallback: a proof whose round 0 the device did not compute is not made.
+/// The prover's error. There is no fallback: a proof of which the device did not compute its part is not made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WgpuProverError {

@@ -1,4 +1,4 @@
-//! A prover engine for OpenVM 2.0 that commits to traces, runs round 0 of the constraint stage, opens the commitments and searches proofs of work on the
+//! A prover engine for OpenVM 2.0 that commits to traces, proves their constraints and interactions, opens the commitments and searches proofs of work on the
 //! GPU, through [`logup_wgpu`] and kernels of its own. Its proofs are the stock CPU engine's, byte for byte, with the least witness of each proof of work.
 //!
 //! [`WgpuEngine`] takes the place of `BabyBearPoseidon2CpuEngine`: it has the same configuration, takes the same traces and keeps the same
@@ -8,10 +8,11 @@
 //! |---|---|
 //! | trace commitment | the GPU: stack, Reed-Solomon code and Merkle tree in one submission; the traces stay there |
 //! | proofs of work | the GPU, where it is faster than the CPU |
-//! | openings: stacked reduction and WHIR | the GPU; only what the transcript sees, opened rows and paths come back |
-//! | GKR | the stock `fractional_sumcheck`; this crate computes its input layer on the CPU |
+//! | GKR | the GPU, four rounds for a wait; small layers and last rounds on the CPU |
 //! | round 0 | the GPU: one [`Round0::evaluate`](logup_wgpu::Round0::evaluate) for LogUp and the constraints of all AIRs, on the committed traces |
-//! | later rounds | the CPU, in this crate: packed extension fields, one lane for each `y` |
+//! | later rounds, column openings | the GPU; traces shorter than the skip domain on the CPU |
+//! | openings: stacked reduction and WHIR | the GPU; only what the transcript sees, opened rows and paths come back |
+//! | the transcript | the CPU |
 //!
 //! # Example
 //! ```no_run

@@ -7,7 +7,7 @@ use logup_wgpu::Round0Options;
 pub struct WgpuOptions {
     /// Of round 0.
     pub round0: Round0Options,
-    /// The most bytes of device memory that stacked traces, codewords, trees and the openings' arrays may take. Codewords are given up first, then traces of other
+    /// The most bytes of device memory that stacked traces, codewords, trees and the arrays of the constraint stage and of the openings may take; scratch of single submissions is beside it. Codewords are given up first, then traces of other
     /// commitments, those used last at last; a proof that asks for either computes it, or brings it, again. A commitment that does not fit alone is
     /// [`Error::DeviceLimit`](logup_wgpu::Error), before any work. What comes back to the host, with [`host_copies`](Self::host_copies) in pieces of up to 64 MiB, is beside
     /// it. `None`, the default, for what the device has.

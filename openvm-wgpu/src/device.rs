@@ -159,7 +159,12 @@ impl WgpuDevice {
             observer: self.observer.as_deref(),
             stage_times: shared.stage_times,
         };
-        let mle_rounds = MleRounds { compute: &shared.compute, observer: self.observer.as_deref(), stage_times: shared.stage_times };
+        let mle_rounds = MleRounds {
+            compute: &shared.compute,
+            committer: &shared.committer,
+            observer: self.observer.as_deref(),
+            stage_times: shared.stage_times,
+        };
         OnDevice { engine: &shared.engine, committer: &shared.committer, gkr, mle_rounds, opener: self.opener(params) }
     }
 
@@ -281,7 +286,7 @@ impl WgpuDevice {
         shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
         if !shared.answered.load(Ordering::Acquire) && self.gpu().known_answers() {
             gkr::ask(&shared.compute, &shared.committer).map_err(WgpuProverError::Gkr)?;
-            mle_rounds::ask(&shared.compute).map_err(WgpuProverError::MleRounds)?;
+            mle_rounds::ask(&shared.compute, &shared.committer).map_err(WgpuProverError::MleRounds)?;
             opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Openings)?;
             shared.answered.store(true, Ordering::Release);
         }

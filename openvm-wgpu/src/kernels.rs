@@ -23,7 +23,6 @@ pub static LIBRARY: Library = Library {
         ("shared/stages", wgsl!("shared/stages")),
         ("shared/steps", wgsl!("shared/steps")),
         ("shared/tile4096", wgsl!("shared/tile4096")),
-        ("shared/workgroup_sum", wgsl!("shared/workgroup_sum")),
     ],
     parent: Some(&SHARED),
 };
@@ -332,7 +331,7 @@ shader_structs! {
     /// `wgsl/row_products.wgsl`
     struct RowProductsJob { first_step: u32, num_steps: u32, first_row: u32, num_rows: u32, row_mask: u32, first_word: u32 }
     /// `wgsl/fractions.wgsl`
-    struct FractionsJob { begin: u32, num: u32, to_first: u32, stride: u32, num_slices: u32 }
+    struct FractionsJob { begin: u32, num: u32, to_first: u32, stride: u32, num_slices: u32, adds: u32 }
     /// `wgsl/add_fractions.wgsl`
     struct AddJob { first: u32, len: u32, stride: u32, to_first: u32, to_stride: u32, num: u32 }
     /// `wgsl/fold_fractions.wgsl`

@@ -3,7 +3,8 @@
 use std::iter::zip;
 
 use logup_wgpu::{EF, F};
-use p3_field::PrimeCharacteristicRing;
+use openvm_stark_backend::poly_common::eval_eq_uni;
+use p3_field::{PrimeCharacteristicRing, TwoAdicField};
 
 /// `eq(xi, b)` for the bits `b` of a number, lowest first.
 pub(crate) fn eq_at_bits(xi: &[EF], bits: usize) -> EF {
@@ -31,4 +32,9 @@ pub(crate) fn add_product(sum: &mut [EF], a: &[EF], b: &[EF]) {
     for (i, &a) in a.iter().enumerate() {
         sum[i..].iter_mut().zip(b).for_each(|(sum, &b)| *sum += a * b);
     }
+}
+
+/// The Lagrange polynomials of the skip domain at a point outside of it.
+pub(crate) fn lagrange(l_skip: usize, at: EF) -> Vec<EF> {
+    EF::from(F::two_adic_generator(l_skip)).powers().take(1 << l_skip).map(|point| eval_eq_uni(l_skip, at, point)).collect()
 }

@@ -151,8 +151,8 @@ pub(crate) fn programs(air: &Air, products: &[NodeId], max_steps: usize) -> Vec<
     let most = 4 * whole.steps.len();
     let mut max_steps = max_steps;
     loop {
-        let mut done = vec![];
-        if split(air, products, whole.clone(), max_steps, &mut { most }, &mut done) {
+        let (mut done, mut room) = (vec![], most);
+        if split(air, products, whole.clone(), max_steps, &mut room, &mut done) {
             return done;
         }
         max_steps *= 2;

@@ -31,12 +31,12 @@ use crate::{
     SC, WgpuProverError,
     device_round0::{DeviceRound0Stats, DeviceTraces},
     forms::Form,
-    gkr::{GkrStats, LeafTrace, Leaves},
+    gkr::{GkrStats, LeafTrace, Leaves, product_bytes},
     key_plan::{AirPlan, KeyPlan},
-    mle_rounds::{self, BatchTrace, Claims, MleRoundsStats, Rounds, lagrange},
+    mle_rounds::{self, BatchTrace, Claims, MleRoundsStats, Rounds},
     on_device::OnDevice,
     opening::OpenedTraces,
-    poly::{add_product, combine, eq_at_bits, sum_over_domain},
+    poly::{add_product, combine, eq_at_bits, lagrange, sum_over_domain},
     row_sums::RowTrace,
     rows::Rows,
     short_traces::short_columns,
@@ -247,6 +247,7 @@ impl<'a> Stage<'a> {
             let leaf_trace = |logup| LeafTrace { rows, logup, public_values: trace.public_values };
             leaf_traces[t] = trace.plan.logup.as_ref().map(leaf_trace);
         }
+        on.committer.make_room_beside(product_bytes(&leaf_traces));
         Leaves::new(on.gkr.compute, &leaf_traces, layout, log_len, alpha, beta_pows).map_err(WgpuProverError::Gkr)
     }
 

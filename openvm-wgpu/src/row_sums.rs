@@ -1,6 +1,6 @@
 //! Weighted sums over cells on the rows of traces, where these lie on the device.
 
-use std::{ops::Range, sync::Arc};
+use std::{iter, ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Error, Layout, Part, Result, Subject, Trace,
@@ -48,6 +48,8 @@ struct Group {
     slices: Vec<u32>,
     terms: Vec<u32>,
     num_slices: usize,
+    /// Whether a slice's other terms come before.
+    adds: bool,
 }
 
 /// Terms that one thread adds up at most, by fours: a software device leaves loops that run for longer (`docs/design.md`, section 4).
@@ -120,10 +122,10 @@ impl RowSums {
     /// Sums of these slices, which follow each other.
     ///
     /// # Errors
-    /// [`Error::DeviceLimit`] for more terms of a form than a thread adds up, and for the columns of one form that no dispatch can bind.
+    /// [`Error::DeviceLimit`] for more terms of a form than a thread adds up, and for a column that lies across two windows.
     pub fn new<'a>(compute: &Compute, buffers: &mut Buffers, slices: impl IntoIterator<Item = Slice<'a>>) -> Result<Self> {
         let limits = compute.gpu.limits();
-        let mut groups: Vec<Group> = vec![];
+        let mut done: Vec<(Group, Windows)> = vec![];
         let mut making: Option<(Group, Windows)> = None;
         for slice in slices {
             let terms = slice.form.terms.len();
@@ -137,29 +139,39 @@ impl RowSums {
                     limit,
                 });
             }
-            let mut words_in = |windows: &mut Windows| {
-                let word_of = |&(factor, _): &(Factor, Weight)| slice.word(buffers, windows, factor);
-                slice.form.terms.iter().map(word_of).collect::<Option<Vec<u32>>>()
+            let mut words_in = |windows: &mut Windows, terms: &[(Factor, Weight)]| -> Vec<u32> {
+                terms.iter().map_while(|&(factor, _)| slice.word(buffers, windows, factor)).collect()
             };
-            if let Some((group, windows)) = &mut making {
+            let mut terms = &slice.form.terms[..];
+            if let Some((group, windows)) = making.as_mut().filter(|(group, _)| !group.adds) {
                 let mut more = windows.clone();
-                if let Some(words) = words_in(&mut more) {
-                    group.add(&slice, &words);
+                let words = words_in(&mut more, terms);
+                if words.len() == terms.len() {
+                    group.add(&slice, terms, &words);
                     *windows = more;
                     continue;
                 }
             }
-            let mut windows = Windows::new(&limits);
-            let Some(words) = words_in(&mut windows) else { return Err(slice.trace.too_few_windows(FRACTIONS.name, compute)) };
-            let start = slice.places.start;
-            let mut group = Group { windows: vec![], places: start..start, slices: vec![], terms: vec![], num_slices: 0 };
-            group.add(&slice, &words);
-            if let Some((done, windows)) = making.replace((group, windows)) {
-                groups.push(done.bound(&windows, buffers));
+            // As many terms as have windows, then those that are left.
+            for adds in iter::once(false).chain(iter::repeat(true)) {
+                let mut windows = Windows::new(&limits);
+                let words = words_in(&mut windows, terms);
+                let (own, others) = terms.split_at(words.len());
+                if own.is_empty() && !others.is_empty() {
+                    return Err(slice.trace.too_few_windows(FRACTIONS.name, compute));
+                }
+                let start = slice.places.start;
+                let mut group = Group { windows: vec![], places: start..start, slices: vec![], terms: vec![], num_slices: 0, adds };
+                group.add(&slice, own, &words);
+                done.extend(making.replace((group, windows)));
+                terms = others;
+                if terms.is_empty() {
+                    break;
+                }
             }
         }
-        groups.extend(making.map(|(group, windows)| group.bound(&windows, buffers)));
-        Ok(Self { groups })
+        done.extend(making);
+        Ok(Self { groups: done.into_iter().map(|(group, windows)| Group { windows: windows.bound(&buffers.0), ..group }).collect() })
     }
 
     /// Behind the last sum.
@@ -189,6 +201,7 @@ impl RowSums {
                 to_first: to.first + (own.start - places.start) as u32,
                 stride: to.stride,
                 num_slices: group.num_slices as u32,
+                adds: group.adds.into(),
             });
             let bindings = vec![job, slices.clone(), terms.clone(), to.nodes.clone()];
             let per_sum = (20 * group.terms.len() / TERM_WORDS).div_ceil(group.num_slices) as u64 + 8;
@@ -221,10 +234,10 @@ impl Slice<'_> {
 }
 
 impl Group {
-    /// Adds a slice whose terms' columns begin at these words.
-    fn add(&mut self, slice: &Slice<'_>, words: &[u32]) {
+    /// Adds terms of a slice, whose columns begin at these words.
+    fn add(&mut self, slice: &Slice<'_>, terms: &[(Factor, Weight)], words: &[u32]) {
         let first = self.terms.len() / TERM_WORDS;
-        for (terms, words) in slice.form.terms.chunks(4).zip(words.chunks(4)) {
+        for (terms, words) in terms.chunks(4).zip(words.chunks(4)) {
             let of = |of_term: &dyn Fn(usize) -> u32| std::array::from_fn::<u32, 4, _>(|i| if i < terms.len() { of_term(i) } else { 0 });
             let kind = |factor: Factor| match factor {
                 Factor::Cell(column) if column.next => NEXT_CELL,
@@ -244,9 +257,5 @@ impl Group {
         self.slices.extend([word(slice.form.constant.p), 0, 0, 0]);
         self.places.end = slice.places.end;
         self.num_slices += 1;
-    }
-
-    fn bound(self, windows: &Windows, buffers: &Buffers) -> Self {
-        Self { windows: windows.bound(&buffers.0), ..self }
     }
 }

@@ -10,9 +10,11 @@
 // | lagrange | [N] EF                                                |
 // | sums     | [..][2][N] EF                                         |
 // | values   | [..] EF                                               |
-// Workgroup memory: 4,096 bytes. Barriers: 17, reached by every thread.
-//#import shared/workgroup_sum
+// Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread.
+//#import shared/lanes
 //#import shared/tile
+
+const WORKGROUP_SIZE: u32 = 256u;
 
 struct ColumnValuesJob {
     num_columns: u32,
@@ -48,9 +50,8 @@ fn main(
         // The next point's; behind the last point's are those of the next block, of which the first is meant.
         rotated = ext_add(rotated, ext_mul(lagrange[z], sums[at + z + 1u]));
     }
-    plain = workgroup_sum(thread, plain);
-    workgroupBarrier(); // the sum has been read
-    rotated = workgroup_sum(thread, rotated);
+    plain = sum_lanes(plain, thread, 1u);
+    rotated = sum_lanes(rotated, thread, 1u);
     if thread == 0u {
         values[job.to_first + 2u * column] = plain;
         values[job.to_first + 2u * column + 1u] = rotated;

@@ -7,9 +7,11 @@
 // | factors  | [2^log_low] EF, then high: EF               |
 // | a        | [4][stride] u32: coefficient by coefficient |
 // | partials | [num_workgroups] EF                         |
-// Workgroup memory: 4,096 bytes. Barriers: 8, reached by every thread.
-//#import shared/workgroup_sum
+// Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread.
+//#import shared/lanes
 //#import shared/tile
+
+const WORKGROUP_SIZE: u32 = 256u;
 
 struct EvaluateJob {
     len: u32,
@@ -35,7 +37,7 @@ fn main(
         let element = vec4<u32>(a[i], a[job.stride + i], a[2u * job.stride + i], a[3u * job.stride + i]);
         sum = ext_add(sum, ext_mul(element, factor));
     }
-    sum = workgroup_sum(thread, sum);
+    sum = sum_lanes(sum, thread, 1u);
     if thread == 0u {
         partials[index] = sum;
     }

@@ -1,7 +1,7 @@
 // LogUp's fractions, GKR's leaves: of an interaction on a row of its trace
 //     p = p_const + sum_k p_k cell_k(row)          q = q_const + sum_k q_k cell_k(row)          p in F, q in EF
 // over cells of the trace, of the next row, products that were computed row by row, and selectors. An interaction's leaves are a slice; a lifted trace's rows
-// repeat in it.
+// repeat in it. Terms of more columns than a dispatch binds are added by several.
 //
 // Grid: threads take leaves begin + i in turn.
 // | binding | shape and element                                                                                                       |
@@ -23,6 +23,7 @@ struct FractionsJob {
     to_first: u32,
     stride: u32,
     num_slices: u32,
+    adds: u32, // 1: to what is there, instead of to q_const and p_const
 }
 
 @group(0) @binding(0) var<uniform> job: FractionsJob;
@@ -55,8 +56,14 @@ fn main(
     let own = slices[3u * slice];
     let mask = own.y;
     let row = (leaf - own.x) & mask;
+    let n = job.stride;
+    let to = job.to_first + i;
     var q = slices[3u * slice + 1u];
     var p = slices[3u * slice + 2u].x;
+    if job.adds == 1u {
+        q = vec4<u32>(nodes[4u * n + to], nodes[5u * n + to], nodes[6u * n + to], nodes[7u * n + to]);
+        p = nodes[to];
+    }
     for (var k = own.z; k < own.w; k++) {
         let words = terms[7u * k];
         let kinds = terms[7u * k + 1u];
@@ -69,8 +76,6 @@ fn main(
         p = f_add(p, f_dot4(terms[7u * k + 2u], cells));
         q = ext_add(q, ext_dot4(terms[7u * k + 3u], terms[7u * k + 4u], terms[7u * k + 5u], terms[7u * k + 6u], cells));
     }
-    let n = job.stride;
-    let to = job.to_first + i;
     nodes[to] = p;
     nodes[n + to] = 0u;
     nodes[2u * n + to] = 0u;

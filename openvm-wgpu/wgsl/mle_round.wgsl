@@ -13,9 +13,10 @@
 // | affine   | [..] EF                                                                                                                      |
 // | slots    | [..][num_tasks][64] EF: each thread's temporaries                                                                            |
 // | partials | [num_tasks] EF                                                                                                               |
-// Workgroup memory: 1,024 bytes. Barriers: 6, reached by every thread.
+// Workgroup memory: 1,024 bytes. Barriers: in sum_lanes, reached by every thread.
 //#import shared/ext4
 //#import shared/field4
+//#import shared/lanes
 //#import shared/steps
 //#import shared/tile
 
@@ -40,8 +41,6 @@ struct MleRoundJob {
 @group(0) @binding(6) var<storage, read> affine: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> slots: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read_write> partials: array<vec4<u32>>;
-
-var<workgroup> memory: array<vec4<u32>, WORKGROUP_SIZE>;
 
 alias Value = vec4<u32>;
 
@@ -155,14 +154,8 @@ fn main(
         run_steps(program.y, program.z);
         value = ext_mul(sum, eq_at(shape.y));
     }
-    memory[thread] = value;
-    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if thread < half {
-            memory[thread] = ext_add(memory[thread], memory[thread + half]);
-        }
-    }
+    value = sum_lanes(value, thread, 1u);
     if thread == 0u {
-        partials[task] = memory[0];
+        partials[task] = value;
     }
 }

@@ -5,9 +5,11 @@
 // | job     | SumJob                |
 // | rows    | [num_rows][width] EF  |
 // | sums    | [width] EF            |
-// Workgroup memory: 4,096 bytes. Barriers: 8, reached by every thread.
-//#import shared/workgroup_sum
+// Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread.
+//#import shared/lanes
 //#import shared/tile
+
+const WORKGROUP_SIZE: u32 = 256u;
 
 struct SumJob {
     num_rows: u32,
@@ -32,7 +34,7 @@ fn main(
     for (var row = thread; row < job.num_rows; row += WORKGROUP_SIZE) {
         sum = ext_add(sum, rows[row * job.width + column]);
     }
-    sum = workgroup_sum(thread, sum);
+    sum = sum_lanes(sum, thread, 1u);
     if thread == 0u {
         sums[column] = sum;
     }

@@ -6,9 +6,11 @@
 // | segments | [num_segments] (first, num): two to an element |
 // | rows     | [..] EF                               |
 // | sums     | [num_segments] EF                     |
-// Workgroup memory: 4,096 bytes. Barriers: 8, reached by every thread.
-//#import shared/workgroup_sum
+// Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread.
+//#import shared/lanes
 //#import shared/tile
+
+const WORKGROUP_SIZE: u32 = 256u;
 
 struct SumSegmentsJob {
     num_segments: u32,
@@ -34,7 +36,7 @@ fn main(
     for (var row = thread; row < own.y; row += WORKGROUP_SIZE) {
         sum = ext_add(sum, rows[own.x + row]);
     }
-    sum = workgroup_sum(thread, sum);
+    sum = sum_lanes(sum, thread, 1u);
     if thread == 0u {
         sums[segment] = sum;
     }

@@ -3,6 +3,8 @@
 use logup_wgpu::EF;
 use p3_field::PrimeCharacteristicRing;
 
+use crate::sumcheck::tensor::{eq_pairs, product};
+
 /// `p0, q0, p1, q1` over the points that are left of a cube, and `eq` over all of its variables but the next.
 pub(super) struct HostPoints {
     points: Vec<[EF; 4]>,
@@ -27,11 +29,7 @@ pub(super) fn sums(fractions: &[[EF; 2]]) -> Vec<[EF; 2]> {
 impl HostPoints {
     /// `xi` for each variable that is left.
     pub fn new(points: Vec<[EF; 4]>, xi: &[EF]) -> Self {
-        let mut eq = vec![EF::ONE];
-        for &xi in xi.iter().skip(1).rev() {
-            eq = eq.iter().flat_map(|&eq| [eq * (EF::ONE - xi), eq * xi]).collect();
-        }
-        Self { points, eq }
+        Self { points, eq: product(&eq_pairs(xi.get(1..).unwrap_or_default()), EF::ONE) }
     }
 
     /// `t(0)`, `t(1)` and the leading coefficient of `t(X) = sum_y eq(y) (p0 q1 + p1 q0 + lambda q0 q1)(X, y)`.

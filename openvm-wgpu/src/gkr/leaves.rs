@@ -166,6 +166,11 @@ impl Leaves {
     }
 }
 
+/// Bytes of the device's memory that the products of these traces take.
+pub(crate) fn product_bytes(traces: &[Option<LeafTrace<'_>>]) -> u64 {
+    traces.iter().flatten().map(|trace| 4 * (trace.logup.products.len() * trace.rows.height) as u64).sum()
+}
+
 /// Room for all products, from the tallest trace down, so that each column begins at a multiple of its height; and where each trace's begin.
 fn place_products(compute: &Compute, traces: &[Option<LeafTrace<'_>>]) -> Result<(Option<Arc<wgpu::Buffer>>, Vec<u64>)> {
     let height = |t: usize| traces[t].as_ref().map_or(0, |trace| trace.rows.height);

@@ -14,10 +14,7 @@ mod tree;
 
 use std::time::Duration;
 
-use logup_wgpu::{
-    EF, Error, Result, StageTime,
-    compute::{Binding, Resource},
-};
+use logup_wgpu::{EF, Error, Result, StageTime, compute::Resource};
 use openvm_stark_backend::{
     FiatShamirTranscript,
     proof::GkrLayerClaims,
@@ -32,16 +29,17 @@ use self::{
 };
 pub(crate) use self::{
     known_answer::{ask, known_air},
-    leaves::{LeafTrace, Leaves},
+    leaves::{LeafTrace, Leaves, product_bytes},
 };
 use crate::{
     SC, WgpuProverError,
     commit::Committer,
     compute::{Compute, Use},
-    kernels::{BLOCKS_PER_WORKGROUP, GKR_FACTORS, GkrFactorsJob, IP_TABLE, TABLE_LEN, TABLE_VARIABLES, TableJob, stage},
+    kernels::{BLOCKS_PER_WORKGROUP, GKR_FACTORS, GkrFactorsJob, TABLE_LEN, TABLE_VARIABLES, stage},
     recorder::{Recorder, Results},
     sumcheck::{
         array::words,
+        inner_product::record_values,
         session::{PartStats, RecordingObserver, Session, Totals},
         table::{TABLE_BYTES, Table},
         tensor::{MAX_PARTIALS, Tensor},
@@ -105,7 +103,6 @@ impl Gkr<'_> {
     ) -> Result<(SumProof, GkrStats), WgpuProverError> {
         let failed = WgpuProverError::Gkr;
         let n = leaves.log_len;
-        let allocations = self.compute.pool.allocations();
         let mut session = Session::new(self.compute, Use::Gkr, self.observer, self.stage_times);
         let host_len = self.max_host_len.unwrap_or(HOST_LEN).max(1);
         // The lowest layer that the host goes through, and so those above it.
@@ -162,12 +159,8 @@ impl Gkr<'_> {
             debug!(gkr_round = num_variables, %mu);
             xi = [vec![mu], r].concat();
         }
-        let part = session.end_part();
-        let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
-        let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);
-        debug!(%backend, stage = stage::GKR, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
-        let Totals { stages, allocations: of_executor } = session.end();
-        let allocations = of_executor + self.compute.pool.allocations() - allocations;
+        let part = session.end_part(stage::GKR);
+        let Totals { stages, allocations } = session.end();
         let layers_kept = n.min(keep + 1) - host_level.min(n.min(keep + 1));
         let fractions = leaves.num_real as u64;
         let stats = GkrStats { part, stages, fractions, proof_of_work_waits: 0, layers_kept, allocations, tree: tree_time };
@@ -291,25 +284,11 @@ impl Gkr<'_> {
             let bindings = vec![job, constants.clone(), eq_table.clone(), nodes.binding, a.clone(), b.clone()];
             let own = (num as u32).div_ceil(GKR_FACTORS.workgroup_size);
             recorder.dispatch(&GKR_FACTORS, bindings, vec![], own.into(), 100 * num as u64)?;
-            self.record_inner_product(recorder, [a, b], num, first_partial, partials.clone(), workgroups)?;
+            record_values(recorder, [a, b], 2 * num, first_partial, partials.clone(), workgroups)?;
             first_partial += workgroups;
         }
         recorder.sum_rows(partials, num_partials, TABLE_LEN as u32, to_byte)?;
         Ok(ranges.last().map_or(0, |range| (range.start / 2 + num_of(range)) >> TABLE_VARIABLES))
-    }
-
-    fn record_inner_product(
-        &self,
-        recorder: &mut Recorder,
-        [a, b]: [Binding; 2],
-        num: usize,
-        first_partial: u32,
-        partials: Binding,
-        workgroups: u32,
-    ) -> Result<()> {
-        let (num_quads, of_values) = (num as u32 / 2, 0);
-        let job = recorder.job(&TableJob { num_quads, form_a: of_values, form_b: of_values, first_partial });
-        recorder.dispatch(&IP_TABLE, vec![job, a, b, partials], vec![], workgroups.into(), 600 * num as u64)
     }
 }
 

@@ -15,7 +15,10 @@ use crate::{
     kernels::{ADD_FRACTIONS, AddJob, FOLD_FRACTIONS, FoldFractionsJob, TABLE_VARIABLES},
     recorder::{Names, Recorder, Results, numbered},
     row_sums::{Tables, To},
-    sumcheck::array::words,
+    sumcheck::{
+        array::words,
+        tensor::{eq_pairs, product},
+    },
 };
 
 /// Words of a fraction.
@@ -303,10 +306,7 @@ impl Points<'_> {
     /// As [`Layer::new`] and [`Recorder::dispatch`].
     pub fn record_fold(&self, compute: &Compute, recorder: &mut Recorder, challenges: &[EF], pad: EF, generation: usize) -> Result<Folded> {
         let log_window = challenges.len();
-        let mut weights = vec![EF::ONE];
-        for &r in challenges {
-            weights = [EF::ONE - r, r].iter().flat_map(|&by| weights.iter().map(move |&weight| weight * by).collect::<Vec<_>>()).collect();
-        }
+        let mut weights = product(&eq_pairs(challenges), EF::ONE);
         weights.resize(1 << TABLE_VARIABLES, EF::ZERO);
         let constants = recorder.table(&words([pad].into_iter().chain(weights)));
         let num_points = self.num_real().div_ceil(2 << log_window);

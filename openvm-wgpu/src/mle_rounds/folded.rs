@@ -80,6 +80,12 @@ pub(super) struct Unfolded {
     pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
 }
 
+/// Bytes of the device's memory that folded traces take: in a round, and in the one behind it.
+pub(super) fn bytes(traces: &[BatchTrace<'_>]) -> u64 {
+    let len: usize = traces.iter().map(|trace| (trace.num_cells() + 1) << trace.n).sum();
+    16 * (len + len / 2) as u64
+}
+
 /// Columns that follow each other, in one bank, and share their windows.
 struct Group {
     windows: Vec<TraceWindow>,

@@ -7,8 +7,11 @@ use p3_baby_bear::default_babybear_poseidon2_16;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use tracing::subscriber::NoSubscriber;
 
-use super::{BatchTrace, Claims, MleRounds, form, lagrange};
-use crate::{SC, WgpuProverError, compute::Compute, gkr::known_air, kernels::MLE_ROUND, key_plan::AirPlan, row_sums::RowTrace};
+use super::{BatchTrace, Claims, MleRounds, form};
+use crate::{
+    SC, WgpuProverError, commit::Committer, compute::Compute, gkr::known_air, kernels::MLE_ROUND, key_plan::AirPlan, poly::lagrange,
+    row_sums::RowTrace,
+};
 
 const L_SKIP: usize = 2;
 /// log2 of the traces' heights: the second one is used up before the first, the third by round 0.
@@ -18,7 +21,7 @@ const LOG_HEIGHTS: [usize; 3] = [10, 4, 2];
 ///
 /// # Errors
 /// [`Error::WrongAnswer`](logup_wgpu::Error::WrongAnswer), as of all that the device is asked from then on; what the device reports.
-pub(crate) fn ask(compute: &Compute) -> Result<()> {
+pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
     tracing::subscriber::with_default(NoSubscriber::default(), || {
         let plan = AirPlan::of_air(known_air(), L_SKIP)?;
         let (air, public_values) = (&plan.air, [F::from_u32(91)]);
@@ -69,7 +72,7 @@ pub(crate) fn ask(compute: &Compute) -> Result<()> {
         let forms = batch.iter().zip(&weights).map(|(trace, (constant, nodes))| form(trace, *constant, nodes.iter().copied()));
         let forms = forms.collect::<Result<Vec<_>>>()?;
         let claims = Claims { r_0, xi: &xi, l_skip: L_SKIP, constraint_degree: degree, claim, shares };
-        match (MleRounds { compute, observer: None, stage_times: false }).prove(&mut transcript(), &batch, forms, claims) {
+        match (MleRounds { compute, committer, observer: None, stage_times: false }).prove(&mut transcript(), &batch, forms, claims) {
             Ok((rounds, _)) if rounds.polys == expected => Ok(()),
             Err(WgpuProverError::MleRounds(logup_wgpu::Error::DeviceLimit { .. })) => Ok(()), // less room than a megabyte: not asked
             Err(WgpuProverError::MleRounds(error)) => Err(error),

@@ -11,9 +11,9 @@ mod round;
 use logup_wgpu::{EF, F};
 use openvm_stark_backend::{
     FiatShamirTranscript,
-    poly_common::{UnivariatePoly, eval_eq_mle, eval_eq_uni},
+    poly_common::{UnivariatePoly, eval_eq_mle},
 };
-use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
+use p3_field::{Field, PrimeCharacteristicRing};
 use tracing::{debug, info_span};
 
 pub(crate) use self::known_answer::ask;
@@ -23,11 +23,12 @@ use self::{
 };
 use crate::{
     SC, WgpuProverError,
+    commit::Committer,
     compute::{Compute, Use},
     forms::{Factor, Form, Forms, Weight},
     kernels::stage,
     key_plan::AirPlan,
-    poly::add_product,
+    poly::{add_product, lagrange},
     row_sums::RowTrace,
     sumcheck::{
         array::elements,
@@ -64,9 +65,9 @@ pub struct MleRoundsStats {
 }
 
 /// Proves the rounds.
-#[derive(Clone, Copy)]
 pub(crate) struct MleRounds<'a> {
     pub compute: &'a Compute,
+    pub committer: &'a Committer,
     pub observer: Option<&'a dyn RecordingObserver>,
     pub stage_times: bool,
 }
@@ -106,7 +107,6 @@ impl MleRounds<'_> {
         mut claims: Claims<'_>,
     ) -> Result<(Rounds, MleRoundsStats), WgpuProverError> {
         let failed = WgpuProverError::MleRounds;
-        let allocations = self.compute.pool.allocations();
         let mut session = Session::new(self.compute, Use::MleRounds, self.observer, self.stage_times);
         let n_max = traces.first().map_or(0, |trace| trace.n);
         let num_active = |round: usize| traces.iter().take_while(|trace| trace.n >= round).count();
@@ -119,6 +119,7 @@ impl MleRounds<'_> {
 
         let fold_span = info_span!("prover.rap_constraints.fold_ple_evals", phase = "prover").entered();
         let (weights, affine) = split(active, forms);
+        self.committer.make_room_beside(folded::bytes(active));
         let unfolded = Unfolded::new(self.compute, active, &affine).map_err(failed)?;
         let programs = Programs::new(self.compute, active, &weights).map_err(failed)?;
         drop(fold_span);
@@ -177,12 +178,8 @@ impl MleRounds<'_> {
             scale *= eval_eq_mle::<EF, EF, EF>(&[xi], &[challenge]);
             claims.shares.iter_mut().zip(own).for_each(|(share, poly)| *share = poly.eval_at_point(challenge));
         }
-        let part = session.end_part();
-        let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
-        let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);
-        debug!(%backend, stage = stage::MLE_ROUNDS, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
-        let Totals { stages, allocations: of_executor } = session.end();
-        let allocations = of_executor + self.compute.pool.allocations() - allocations;
+        let part = session.end_part(stage::MLE_ROUNDS);
+        let Totals { stages, allocations } = session.end();
         Ok((Rounds { polys, r }, MleRoundsStats { part, stages, allocations }))
     }
 }
@@ -201,11 +198,6 @@ fn split(traces: &[BatchTrace<'_>], forms: Vec<Form>) -> (Vec<Vec<EF>>, Vec<Form
         (weights, form)
     });
     own.unzip()
-}
-
-/// The Lagrange polynomials of the skip domain at a point outside of it.
-pub(crate) fn lagrange(l_skip: usize, at: EF) -> Vec<EF> {
-    EF::from(F::two_adic_generator(l_skip)).powers().take(1 << l_skip).map(|point| eval_eq_uni(l_skip, at, point)).collect()
 }
 
 /// Nodes with the weights that the rounds give them.

@@ -24,7 +24,7 @@ use crate::{
     commit::Committer,
     compute::{Compute, Use},
     kernels::{COLUMN_VALUES, IP_TABLE, OPENING_SUMS},
-    mle_rounds::lagrange,
+    poly::lagrange,
     sumcheck::session::Session,
 };
 

@@ -16,7 +16,7 @@ use openvm_stark_backend::{
 };
 use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
-use tracing::{debug, info_span};
+use tracing::info_span;
 
 pub(crate) use self::known_answer::ask;
 use crate::{
@@ -136,7 +136,7 @@ impl Opener<'_> {
         let openings = self.openings(traces)?;
         let mut session = Session::new(self.compute, Use::Openings, self.observer, self.stage_times);
         let values = stacked::column_values(&mut session, (self.params.l_skip, self.params.n_stack), &openings, r)?;
-        let part = session.end_part();
+        let part = session.end_part(stage::COLUMN_OPENINGS);
         session.end();
         let mut values = values.into_iter();
         let of_opening = |opening: &Opening| {
@@ -169,7 +169,6 @@ impl Opener<'_> {
         r: &[EF],
     ) -> Result<(OpeningProof, OpeningStats), Failure> {
         let (l_skip, n_stack) = (self.params.l_skip, self.params.n_stack);
-        let allocations = self.compute.pool.allocations();
         let mut session = Session::new(self.compute, Use::Openings, self.observer, self.stage_times);
         let width: usize = openings.iter().map(|opening| opening.stack.plan.width()).sum();
 
@@ -177,22 +176,16 @@ impl Opener<'_> {
         let host_len = self.max_host_len.unwrap_or(HOST_LEN);
         self.committer.make_room_beside(stacked::bytes(width << n_stack));
         let (stacking, point) = stacked::prove(&mut session, transcript, (l_skip, n_stack), &openings, r, host_len)?;
-        let stacked_reduction = session.end_part();
+        let stacked_reduction = session.end_part(stage::STACKED_REDUCTION);
         drop(span);
 
         let _span = info_span!("prover.openings.whir", phase = "prover").entered();
         self.committer.make_room_beside(whir::bytes(self.params));
         let whir = whir::prove(&mut session, transcript, self.committer, self.params, openings, &cube_point(l_skip, &point))?;
-        let whir_stats = session.end_part();
+        let whir_stats = session.end_part(stage::WHIR);
         let codes_again = session.codes_again;
-        let Totals { stages, allocations: of_executor } = session.end();
-        let allocations = of_executor + self.compute.pool.allocations() - allocations;
+        let Totals { stages, allocations } = session.end();
         let stats = OpeningStats { stacked_reduction, whir: whir_stats, stages, codes_again, proof_of_work_waits: 0, allocations };
-        for (stage, part) in [(stage::STACKED_REDUCTION, &stats.stacked_reduction), (stage::WHIR, &stats.whir)] {
-            let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
-            let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);
-            debug!(%backend, stage, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
-        }
         Ok(((stacking, whir), stats))
     }
 }

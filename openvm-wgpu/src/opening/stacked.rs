@@ -32,7 +32,7 @@ use crate::{
         COLUMN_VALUES, ColumnValuesJob, FOLD_COLUMNS, FoldColumnsJob, OPENING_SUMS, OpeningSumsJob, STACK_WEIGHTS, StackWeightsJob,
         TABLE_VARIABLES, TASKS_PER_WORKGROUP, WEIGH_SUMS, WeighJob,
     },
-    mle_rounds::lagrange,
+    poly::lagrange,
     recorder::{Names, Recorder, Results, numbered, results},
     sumcheck::{
         array::{self, ExtArray, elements, words},
@@ -419,8 +419,7 @@ impl Stage<'_> {
         let product = InnerProduct::new(compute, Form::Values, width << self.n_stack)?;
         let mut recorder = session.recorder(0);
         let (trace_buffers, begins) = self.trace_buffers();
-        let omega = EF::from(F::two_adic_generator(self.l_skip));
-        let lagrange = recorder.table(&words(omega.powers().take(1 << self.l_skip).map(|z| eval_eq_uni(self.l_skip, u_0, z))));
+        let lagrange = recorder.table(&words(lagrange(self.l_skip, u_0)));
         let mut firsts = vec![];
         let mut first = 0;
         for (commitment, opening) in self.openings.iter().enumerate() {

@@ -1,13 +1,13 @@
 //! The sumcheck of an inner product: `sum_x a(x) b(x)` over the cube, for multilinear `a` and `b`. Several rounds for one wait: the device sums up the
 //! products with four variables at 0, 1 and infinity, the host derives four round polynomials from these 81 sums, and one fold binds all four.
 
-use logup_wgpu::{EF, Result};
+use logup_wgpu::{EF, Result, compute::Binding};
 use p3_field::PrimeCharacteristicRing;
 
 use super::{
     array::{Chunk, ExtArray, words},
     table::TABLE_BYTES,
-    tensor::MAX_PARTIALS,
+    tensor::{MAX_PARTIALS, product},
 };
 use crate::{
     compute::Compute,
@@ -28,6 +28,34 @@ pub(crate) enum Form {
 const OF_VALUES: u32 = 0;
 const OF_COEFFICIENTS: u32 = 1;
 const OF_MOMENTS: u32 = 2;
+
+/// The part of a table that two arrays of so many values leave, a multiple of four of them in one binding each.
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub(crate) fn record_values(
+    recorder: &mut Recorder,
+    arrays: [Binding; 2],
+    len: usize,
+    first_partial: u32,
+    partials: Binding,
+    workgroups: u32,
+) -> Result<()> {
+    record_part(recorder, arrays, len, [OF_VALUES; 2], first_partial, partials, workgroups)
+}
+
+fn record_part(
+    recorder: &mut Recorder,
+    [a, b]: [Binding; 2],
+    len: usize,
+    [form_a, form_b]: [u32; 2],
+    first_partial: u32,
+    partials: Binding,
+    workgroups: u32,
+) -> Result<()> {
+    let job = recorder.job(&TableJob { num_quads: (len / 4) as u32, form_a, form_b, first_partial });
+    recorder.dispatch(&IP_TABLE, vec![job, a, b, partials], vec![], workgroups.into(), 300 * len as u64)
+}
 
 /// Two arrays. Each fold makes others.
 #[derive(Clone, Debug)]
@@ -66,7 +94,7 @@ impl InnerProduct {
     /// # Errors
     /// As [`Recorder::dispatch`].
     pub fn record_table(&self, recorder: &mut Recorder, to_byte: u64) -> Result<()> {
-        let [form_a, form_b] = match self.form {
+        let forms = match self.form {
             Form::Values => [OF_VALUES; 2],
             Form::Coefficients => [OF_COEFFICIENTS, OF_MOMENTS],
         };
@@ -77,9 +105,8 @@ impl InnerProduct {
         let partials = recorder.partials(num_partials, TABLE_LEN as u32);
         let mut first_partial = 0;
         for ((a, b), workgroups) in self.a.chunks.iter().zip(&self.b.chunks).zip(workgroups) {
-            let job = recorder.job(&TableJob { num_quads: (a.stride() / 4) as u32, form_a, form_b, first_partial });
-            let bindings = vec![job, a.bind(recorder), b.bind(recorder), partials.clone()];
-            recorder.dispatch(&IP_TABLE, bindings, vec![], workgroups.into(), 300 * a.elements.len() as u64)?;
+            let arrays = [a.bind(recorder), b.bind(recorder)];
+            record_part(recorder, arrays, a.stride(), forms, first_partial, partials.clone(), workgroups)?;
             first_partial += workgroups;
         }
         recorder.sum_rows(partials, num_partials, TABLE_LEN as u32, to_byte)
@@ -98,10 +125,7 @@ impl InnerProduct {
             Form::Coefficients => [&|r| [EF::ONE, r], &|r| [EF::ONE - r, r.double() - EF::ONE]],
         };
         for (from, to, of) in [(&self.a, &folded.a, of_a), (&self.b, &folded.b, of_b)] {
-            let mut weights = vec![EF::ONE];
-            for pair in challenges.iter().map(|&r| of(r)) {
-                weights = pair.iter().flat_map(|&by| weights.iter().map(move |&weight| weight * by).collect::<Vec<_>>()).collect();
-            }
+            let mut weights = product(&challenges.iter().map(|&r| of(r)).collect::<Vec<_>>(), EF::ONE);
             weights.resize(1 << TABLE_VARIABLES, EF::ZERO);
             let weights = recorder.table(&words(weights));
             for from_chunk in &from.chunks {

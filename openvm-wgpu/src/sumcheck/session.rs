@@ -10,6 +10,7 @@ use logup_wgpu::{
     compute::{Executor, Recording},
     wgpu,
 };
+use tracing::debug;
 
 use crate::{
     compute::{Compute, Use},
@@ -53,6 +54,8 @@ pub(crate) struct Session<'a> {
     observer: Option<&'a dyn RecordingObserver>,
     stage_times: bool,
     totals: Totals,
+    /// Buffers that the pool had made before.
+    allocations_before: u64,
     /// Codewords and trees that were computed again.
     pub codes_again: usize,
     /// What the current part has done.
@@ -79,20 +82,26 @@ impl<'a> Session<'a> {
             observer,
             stage_times,
             totals: Totals { stages: vec![], allocations: 0 },
+            allocations_before: compute.pool.allocations(),
             codes_again: 0,
             part: PartStats::default(),
             part_began: Instant::now(),
         }
     }
 
-    /// Ends a part: what it did.
-    pub fn end_part(&mut self) -> PartStats {
+    /// Ends a part, which is one of [`kernels::stage`](crate::kernels::stage): what it did, as an event too.
+    pub fn end_part(&mut self, stage: &'static str) -> PartStats {
         let wall = std::mem::replace(&mut self.part_began, Instant::now()).elapsed();
-        PartStats { wall, ..std::mem::take(&mut self.part) }
+        let part = PartStats { wall, ..std::mem::take(&mut self.part) };
+        let gpu_ms = part.gpu.unwrap_or_default().as_secs_f64() * 1e3;
+        let (backend, kernels, sync_count) = (self.compute.gpu.info().backend, part.kernels, part.waits);
+        debug!(%backend, stage, kernels, sync_count, gpu_ms, "metal_dispatch_stage");
+        part
     }
 
     /// Ends the stage.
-    pub fn end(self) -> Totals {
+    pub fn end(mut self) -> Totals {
+        self.totals.allocations += self.compute.pool.allocations() - self.allocations_before;
         self.compute.give_back(self.of, self.executor);
         self.totals
     }

@@ -24,7 +24,7 @@ impl Tensor {
 
     /// `eq(point, .)` on the cube.
     pub fn eq(point: &[EF]) -> Self {
-        Self::new(&point.iter().map(|&x| [EF::ONE - x, x]).collect::<Vec<_>>(), EF::ONE)
+        Self::new(&eq_pairs(point), EF::ONE)
     }
 
     /// `scale z^i` for `i < 2^log_len`.
@@ -98,10 +98,16 @@ impl Tensor {
     }
 }
 
+/// The pairs of which `eq(point, .)` is the product.
+pub(crate) fn eq_pairs(point: &[EF]) -> Vec<[EF; 2]> {
+    point.iter().map(|&x| [EF::ONE - x, x]).collect()
+}
+
 /// Workgroups that leave a sum each, at most.
 pub(crate) const MAX_PARTIALS: u32 = 512;
 
-fn product(pairs: &[[EF; 2]], first: EF) -> Vec<EF> {
+/// `first prod_i pairs[i][bit i of the index]`.
+pub(crate) fn product(pairs: &[[EF; 2]], first: EF) -> Vec<EF> {
     let mut all = vec![first];
     for &[at_zero, at_one] in pairs {
         let upper: Vec<EF> = all.iter().map(|&element| element * at_one).collect();

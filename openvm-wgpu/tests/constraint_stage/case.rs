@@ -96,6 +96,12 @@ impl Case {
         Ok((proved, transcript.into_log().values().to_vec()))
     }
 
+    /// Whether a device has room for the commitment to the common traces.
+    pub fn is_committed(&self, device: &WgpuDevice) -> bool {
+        let mains: Vec<&RowMajorMatrix<F>> = self.present.iter().map(|&air| &self.traces[air].2).collect();
+        device.commit(&mains).is_ok()
+    }
+
     /// The stock CPU device's.
     pub fn expected(&self) -> (Proved, Vec<F>) {
         self.prove(&CpuDevice::new(SC::default_from_params(self.params.clone()))).unwrap()

@@ -115,7 +115,7 @@ fn chunks_submissions_and_budgets_do_not_show() {
     let options = |form| GpuOptions { field_form: Some(form), known_answers: false, ..GpuOptions::default() };
     let small = FieldForm::ALL.map(|form| gpu_of_my_own(options(form), limits));
     let short = Gpu::new(GpuOptions { submission_budget: Some(Duration::from_nanos(1)), ..GpuOptions::default() }).unwrap();
-    let specs = vec![plain(14, 4, 3), Spec::random(&mut rng, 9, 3, 8), plain(2, 3, 6)];
+    let specs = vec![plain(14, 4, 3), all_kinds(14), all_kinds(14), all_kinds(14), Spec::random(&mut rng, 9, 3, 8), plain(2, 3, 6)];
     let case = Case::new(&mut rng, test_system_params_small(2, 12, 2), specs, &[]);
     check(&case, &[&small[0], &small[1], &short], &[without_host(4)]);
 
@@ -140,6 +140,19 @@ fn chunks_submissions_and_budgets_do_not_show() {
         }
     }
     assert!(least < kept, "{least} of {kept} layers");
+}
+
+/// What is folded has room where the commitment has it: codewords are given up for it, though no layer of fractions asked for it.
+#[test]
+fn codewords_make_room_for_folded_traces() {
+    let square = Expr::Mul(Expr::Cell(0, 0, false).into(), Expr::Cell(0, 1, false).into());
+    let specs = vec![Spec { derived: vec![square.clone(), square], ..plain(12, 30, 0) }];
+    let case = Case::new(&mut rng(116), test_system_params_small(0, 12, 2), specs, &[]);
+    let expected = case.expected();
+    let budgets = (1_000_000..4_000_000).step_by(100_000);
+    let device = |budget| case.device(gpus()[0], WgpuOptions { memory_budget: Some(budget), ..WgpuOptions::default() });
+    let tight = budgets.map(device).find(|device| case.is_committed(device)).expect("a budget that is enough");
+    case.assert_same(&case.prove(&tight).unwrap(), &expected, "within what the commitment takes");
 }
 
 /// Every storage access of this crate's kernels lies within its binding: a thread that was outside once writes words that are no field elements.

@@ -100,9 +100,15 @@ const MAX_PIECE_STEPS: usize = 1 << 7;
 
 impl Logup {
     /// Nothing for an AIR without interactions.
-    pub fn new(air: &Air) -> Option<Self> {
+    ///
+    /// # Errors
+    /// As [`programs`].
+    pub fn new(air: &Air) -> Result<Option<Self>> {
+        if air.interactions().is_empty() {
+            return Ok(None);
+        }
         let products = products(air, sent(air));
-        (!air.interactions().is_empty()).then(|| Self { programs: programs(air, &products, MAX_ROW_STEPS), products })
+        Ok(Some(Self { programs: programs(air, &products, MAX_ROW_STEPS)?, products }))
     }
 }
 
@@ -112,21 +118,23 @@ fn sent(air: &Air) -> impl Iterator<Item = &NodeId> {
 }
 
 impl Batch {
-    fn new(air: &Air) -> Self {
+    /// # Errors
+    /// As [`programs`].
+    fn new(air: &Air) -> Result<Self> {
         let products = products(air, sent(air).chain(air.constraints()));
-        let pieces = programs(air, &products, MAX_PIECE_STEPS);
+        let pieces = programs(air, &products, MAX_PIECE_STEPS)?;
         let mut cells: Vec<Cell> = pieces.iter().flat_map(|piece| piece.cells.iter().copied()).collect();
         cells.sort_unstable();
         cells.dedup();
         let pieces = pieces.into_iter().map(|piece| piece.over(&cells)).collect();
         let degree = products.iter().map(|&product| air.degree(product)).max().unwrap_or(1);
-        Self { products, pieces, cells, degree }
+        Ok(Self { products, pieces, cells, degree })
     }
 }
 
 impl KeyPlan {
     /// # Errors
-    /// As [`air::from_dag`] and [`Round0Plan::new`], for the first AIR that has no plan.
+    /// As [`air::from_dag`], [`programs`] and [`Round0Plan::new`], for the first AIR that has no plan.
     pub fn new(key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<Self> {
         let l_skip = key.params.l_skip;
         let airs = key.per_air.par_iter().map(|air| AirPlan::new(air, l_skip)).collect::<Result<_>>()?;
@@ -168,7 +176,7 @@ impl AirPlan {
     }
 
     fn with_shape(air: Air, shape: RowShape, l_skip: usize) -> Result<Self> {
-        let (logup, batch) = (Logup::new(&air), Batch::new(&air));
+        let (logup, batch) = (Logup::new(&air)?, Batch::new(&air)?);
         let has_any = logup.is_some() || !air.constraints().is_empty();
         let round0 = has_any.then(|| Round0Plan::new(air.clone(), l_skip, Strategy::Split)).transpose()?;
         Ok(Self { round0, logup, batch, shape, air })

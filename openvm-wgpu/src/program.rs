@@ -1,9 +1,9 @@
 //! An AIR's expressions as straight-line programs for a device, which runs them on rows of a trace or between rows of a folded one (`wgsl/shared/steps.wgsl`).
 
-use logup_wgpu::{Air, Column, F, Node, NodeId, Part, compute::assign_slots};
+use logup_wgpu::{Air, Column, Error, F, Node, NodeId, Part, Result, compute::assign_slots};
 
 use crate::{
-    kernels::{OPERAND_CELL, step},
+    kernels::{OPERAND_CELL, ROW_PRODUCTS, step},
     rows::Cell,
 };
 
@@ -141,34 +141,47 @@ impl Program {
     }
 }
 
-/// Programs for products, ascending, of at most so many steps each unless one product alone has more: in order, each with the first of its products. What
-/// programs share they repeat, but not so often that all together are four times as long as one.
-pub(crate) fn programs(air: &Air, products: &[NodeId], max_steps: usize) -> Vec<Program> {
+/// Steps that one thread runs at most: a software device leaves loops that run for longer (`docs/design.md`, section 4).
+const MAX_STEPS: usize = 1 << 15;
+/// Steps of all programs for an AIR's products at most: 64 MiB.
+const MAX_ALL_STEPS: usize = 1 << 22;
+
+/// Programs for products, ascending, of at most so many steps each unless one product alone has more: in order, each with the products behind those of the one
+/// before. What programs share they repeat, but not so often that all together are four times as long as one, as long as that takes no program too long for
+/// a thread.
+///
+/// # Errors
+/// [`Error::DeviceLimit`] for a product that is too long for a thread, and for products that share so much that all programs are too long.
+pub(crate) fn programs(air: &Air, products: &[NodeId], max_steps: usize) -> Result<Vec<Program>> {
     if products.is_empty() {
-        return vec![];
+        return Ok(vec![]);
     }
     let whole = Program::new(air, products);
-    let most = 4 * whole.steps.len();
     let mut max_steps = max_steps;
     loop {
-        let (mut done, mut room) = (vec![], most);
+        let (mut done, mut room) = (vec![], if max_steps < MAX_STEPS { 4 * whole.steps.len() } else { MAX_ALL_STEPS });
         if split(air, products, whole.clone(), max_steps, &mut room, &mut done) {
-            return done;
+            return Ok(done);
         }
-        max_steps *= 2;
+        if max_steps >= MAX_STEPS {
+            let (what, requested, limit) = ("steps of products", whole.steps.len() as u64, MAX_STEPS as u64);
+            return Err(Error::DeviceLimit { subject: air.name().into(), kernel: ROW_PRODUCTS.name, what, requested, limit });
+        }
+        max_steps = (2 * max_steps).min(MAX_STEPS);
     }
 }
 
-/// False where there is no room for so many steps.
+/// False where there is no room for so many steps, or a thread has none.
 fn split(air: &Air, products: &[NodeId], program: Program, max_steps: usize, room: &mut usize, done: &mut Vec<Program>) -> bool {
-    if program.steps.len() <= max_steps || products.len() == 1 {
-        let has_room = program.steps.len() <= *room;
-        *room = room.saturating_sub(program.steps.len());
-        done.push(program);
-        return has_room;
+    let len = program.steps.len();
+    if len > max_steps && products.len() > 1 {
+        let (low, high) = products.split_at(products.len() / 2);
+        return [low, high].into_iter().all(|half| split(air, half, Program::new(air, half), max_steps, room, done));
     }
-    let (low, high) = products.split_at(products.len() / 2);
-    [low, high].into_iter().all(|half| split(air, half, Program::new(air, half), max_steps, room, done))
+    let has_room = len <= *room && len <= MAX_STEPS;
+    *room = room.saturating_sub(len);
+    done.push(program);
+    has_room
 }
 
 /// Which nodes the roots are made of, themselves included.
@@ -181,4 +194,43 @@ fn needed_nodes(air: &Air, roots: &[NodeId]) -> Vec<bool> {
         }
     }
     needed
+}
+
+#[cfg(test)]
+mod tests {
+    use logup_wgpu::AirBuilder;
+    use p3_field::PrimeCharacteristicRing;
+
+    use super::*;
+
+    /// So many products, each of a sum of a long chain, and that chain.
+    fn products_of_a_chain(num: usize, length: usize) -> (Air, Vec<NodeId>) {
+        let mut air = AirBuilder::new("chain");
+        let main = air.main_part(2);
+        let (a, b) = (air.column(main, 0), air.column(main, 1));
+        let chain = (0..length).fold(a, |sum, i| if i % 2 == 0 { air.add(sum, b) } else { air.sub(b, sum) });
+        for i in 0..num {
+            let own = air.constant(F::from_usize(i + 2));
+            let factor = air.add(chain, own);
+            let product = air.mul(factor, b);
+            air.constraint(product);
+        }
+        let air = air.build().unwrap();
+        let products = air.constraints().to_vec();
+        (air, products)
+    }
+
+    #[test]
+    fn pieces_repeat_what_they_share_within_bounds() {
+        for (num, length) in [(1_000, 10), (400, 3_000), (9_000, 20_000)] {
+            let (air, products) = products_of_a_chain(num, length);
+            let (whole, pieces) = (Program::new(&air, &products), programs(&air, &products, 128).unwrap());
+            assert_eq!(pieces.iter().map(|piece| piece.num_roots).sum::<usize>(), num);
+            let longest = pieces.iter().map(|piece| piece.steps.len()).max().unwrap();
+            let all: usize = pieces.iter().map(|piece| piece.steps.len()).sum();
+            assert!(longest <= MAX_STEPS && (all <= 4 * whole.steps.len() || longest > MAX_STEPS / 2), "{num}, {length}: {longest}, {all}");
+        }
+        let (air, products) = products_of_a_chain(1, 40_000);
+        assert!(matches!(programs(&air, &products, 128), Err(Error::DeviceLimit { what: "steps of products", .. })));
+    }
 }

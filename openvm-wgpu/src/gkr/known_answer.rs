@@ -87,7 +87,7 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
         let transcript = || DuplexSponge::from(default_babybear_poseidon2_16());
         let Ok(expected) = fractional_sumcheck::<SC, _>(&mut transcript(), &fractions, true) else { return Ok(()) };
 
-        let logup = Logup::new(&air).expect("it has interactions");
+        let logup = Logup::new(&air)?.expect("it has interactions");
         let leaf_traces: Vec<Option<LeafTrace<'_>>> = (0..heights.len())
             .map(|t| {
                 let (traces, height) = (&traces[t][..], heights[t]);

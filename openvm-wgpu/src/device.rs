@@ -33,7 +33,7 @@ use crate::{
     lock,
     mle_rounds::{self, MleRounds, MleRoundsStats},
     on_device::OnDevice,
-    opening::{self, OpenedTraces, Opener, OpeningProof, OpeningStats},
+    opening::{self, KeptSums, OpenedTraces, Opener, OpeningProof, OpeningStats},
     options::WgpuOptions,
     rap,
     sumcheck::session::{PartStats, RecordingObserver},
@@ -70,6 +70,7 @@ struct Shared {
     /// The rounds after round 0, and the openings of trace columns behind them.
     last_rounds: Mutex<Option<(MleRoundsStats, PartStats)>>,
     last_openings: Mutex<Option<OpeningStats>>,
+    kept_sums: KeptSums,
     /// Whether the kernels of GKR and of openings gave their known answers.
     answered: AtomicBool,
 }
@@ -118,6 +119,7 @@ impl WgpuDevice {
             last_gkr: Mutex::default(),
             last_rounds: Mutex::default(),
             last_openings: Mutex::default(),
+            kept_sums: KeptSums::default(),
             answered: AtomicBool::new(false),
         };
         Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false, observer: None })
@@ -174,6 +176,7 @@ impl WgpuDevice {
             compute: &shared.compute,
             committer: &shared.committer,
             params,
+            kept_sums: &shared.kept_sums,
             max_host_len: shared.max_host_len,
             observer: self.observer.as_deref(),
             stage_times: shared.stage_times,

@@ -63,10 +63,13 @@ struct Warm {
     openings: OpeningStats,
     /// With each kernel's time, which costs some.
     by_kernel: OpeningStats,
+    gkr_by_kernel: GkrStats,
+    mle_rounds_by_kernel: MleRoundsStats,
     /// Proofs of work among it.
     openings_ms: f64,
-    /// Of five whole proofs the median, and what GKR did in one.
-    prove_ms: f64,
+    /// Of five whole proofs the median: its stages, and what they did.
+    times: Times,
+    round0: DeviceRound0Stats,
     gkr: GkrStats,
     mle_rounds: MleRoundsStats,
     columns: PartStats,
@@ -109,7 +112,7 @@ pub fn prove_both(
     let openings = ours.device().last_opening_stats().ok_or("no openings")?;
     let (expected, _) = prove_stock(found.replay(default_babybear_poseidon2_16().into()))?;
 
-    let warm = if ours.device().gpu().is_software() { None } else { Some(warm(ours, key, our_context)?) };
+    let warm = if ours.device().gpu().is_software() { None } else { Some(warm(&stopwatch, ours, key, our_context)?) };
 
     let [first_bytes, second_bytes, expected_bytes] = [first.encode_to_vec()?, second.encode_to_vec()?, expected.encode_to_vec()?];
     Ok(Outcome {
@@ -141,11 +144,16 @@ where
 
 /// The trace commitment and its openings at a random point, and whole proofs, on a GPU at its full clock, which it takes half a second of work to reach: proofs of
 /// work come before each. Of seven, and of five proofs, those with the median times.
-fn warm(ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Context) -> Result<Warm, Box<dyn Error>> {
+fn warm(
+    stopwatch: &Stopwatch,
+    ours: &WgpuEngine<OurTranscript>,
+    key: &Key,
+    context: &dyn Fn() -> Context,
+) -> Result<Warm, Box<dyn Error>> {
     let device = ours.device();
     let mut options = WgpuOptions::default();
     options.round0.stage_times = true;
-    let timed = WgpuDevice::with_options(device.config().clone(), device.gpu(), options)?;
+    let timed = WgpuEngine::<OurTranscript>::with_device(WgpuDevice::with_options(device.config().clone(), device.gpu(), options)?);
     let warmed = || {
         let start = Instant::now();
         let mut transcript = WgpuTranscript::start(device);
@@ -166,26 +174,35 @@ fn warm(ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Conte
         Ok((commit, start.elapsed(), device.last_opening_stats().ok_or("no openings")?))
     };
     let mut all = (0..7).map(|_| measure(device)).collect::<Result<Vec<_>, _>>()?;
-    measure(&timed)?;
-    let (.., by_kernel) = measure(&timed)?;
+    measure(timed.device())?;
+    let (.., by_kernel) = measure(timed.device())?;
     all.sort_by_key(|(commit, ..)| commit.wall);
     let commit = all[3].0.clone();
     all.sort_by_key(|(_, wall, _)| *wall);
     let (_, wall, openings) = all.swap_remove(3);
-    let mut proofs: Vec<(f64, GkrStats, MleRoundsStats, PartStats)> = vec![];
+    let mut proofs = vec![];
     for _ in 0..5 {
         let (context, transcript) = (context(), ours.initial_transcript());
         warmed();
-        let start = Instant::now();
-        prove(ours, transcript, key, context)?;
-        let prove_ms = ms(start.elapsed());
+        let (proof, mut times) = stopwatch.time(transcript, |transcript| prove(ours, transcript, key, context));
+        proof?;
+        times.set_commit(&device.last_commit_stats().ok_or("no commitment")?);
+        let round0 = device.last_round0_stats().ok_or("no round 0")?;
         let rounds = device.last_mle_rounds_stats().ok_or("no rounds")?;
         let columns = device.last_column_openings_stats().ok_or("no rounds")?;
-        proofs.push((prove_ms, device.last_gkr_stats().unwrap_or_default(), rounds, columns));
+        proofs.push((times, round0, device.last_gkr_stats().unwrap_or_default(), rounds, columns));
     }
-    proofs.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let (prove_ms, gkr, mle_rounds, columns) = proofs.swap_remove(2);
-    Ok(Warm { commit, openings, by_kernel, openings_ms: ms(wall), prove_ms, gkr, mle_rounds, columns })
+    proofs.sort_by_key(|(times, ..)| times.prove);
+    let (times, round0, gkr, mle_rounds, columns) = proofs.swap_remove(2);
+    for _ in 0..2 {
+        let (context, transcript) = (context(), timed.initial_transcript());
+        warmed();
+        prove(&timed, transcript, key, context)?;
+    }
+    let gkr_by_kernel = timed.device().last_gkr_stats().unwrap_or_default();
+    let mle_rounds_by_kernel = timed.device().last_mle_rounds_stats().ok_or("no rounds")?;
+    let openings_ms = ms(wall);
+    Ok(Warm { commit, openings, by_kernel, gkr_by_kernel, mle_rounds_by_kernel, openings_ms, times, round0, gkr, mle_rounds, columns })
 }
 
 /// What a part of the openings did.
@@ -292,8 +309,13 @@ impl Outcome {
             "openings_warm": self.warm.as_ref().map(|warm| of_openings(&warm.openings)),
             "openings_warm_by_kernel": self.warm.as_ref().map(|warm| of_openings(&warm.by_kernel)),
             "openings_warm_ms": self.warm.as_ref().map(|warm| warm.openings_ms),
-            "prove_warm_ms": self.warm.as_ref().map(|warm| warm.prove_ms),
+            "prove_warm_ms": self.warm.as_ref().map(|warm| ms(warm.times.prove)),
+            "stages_warm": self.warm.as_ref().map(|warm| warm.times.json()),
+            "device_round0_warm_ms": self.warm.as_ref().map(|warm| ms(warm.round0.wall)),
+            "device_round0_warm_gpu_ms": self.warm.as_ref().and_then(|warm| warm.round0.call.gpu.map(ms)),
             "gkr_warm": self.warm.as_ref().map(|warm| of_gkr(&warm.gkr)),
+            "gkr_warm_by_kernel": self.warm.as_ref().map(|warm| by_kernel(&warm.gkr_by_kernel.stages)),
+            "mle_rounds_warm_by_kernel": self.warm.as_ref().map(|warm| by_kernel(&warm.mle_rounds_by_kernel.stages)),
             "mle_rounds": of_part(&self.mle_rounds.part),
             "mle_rounds_warm": self.warm.as_ref().map(|warm| of_part(&warm.mle_rounds.part)),
             "column_openings": of_part(&self.columns),

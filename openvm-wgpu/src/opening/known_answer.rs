@@ -18,7 +18,7 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_matrix::dense::RowMajorMatrix;
 use tracing::subscriber::NoSubscriber;
 
-use super::{Failure, Opener, Opening, OpeningProof, stacked};
+use super::{Failure, KeptSums, Opener, Opening, OpeningProof, column_sums};
 use crate::{
     Digest, SC,
     commit::Committer,
@@ -73,8 +73,9 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer, params: &SystemParam
             };
             openings.push(Opening { root, stack, needs_rotation });
         }
+        let kept_sums = &KeptSums::default();
         let mut session = Session::new(compute, Use::Openings, None, false);
-        let values = match stacked::column_values(&mut session, (L_SKIP, N_STACK), &openings, &r) {
+        let values = match column_sums::column_values(&mut session, kept_sums, L_SKIP, &openings, &r) {
             Err(logup_wgpu::Error::DeviceLimit { .. }) => return Ok(()),
             values => values?,
         };
@@ -82,7 +83,7 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer, params: &SystemParam
         if values != traces.iter().flatten().flat_map(|trace| column_values(trace, &r)).collect::<Vec<_>>() {
             return Err(compute.gpu.distrust(COLUMN_VALUES.name, "the known answer of columns of this crate".to_owned()));
         }
-        let opener = Opener { compute, committer, params: &params, max_host_len: Some(0), observer: None, stage_times: false };
+        let opener = Opener { compute, committer, params: &params, kept_sums, max_host_len: Some(0), observer: None, stage_times: false };
         let answer = match opener.prove_opened(&mut DuplexSponge::from(default_babybear_poseidon2_16()), openings, &r) {
             Err(Failure::Device(logup_wgpu::Error::DeviceLimit { .. }) | Failure::Stock(_)) => return Ok(()),
             Err(Failure::Device(error)) => return Err(error),

@@ -1,6 +1,7 @@
 //! The openings on the device: the stacked reduction, then WHIR. Traces, codes and trees are those that the commitments left there; nothing but what the
 //! transcript sees, opened rows and paths comes back.
 
+mod column_sums;
 mod known_answer;
 mod queries;
 mod stacked;
@@ -18,7 +19,7 @@ use p3_field::PrimeCharacteristicRing;
 use p3_matrix::dense::RowMajorMatrix;
 use tracing::info_span;
 
-pub(crate) use self::known_answer::ask;
+pub(crate) use self::{column_sums::KeptSums, known_answer::ask};
 use crate::{
     Digest, SC, WgpuProverError,
     commit::{Committer, Stack},
@@ -107,6 +108,8 @@ pub(crate) struct Opener<'a> {
     pub compute: &'a Compute,
     pub committer: &'a Committer,
     pub params: &'a SystemParams,
+    /// What column openings leave for the stacked reduction.
+    pub kept_sums: &'a KeptSums,
     /// See [`WgpuOptions::max_host_len`](crate::WgpuOptions).
     pub max_host_len: Option<usize>,
     pub observer: Option<&'a dyn RecordingObserver>,
@@ -135,7 +138,7 @@ impl Opener<'_> {
     pub fn column_values(&self, traces: Vec<OpenedTraces<'_>>, r: &[EF]) -> logup_wgpu::Result<(Vec<ColumnValues>, PartStats)> {
         let openings = self.openings(traces)?;
         let mut session = Session::new(self.compute, Use::Openings, self.observer, self.stage_times);
-        let values = stacked::column_values(&mut session, (self.params.l_skip, self.params.n_stack), &openings, r)?;
+        let values = column_sums::column_values(&mut session, self.kept_sums, self.params.l_skip, &openings, r)?;
         let part = session.end_part(stage::COLUMN_OPENINGS);
         session.end();
         let mut values = values.into_iter();
@@ -175,7 +178,7 @@ impl Opener<'_> {
         let span = info_span!("prover.openings.stacked_reduction", phase = "prover").entered();
         let host_len = self.max_host_len.unwrap_or(HOST_LEN);
         self.committer.make_room_beside(stacked::bytes(width << n_stack));
-        let (stacking, point) = stacked::prove(&mut session, transcript, (l_skip, n_stack), &openings, r, host_len)?;
+        let (stacking, point) = stacked::prove(&mut session, transcript, self.kept_sums, (l_skip, n_stack), &openings, r, host_len)?;
         let stacked_reduction = session.end_part(stage::STACKED_REDUCTION);
         drop(span);
 

@@ -104,8 +104,8 @@ pub mod compute {
         field::{EXT_WORDS, copy_words, ext_from_words, ext_words, from_word, word},
         gpu::{BufferPool, Executor, Input, Once, PlacedColumns, RunReport, Submission},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
-        kernels::SHARED,
-        plan::assign_slots,
+        kernels::{INSTRUCTIONS, SHARED},
+        plan::RowProgram,
         recording::{Binding, BufferUse, Dispatch, KeptBuffer, Recording, Resource, TraceWindow},
     };
 }

@@ -178,7 +178,7 @@ fn checks_run() {
         ("atomicLoad(&results[last]) <= row", "atomicLoad(&results[count + 1u]) <= row"),
         ("entry > last", "entry >= last"),
         ("(first + 3u) & job.row_mask", "first + 3u"),
-        ("case OP_NEG: { result = f_sub4(vec4<u32>(0u), a); }", "case OP_NEG: { result = vec4<u32>(0u); }"),
+        ("case OP_NEG: { result = value_sub(Value(), a); }", "case OP_NEG: { result = Value(); }"),
     ] {
         let mutant = Mutant::of(&kernels::CHECK_CONSTRAINTS, from, to);
         let edit = move |kernel, source| mutant.apply(kernel, source);

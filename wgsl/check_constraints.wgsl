@@ -45,18 +45,6 @@ struct CheckJob {
 @group(0) @binding(3) var<storage, read_write> scratch: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> results: array<atomic<u32>>;
 
-// Temporary `slot` of thread `lane` of the job.
-fn temp_at(job: CheckJob, slot: u32, lane: u32) -> u32 {
-    return job.temps_base + temp_offset(job.num_temps, slot, lane);
-}
-
-fn operand(job: CheckJob, a: u32, lane: u32) -> vec4<u32> {
-    if (a & OPERAND_VALUE) != 0u {
-        return vec4<u32>(word(job.values_base + (a & ~OPERAND_VALUE)));
-    }
-    return scratch[temp_at(job, a, lane)];
-}
-
 // A column's cells in four rows, or in the rows after them.
 fn cells4(job: CheckJob, column: u32, row: u32) -> vec4<u32> {
     let base = word(column);
@@ -73,6 +61,57 @@ fn cells4(job: CheckJob, column: u32, row: u32) -> vec4<u32> {
 // The selector of one of four rows.
 fn selector4(row: u32, selected: u32) -> vec4<u32> {
     return select(vec4<u32>(0u), vec4<u32>(ONE), row + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(selected));
+}
+
+alias Value = vec4<u32>;
+
+// The thread's job, its place among the job's threads, and its four rows, of which the trace may have fewer.
+var<private> job: CheckJob;
+var<private> lane: u32;
+var<private> row: u32;
+var<private> num_rows: u32;
+
+fn instruction(i: u32) -> vec4<u32> {
+    return words[(job.program_base >> 2u) + i];
+}
+
+fn leaf_value(i: u32) -> Value {
+    return cells4(job, job.columns_base + 3u * i, row);
+}
+
+fn operand_value(i: u32) -> Value {
+    if (i & OPERAND_VALUE) != 0u {
+        return vec4<u32>(word(job.values_base + (i & ~OPERAND_VALUE)));
+    }
+    return scratch[job.temps_base + temp_offset(job.num_temps, i, lane)];
+}
+
+fn set_temp(i: u32, value: Value) {
+    scratch[job.temps_base + temp_offset(job.num_temps, i, lane)] = value;
+}
+
+fn selector_value(op: u32) -> Value {
+    let is_last = selector4(row, job.row_mask);
+    if op == OP_TRANSITION {
+        return f_sub4(vec4<u32>(ONE), is_last);
+    }
+    return select(is_last, selector4(row, 0u), op == OP_FIRST);
+}
+
+fn take_root(i: u32, value: Value) {
+    note(job, i, row, value, num_rows);
+}
+
+fn value_add(a: Value, b: Value) -> Value {
+    return f_add4(a, b);
+}
+
+fn value_sub(a: Value, b: Value) -> Value {
+    return f_sub4(a, b);
+}
+
+fn value_mul(a: Value, i: u32) -> Value {
+    return f_mul4(a, operand_value(i));
 }
 
 // Notes on which of four rows the program's constraint is not zero. Entries only become less, so rows above the last one have no place.
@@ -116,42 +155,12 @@ fn main(
         return;
     }
     let tile = tiles[index];
-    let job = jobs[tile.job];
-    let lane = (index - job.first_tile) * WORKGROUP_SIZE + thread;
+    job = jobs[tile.job];
+    lane = (index - job.first_tile) * WORKGROUP_SIZE + thread;
     let begin = tile.chunk << job.log_rows;
-    let num_rows = min(1u << job.log_rows, job.row_mask + 1u - begin);
-    for (var i = 4u * thread; i < num_rows; i += 4u * WORKGROUP_SIZE) {
-        let row = begin + i;
-        var next = job.program_base;
-        for (var segment = 0u; segment < job.num_segments; segment++) {
-            let header = ext_word(next);
-            let loads_end = next + 4u + 4u * header.x;
-            let ops_end = loads_end + 4u * header.y;
-            let roots_end = ops_end + 4u * header.z;
-            for (var at = next + 4u; at < loads_end; at += 4u) {
-                let load = ext_word(at);
-                scratch[temp_at(job, load.y, lane)] = cells4(job, job.columns_base + 3u * load.z, row);
-            }
-            for (var at = loads_end; at < ops_end; at += 4u) {
-                let instruction = ext_word(at);
-                let a = operand(job, instruction.z, lane);
-                var result = a;
-                switch instruction.x {
-                    case OP_ADD: { result = f_add4(a, operand(job, instruction.w, lane)); }
-                    case OP_SUB: { result = f_sub4(a, operand(job, instruction.w, lane)); }
-                    case OP_MUL: { result = f_mul4(a, operand(job, instruction.w, lane)); }
-                    case OP_NEG: { result = f_sub4(vec4<u32>(0u), a); }
-                    case OP_FIRST: { result = selector4(row, 0u); }
-                    case OP_LAST: { result = selector4(row, job.row_mask); }
-                    default: { result = f_sub4(vec4<u32>(ONE), selector4(row, job.row_mask)); }
-                }
-                scratch[temp_at(job, instruction.y, lane)] = result;
-            }
-            for (var at = ops_end; at < roots_end; at += 4u) {
-                let root = ext_word(at);
-                note(job, root.w, row, operand(job, root.z, lane), num_rows - i);
-            }
-            next = roots_end;
-        }
+    let end = begin + min(1u << job.log_rows, job.row_mask + 1u - begin);
+    for (row = begin + 4u * thread; row < end; row += 4u * WORKGROUP_SIZE) {
+        num_rows = end - row;
+        run_program(job.num_segments);
     }
 }

@@ -64,16 +64,59 @@ fn load_column(job: CosetJob, at: Point, column: u32) -> u32 {
     return sum;
 }
 
-// Temporary `slot` of thread `lane` of the job.
-fn temp_at(job: CosetJob, slot: u32, lane: u32) -> u32 {
-    return job.temps_base + temp_offset(job.num_temps, slot, lane);
+alias Value = u32;
+
+// The thread's job, its point, its place among the job's threads, the selectors there, and the sums of weighted roots.
+var<private> job: CosetJob;
+var<private> at: Point;
+var<private> lane: u32;
+var<private> first: u32;
+var<private> last: u32;
+var<private> p: vec4<u32>;
+var<private> q: vec4<u32>;
+
+fn instruction(i: u32) -> vec4<u32> {
+    return words[(job.program_base >> 2u) + i];
 }
 
-fn operand(job: CosetJob, a: u32, lane: u32) -> u32 {
-    if (a & OPERAND_VALUE) != 0u {
-        return value(job, a & ~OPERAND_VALUE);
+fn leaf_value(i: u32) -> Value {
+    return load_column(job, at, i);
+}
+
+fn operand_value(i: u32) -> Value {
+    if (i & OPERAND_VALUE) != 0u {
+        return value(job, i & ~OPERAND_VALUE);
     }
-    return scratch[temp_at(job, a, lane)];
+    return scratch[job.temps_base + temp_offset(job.num_temps, i, lane)];
+}
+
+fn set_temp(i: u32, value: Value) {
+    scratch[job.temps_base + temp_offset(job.num_temps, i, lane)] = value;
+}
+
+fn selector_value(op: u32) -> Value {
+    if op == OP_TRANSITION {
+        return f_sub(ONE, last);
+    }
+    return select(last, first, op == OP_FIRST);
+}
+
+fn take_root(i: u32, value: Value) {
+    let weights = job.weights_base + 8u * i;
+    p = ext_add(p, ext_scale(ext_word(weights), value));
+    q = ext_add(q, ext_scale(ext_word(weights + 4u), value));
+}
+
+fn value_add(a: Value, b: Value) -> Value {
+    return f_add(a, b);
+}
+
+fn value_sub(a: Value, b: Value) -> Value {
+    return f_sub(a, b);
+}
+
+fn value_mul(a: Value, i: u32) -> Value {
+    return f_mul(a, operand_value(i));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -87,8 +130,8 @@ fn main(
         return;
     }
     let tile = tiles[index];
-    let job = jobs[tile.job];
-    let lane = (index - job.first_tile) * WORKGROUP_SIZE + thread;
+    job = jobs[tile.job];
+    lane = (index - job.first_tile) * WORKGROUP_SIZE + thread;
 
     let num_z = min(1u << job.l_skip, WORKGROUP_SIZE);
     let z = tile.z_block * WORKGROUP_SIZE + (thread & (num_z - 1u));
@@ -97,49 +140,15 @@ fn main(
     let end = begin + (1u << job.log_chunk);
     let eq_at = eq_origin(job, begin);
 
-    var at = Point(0u, z);
     var sum_p = EXT_ZERO;
     var sum_q = EXT_ZERO;
     for (var x = begin + thread / num_z; x < end; x += x_step) {
-        at.x = x;
-        var p = EXT_ZERO;
-        var q = EXT_ZERO;
-        let first = is_first(job, at);
-        let last = is_last(job, at);
-        var next = job.program_base;
-        for (var segment = 0u; segment < job.num_segments; segment++) {
-            let header = ext_word(next);
-            let loads_end = next + 4u + 4u * header.x;
-            let ops_end = loads_end + 4u * header.y;
-            let roots_end = ops_end + 4u * header.z;
-            for (var i = next + 4u; i < loads_end; i += 4u) {
-                let load = ext_word(i);
-                scratch[temp_at(job, load.y, lane)] = load_column(job, at, load.z);
-            }
-            for (var i = loads_end; i < ops_end; i += 4u) {
-                let instruction = ext_word(i);
-                let a = operand(job, instruction.z, lane);
-                var result = a;
-                switch instruction.x {
-                    case OP_ADD: { result = f_add(a, operand(job, instruction.w, lane)); }
-                    case OP_SUB: { result = f_sub(a, operand(job, instruction.w, lane)); }
-                    case OP_MUL: { result = f_mul(a, operand(job, instruction.w, lane)); }
-                    case OP_NEG: { result = f_sub(0u, a); }
-                    case OP_FIRST: { result = first; }
-                    case OP_LAST: { result = last; }
-                    default: { result = f_sub(ONE, last); }
-                }
-                scratch[temp_at(job, instruction.y, lane)] = result;
-            }
-            for (var i = ops_end; i < roots_end; i += 4u) {
-                let root = ext_word(i);
-                let a = operand(job, root.z, lane);
-                let weights = job.weights_base + 8u * root.w;
-                p = ext_add(p, ext_scale(ext_word(weights), a));
-                q = ext_add(q, ext_scale(ext_word(weights + 4u), a));
-            }
-            next = roots_end;
-        }
+        at = Point(x, z);
+        first = is_first(job, at);
+        last = is_last(job, at);
+        p = EXT_ZERO;
+        q = EXT_ZERO;
+        run_program(job.num_segments);
         let eq_x = eq[eq_at + x];
         sum_p = ext_add(sum_p, ext_mul(eq_x, p));
         sum_q = ext_add(sum_q, ext_mul(eq_x, q));

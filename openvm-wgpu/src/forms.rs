@@ -1,7 +1,5 @@
 //! Weighted sums of an AIR's expressions as sums over cells: what is affine in them once products of expressions are columns, too.
 
-use std::collections::BinaryHeap;
-
 use logup_wgpu::{Air, Column, EF, Error, F, Interaction, Node, NodeId, Result};
 use p3_field::PrimeCharacteristicRing;
 
@@ -71,9 +69,48 @@ pub(crate) struct Forms<'a> {
     air: &'a Air,
     products: &'a [NodeId],
     values: &'a [F],
-    /// None between two forms.
-    weights: Vec<Option<Weight>>,
+    next: Pending,
     visits: usize,
+}
+
+/// Nodes that have a weight and wait for their turn, from the last one down: none between two forms.
+struct Pending {
+    weights: Vec<Weight>,
+    /// A bit for each node.
+    waits: Vec<u64>,
+    /// Words of them that may have bits.
+    end: usize,
+}
+
+impl Pending {
+    fn new(num_nodes: usize) -> Self {
+        Self { weights: vec![Weight::default(); num_nodes], waits: vec![0; num_nodes.div_ceil(64)], end: 0 }
+    }
+
+    fn give(&mut self, node: NodeId, weight: Weight) {
+        let (i, word) = (node.index(), node.index() / 64);
+        if self.waits[word] >> (i % 64) & 1 == 1 {
+            self.weights[i].add(weight);
+        } else {
+            self.weights[i] = weight;
+            self.waits[word] |= 1 << (i % 64);
+            self.end = self.end.max(word + 1);
+        }
+    }
+
+    /// The last node that waits, and its weight.
+    fn pop(&mut self) -> Option<(usize, Weight)> {
+        while self.end > 0 {
+            let word = &mut self.waits[self.end - 1];
+            if let Some(bit) = word.checked_ilog2() {
+                *word ^= 1 << bit;
+                let i = 64 * (self.end - 1) + bit as usize;
+                return Some((i, self.weights[i]));
+            }
+            self.end -= 1;
+        }
+        None
+    }
 }
 
 /// What a fraction is beside its interaction's expressions.
@@ -88,7 +125,7 @@ pub(crate) struct Fraction<'a> {
 impl<'a> Forms<'a> {
     /// `products` as [`products`] says, of all nodes that will be given; `values` of the degree-0 nodes.
     pub fn new(air: &'a Air, products: &'a [NodeId], values: &'a [F]) -> Self {
-        Self { air, products, values, weights: vec![None; air.nodes().len()], visits: 0 }
+        Self { air, products, values, next: Pending::new(air.nodes().len()), visits: 0 }
     }
 
     /// An interaction's fraction.
@@ -109,23 +146,15 @@ impl<'a> Forms<'a> {
     pub fn form(&mut self, constant: Weight, nodes: impl IntoIterator<Item = (NodeId, Weight)>) -> Result<Form> {
         let mut form = Form { constant, terms: vec![] };
         // Nodes come after their operands: from the last on, each has its whole weight when it is its turn.
-        let mut next: BinaryHeap<usize> = BinaryHeap::new();
-        let Self { air, products, values, weights, visits } = self;
-        let mut give = |next: &mut BinaryHeap<usize>, weights: &mut [Option<Weight>], node: NodeId, weight: Weight| {
+        let Self { air, products, values, next, visits } = self;
+        let mut give = |next: &mut Pending, node: NodeId, weight: Weight| {
             *visits += 1;
-            match &mut weights[node.index()] {
-                Some(known) => known.add(weight),
-                none => {
-                    *none = Some(weight);
-                    next.push(node.index());
-                }
-            }
+            next.give(node, weight);
         };
         for (node, weight) in nodes {
-            give(&mut next, weights, node, weight);
+            give(next, node, weight);
         }
-        while let Some(i) = next.pop() {
-            let weight = weights[i].take().expect("given before");
+        while let Some((i, weight)) = next.pop() {
             let node = &air.nodes()[i];
             let mut term = |factor| form.terms.push((factor, weight));
             match *node {
@@ -138,17 +167,17 @@ impl<'a> Forms<'a> {
                     form.terms.push((Factor::LastRow, weight.times(F::NEG_ONE)));
                 }
                 Node::Add(a, b) => {
-                    give(&mut next, weights, a, weight);
-                    give(&mut next, weights, b, weight);
+                    give(next, a, weight);
+                    give(next, b, weight);
                 }
                 Node::Sub(a, b) => {
-                    give(&mut next, weights, a, weight);
-                    give(&mut next, weights, b, weight.times(F::NEG_ONE));
+                    give(next, a, weight);
+                    give(next, b, weight.times(F::NEG_ONE));
                 }
-                Node::Neg(a) => give(&mut next, weights, a, weight.times(F::NEG_ONE)),
+                Node::Neg(a) => give(next, a, weight.times(F::NEG_ONE)),
                 Node::Mul(a, b) => match (air.degree(a), air.degree(b)) {
-                    (0, _) => give(&mut next, weights, b, weight.times(values[a.index()])),
-                    (_, 0) => give(&mut next, weights, a, weight.times(values[b.index()])),
+                    (0, _) => give(next, b, weight.times(values[a.index()])),
+                    (_, 0) => give(next, a, weight.times(values[b.index()])),
                     _ => {
                         let place = products.binary_search_by_key(&i, |product| product.index());
                         term(Factor::Product(place.expect("all are known")));

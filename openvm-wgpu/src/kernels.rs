@@ -1,7 +1,7 @@
 //! This crate's kernels: the one place in which each is registered, with what Rust writes for it.
 
 use bytemuck::{Pod, Zeroable};
-use logup_wgpu::compute::{Argument, Kernel, Library, SHARED, StructLayout, Variant};
+use logup_wgpu::compute::{Argument, INSTRUCTIONS, Kernel, Library, SHARED, StructLayout, Variant};
 
 macro_rules! wgsl {
     ($name:literal) => {
@@ -21,7 +21,6 @@ pub static LIBRARY: Library = Library {
         ("shared/radix16", wgsl!("shared/radix16")),
         ("shared/roots", wgsl!("shared/roots")),
         ("shared/stages", wgsl!("shared/stages")),
-        ("shared/steps", wgsl!("shared/steps")),
         ("shared/tile4096", wgsl!("shared/tile4096")),
     ],
     parent: Some(&SHARED),
@@ -129,10 +128,10 @@ kernels! {
         stage: stage::GKR,
         arguments: &[
             JOB,
-            Argument::read("steps"),
+            Argument::read("instructions"),
             Argument::read("cells"),
             Argument::read("values"),
-            Argument::read_write("slots"),
+            Argument::read_write("temps"),
             Argument::read_write("products"),
         ],
         windows: &[1, 2, 4, 8],
@@ -140,6 +139,7 @@ kernels! {
     /// LogUp's fractions out of traces.
     FRACTIONS = "fractions" {
         stage: stage::GKR,
+        workgroup_bytes: 4096,
         arguments: &[JOB, Argument::read("slices"), Argument::read("terms"), Argument::read_write("nodes")],
         windows: &[1, 2, 4, 8],
     }
@@ -178,16 +178,16 @@ kernels! {
     MLE_ROUND = "mle_round" {
         stage: stage::MLE_ROUNDS,
         workgroup_size: PAIRS_PER_TASK,
-        workgroup_bytes: 1024,
+        workgroup_bytes: 15360,
         arguments: &[
             JOB,
             Argument::read("entries"),
-            Argument::read("steps"),
+            Argument::read("instructions"),
             Argument::read("tables"),
             Argument::read("eq"),
             Argument::read("cells"),
             Argument::read("affine"),
-            Argument::read_write("slots"),
+            Argument::read_write("temps"),
             PARTIALS,
         ],
     }
@@ -329,9 +329,9 @@ shader_structs! {
     /// `wgsl/gather_digests.wgsl`
     struct GatherJob { num_digests: u32 }
     /// `wgsl/row_products.wgsl`
-    struct RowProductsJob { first_step: u32, num_steps: u32, first_row: u32, num_rows: u32, row_mask: u32, first_word: u32 }
+    struct RowProductsJob { num_segments: u32, first_row: u32, num_rows: u32, row_mask: u32, first_word: u32 }
     /// `wgsl/fractions.wgsl`
-    struct FractionsJob { begin: u32, num: u32, to_first: u32, stride: u32, num_slices: u32, adds: u32 }
+    struct FractionsJob { begin: u32, num: u32, to_first: u32, stride: u32, num_slices: u32, adds: u32, log_lanes: u32 }
     /// `wgsl/add_fractions.wgsl`
     struct AddJob { first: u32, len: u32, stride: u32, to_first: u32, to_stride: u32, num: u32 }
     /// `wgsl/fold_fractions.wgsl`
@@ -413,40 +413,18 @@ pub(crate) const TASKS_PER_WORKGROUP: u32 = 64;
 pub(crate) const NEXT_CELL: u32 = 1;
 pub(crate) const FIRST_ROW: u32 = 2;
 pub(crate) const LAST_ROW: u32 = 3;
-pub(crate) const TRANSITION: u32 = 4;
-/// What a step of `shared/steps` does.
-pub(crate) mod step {
-    pub const ADD: u32 = 0;
-    pub const SUB: u32 = 1;
-    pub const MUL: u32 = 2;
-    pub const NEG: u32 = 3;
-    pub const ADD_VALUE: u32 = 4;
-    pub const SUB_VALUE: u32 = 5;
-    pub const MUL_VALUE: u32 = 6;
-    pub const ROOT: u32 = 7;
-}
-/// An operand with this bit is a cell.
-pub(crate) const OPERAND_CELL: u32 = 1 << 31;
 /// Threads of a workgroup of `mle_round`: each has a pair of rows.
 pub(crate) const PAIRS_PER_TASK: u32 = 64;
+/// Temporaries of a thread of `mle_round` that are in workgroup memory.
+pub(crate) const NEAR_TEMPS: u32 = 10;
+/// Instructions of a program that its workgroups keep there.
+const STAGED: u32 = 256;
 /// Variables of eq that one of its tables is over; the other is over those behind.
 pub(crate) const LOG_EQ: u32 = 10;
 /// Elements of a digest.
 pub(crate) const DIGEST_WORDS: usize = 8;
 
-const CELLS: &[(&str, u32)] = &[("NEXT_CELL", NEXT_CELL), ("FIRST_ROW", FIRST_ROW), ("LAST_ROW", LAST_ROW), ("TRANSITION", TRANSITION)];
-const STEPS: &[(&str, u32)] = &[
-    ("ADD", step::ADD),
-    ("SUB", step::SUB),
-    ("MUL", step::MUL),
-    ("NEG", step::NEG),
-    ("ADD_VALUE", step::ADD_VALUE),
-    ("SUB_VALUE", step::SUB_VALUE),
-    ("MUL_VALUE", step::MUL_VALUE),
-    ("ROOT", step::ROOT),
-    ("OPERAND_CELL", OPERAND_CELL),
-];
-
+const CELLS: &[(&str, u32)] = &[("NEXT_CELL", NEXT_CELL), ("FIRST_ROW", FIRST_ROW), ("LAST_ROW", LAST_ROW)];
 /// Constants of a kernel's text that Rust names too, by the kernel.
 pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&CODE_PASS, &[("TILE_WORDS", 1 << LOG_TILE), ("LOG_ROOTS", LOG_ROOTS), ("MAX_STAGES", MAX_STAGES as u32)]),
@@ -454,10 +432,12 @@ pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&MERKLE_LAYERS, &[("WORKGROUP_SIZE", NODES_PER_WORKGROUP / 2)]),
     (&IP_TABLE, &[("BLOCKS", BLOCKS_PER_WORKGROUP)]),
     (&FRACTIONS, CELLS),
-    (&ROW_PRODUCTS, STEPS),
-    (&MLE_ROUND, STEPS),
-    (&MLE_ROUND, &[("WORKGROUP_SIZE", PAIRS_PER_TASK), ("LOG_EQ", LOG_EQ), ("NONE", u32::MAX)]),
-    (&FOLD_CELLS, CELLS),
+    (&ROW_PRODUCTS, INSTRUCTIONS),
+    (&MLE_ROUND, INSTRUCTIONS),
+    (
+        &MLE_ROUND,
+        &[("WORKGROUP_SIZE", PAIRS_PER_TASK), ("NEAR_TEMPS", NEAR_TEMPS), ("STAGED", STAGED), ("LOG_EQ", LOG_EQ), ("NONE", u32::MAX)],
+    ),
     (&WEIGH_SUMS, &[("TASKS", TASKS_PER_WORKGROUP)]),
     (&GATHER_DIGESTS, &[("DIGEST_WORDS", DIGEST_WORDS as u32)]),
     (&MOMENTS, &[("LOG_ROOTS", LOG_ROOTS)]),

@@ -1,6 +1,8 @@
 //! What a proving key's AIRs need, decided once per key.
 
-use logup_wgpu::{Air, Error, F, Node, NodeId, Result, Round0Plan, Strategy};
+use std::sync::{Arc, OnceLock};
+
+use logup_wgpu::{Air, Column, Error, F, Node, NodeId, Result, Round0Plan, Strategy, compute::RowProgram, wgpu};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     air_builders::symbolic::SymbolicConstraintsDag,
@@ -12,14 +14,15 @@ use rayon::prelude::*;
 use crate::{
     Digest, SC, air,
     forms::products,
-    program::{Program, programs},
-    rows::{Cell, RowShape},
+    kernels::{MLE_ROUND, ROW_PRODUCTS},
+    rows::RowShape,
 };
 
 /// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
 pub(crate) struct KeyPlan {
     pub airs: Vec<AirPlan>,
+    pub batch_instructions: BatchInstructions,
     l_skip: usize,
     made_of: Vec<AirContent>,
 }
@@ -77,7 +80,7 @@ pub(crate) struct Logup {
     /// What they are affine in beside cells, ascending.
     pub products: Vec<NodeId>,
     /// Programs that compute the products, one after the other.
-    pub programs: Vec<Program>,
+    pub programs: Vec<RowProgram>,
 }
 
 /// For the rounds after round 0: all that an AIR's constraints and interactions are affine in beside cells.
@@ -85,12 +88,45 @@ pub(crate) struct Logup {
 pub(crate) struct Batch {
     /// Ascending.
     pub products: Vec<NodeId>,
-    /// Pieces that compute the products, one after the other, all over the same cells.
-    pub pieces: Vec<Program>,
-    /// Sorted.
-    pub cells: Vec<Cell>,
+    /// Pieces that compute the products, one after the other, all over the same columns.
+    pub pieces: Vec<RowProgram>,
+    /// Where the pieces' begin among those of [`BatchInstructions`].
+    pub first_instruction: u32,
+    /// Ascending.
+    pub columns: Vec<Column>,
     /// Of the polynomial of a round: 1 at least.
     pub degree: usize,
+}
+
+/// The instructions of the rounds after round 0, of all AIRs of a key. The first proof brings them to the device, where they stay.
+#[derive(Debug)]
+pub(crate) struct BatchInstructions {
+    pub words: Vec<u32>,
+    on_device: OnceLock<Arc<wgpu::Buffer>>,
+}
+
+impl BatchInstructions {
+    /// Those of all pieces, which learn where theirs are.
+    pub fn new(airs: &mut [AirPlan]) -> Self {
+        let mut instructions: Vec<[u32; 4]> = vec![];
+        for air in airs {
+            air.batch.first_instruction = instructions.len() as u32;
+            air.batch.pieces.iter().for_each(|piece| instructions.extend(&piece.instructions));
+        }
+        // A binding has some.
+        instructions.resize(instructions.len().max(1), [0; 4]);
+        Self { words: instructions.into_flattened(), on_device: OnceLock::new() }
+    }
+
+    /// Where they are on the device.
+    pub fn on_device(&self) -> Option<&Arc<wgpu::Buffer>> {
+        self.on_device.get()
+    }
+
+    /// Says where they are; who says it first is believed.
+    pub fn are_in(&self, buffer: Arc<wgpu::Buffer>) {
+        let _ = self.on_device.set(buffer);
+    }
 }
 
 /// Steps of a program over the rows of traces at most, of which there are many, and over those of folded traces, of which there are fewer the later the round:
@@ -102,13 +138,13 @@ impl Logup {
     /// Nothing for an AIR without interactions.
     ///
     /// # Errors
-    /// As [`programs`].
+    /// As [`RowProgram::split`].
     pub fn new(air: &Air) -> Result<Option<Self>> {
         if air.interactions().is_empty() {
             return Ok(None);
         }
         let products = products(air, sent(air));
-        Ok(Some(Self { programs: programs(air, &products, MAX_ROW_STEPS)?, products }))
+        Ok(Some(Self { programs: RowProgram::split(air, &products, MAX_ROW_STEPS, &ROW_PRODUCTS)?, products }))
     }
 }
 
@@ -119,26 +155,27 @@ fn sent(air: &Air) -> impl Iterator<Item = &NodeId> {
 
 impl Batch {
     /// # Errors
-    /// As [`programs`].
+    /// As [`RowProgram::split`].
     fn new(air: &Air) -> Result<Self> {
         let products = products(air, sent(air).chain(air.constraints()));
-        let pieces = programs(air, &products, MAX_PIECE_STEPS)?;
-        let mut cells: Vec<Cell> = pieces.iter().flat_map(|piece| piece.cells.iter().copied()).collect();
-        cells.sort_unstable();
-        cells.dedup();
-        let pieces = pieces.into_iter().map(|piece| piece.over(&cells)).collect();
+        let pieces = RowProgram::split(air, &products, MAX_PIECE_STEPS, &MLE_ROUND)?;
+        let mut columns: Vec<Column> = pieces.iter().flat_map(|piece| piece.columns.iter().copied()).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let pieces = pieces.into_iter().map(|piece| piece.over(&columns)).collect();
         let degree = products.iter().map(|&product| air.degree(product)).max().unwrap_or(1);
-        Ok(Self { products, pieces, cells, degree })
+        Ok(Self { products, pieces, first_instruction: 0, columns, degree })
     }
 }
 
 impl KeyPlan {
     /// # Errors
-    /// As [`air::from_dag`], [`programs`] and [`Round0Plan::new`], for the first AIR that has no plan.
+    /// As [`air::from_dag`], [`RowProgram::split`] and [`Round0Plan::new`], for the first AIR that has no plan.
     pub fn new(key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<Self> {
         let l_skip = key.params.l_skip;
-        let airs = key.per_air.par_iter().map(|air| AirPlan::new(air, l_skip)).collect::<Result<_>>()?;
-        Ok(Self { airs, l_skip, made_of: key.per_air.iter().map(AirContent::of).collect() })
+        let mut airs = key.per_air.par_iter().map(|air| AirPlan::new(air, l_skip)).collect::<Result<Vec<_>>>()?;
+        let batch_instructions = BatchInstructions::new(&mut airs);
+        Ok(Self { airs, batch_instructions, l_skip, made_of: key.per_air.iter().map(AirContent::of).collect() })
     }
 
     /// Whether this is the plan of such a key: a comparison of all that it was made of, a millisecond for a VM's key.

@@ -61,7 +61,6 @@ mod opening;
 mod options;
 mod poly;
 mod poseidon2;
-mod program;
 mod rap;
 mod recorder;
 mod row_sums;

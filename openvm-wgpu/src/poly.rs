@@ -4,7 +4,7 @@ use std::iter::zip;
 
 use logup_wgpu::{EF, F};
 use openvm_stark_backend::poly_common::eval_eq_uni;
-use p3_field::{PrimeCharacteristicRing, TwoAdicField};
+use p3_field::{Field, PrimeCharacteristicRing, TwoAdicField};
 
 /// `eq(xi, b)` for the bits `b` of a number, lowest first.
 pub(crate) fn eq_at_bits(xi: &[EF], bits: usize) -> EF {
@@ -37,4 +37,55 @@ pub(crate) fn add_product(sum: &mut [EF], a: &[EF], b: &[EF]) {
 /// The Lagrange polynomials of the skip domain at a point outside of it.
 pub(crate) fn lagrange(l_skip: usize, at: EF) -> Vec<EF> {
     EF::from(F::two_adic_generator(l_skip)).powers().take(1 << l_skip).map(|point| eval_eq_uni(l_skip, at, point)).collect()
+}
+
+/// From values at 0, 1 and so on to coefficients: of each power, what it takes of each value.
+#[derive(Clone, Debug)]
+pub(crate) struct Interpolation(Vec<Vec<F>>);
+
+impl Interpolation {
+    /// For so many values.
+    pub fn new(num: usize) -> Self {
+        let mut matrix = vec![vec![F::ZERO; num]; num];
+        for i in 0..num {
+            let others = || (0..num).filter(move |&j| j != i);
+            // The product of all X - j, j != i, and its value at i.
+            let mut basis = vec![F::ONE];
+            for j in others() {
+                basis.push(F::ZERO);
+                for power in (0..basis.len()).rev() {
+                    let below = if power > 0 { basis[power - 1] } else { F::ZERO };
+                    basis[power] = below - F::from_usize(j) * basis[power];
+                }
+            }
+            let scale = others().map(|j| F::from_usize(i) - F::from_usize(j)).product::<F>().inverse();
+            zip(&mut matrix, basis).for_each(|(row, coefficient)| row[i] = scale * coefficient);
+        }
+        Self(matrix)
+    }
+
+    /// The polynomial of these values.
+    pub fn coefficients(&self, values: &[EF]) -> Vec<EF> {
+        self.0.iter().map(|row| zip(values, row).map(|(&value, &factor)| value * factor).sum()).collect()
+    }
+}
+
+/// Its value.
+pub(crate) fn eval(coefficients: &[EF], at: EF) -> EF {
+    coefficients.iter().rev().fold(EF::ZERO, |sum, &coefficient| sum * at + coefficient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interpolations_give_the_values_back() {
+        for num in 1..8 {
+            let values: Vec<EF> = (0..num).map(|i| EF::from_usize(i * i * i + 5).square()).collect();
+            let coefficients = Interpolation::new(num).coefficients(&values);
+            let again: Vec<EF> = (0..num).map(|x| eval(&coefficients, EF::from_usize(x))).collect();
+            assert_eq!((coefficients.len(), again), (num, values));
+        }
+    }
 }

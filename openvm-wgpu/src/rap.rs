@@ -32,11 +32,11 @@ use crate::{
     device_round0::{DeviceRound0Stats, DeviceTraces},
     forms::Form,
     gkr::{GkrStats, LeafTrace, Leaves, product_bytes},
-    key_plan::{AirPlan, KeyPlan},
+    key_plan::{AirPlan, BatchInstructions, KeyPlan},
     mle_rounds::{self, BatchTrace, Claims, MleRoundsStats, Rounds},
     on_device::OnDevice,
     opening::OpenedTraces,
-    poly::{add_product, combine, eq_at_bits, lagrange, sum_over_domain},
+    poly::{add_product, combine, eq_at_bits, eval, lagrange, sum_over_domain},
     row_sums::RowTrace,
     rows::Rows,
     short_traces::short_columns,
@@ -112,6 +112,7 @@ pub(crate) fn check(
 /// A proof's traces and the key's parameters.
 pub(crate) struct Stage<'a> {
     pub traces: Vec<StageTrace<'a>>,
+    instructions: &'a BatchInstructions,
     pub l_skip: usize,
     /// Of all AIRs of the key.
     pub constraint_degree: usize,
@@ -168,6 +169,7 @@ impl<'a> Stage<'a> {
         let traces: Vec<StageTrace<'a>> = context.per_trace.iter().map(trace).collect::<Result<_, WgpuProverError>>()?;
         let num_constraints = key.per_air.iter().map(|air| air.vk.symbolic_constraints.constraints.constraint_idx.len());
         Ok(Self {
+            instructions: &plan.batch_instructions,
             l_skip,
             constraint_degree: key.max_constraint_degree,
             max_num_constraints: num_constraints.max().unwrap_or(0),
@@ -231,16 +233,16 @@ impl<'a> Stage<'a> {
         Ok((gkr, LogupChallenges { beta, beta_pows, xi, eq_3bs, lambda, lambda_pows }, stats))
     }
 
-    fn leaves(
-        &self,
+    fn leaves<'t>(
+        &'t self,
         on: &OnDevice<'_>,
-        traces: &DeviceTraces<'_>,
+        traces: &'t DeviceTraces<'_>,
         layout: &StackedLayout,
         log_len: usize,
         alpha: EF,
         beta_pows: &[EF],
-    ) -> Result<Leaves, WgpuProverError> {
-        let mut leaf_traces: Vec<Option<LeafTrace<'_>>> = self.traces.iter().map(|_| None).collect();
+    ) -> Result<Leaves<'t>, WgpuProverError> {
+        let mut leaf_traces: Vec<Option<LeafTrace<'t>>> = self.traces.iter().map(|_| None).collect();
         for (t, input) in zip(self.owners(), &traces.inputs) {
             let trace = &self.traces[t];
             let rows = RowTrace { air: &trace.plan.air, traces: &input.traces, height: trace.rows.height };
@@ -355,7 +357,7 @@ impl<'a> Stage<'a> {
         let eq: EF = eval_eq_uni(self.l_skip, xi[0], r_0);
         let eq_sharp = eval_eq_sharp_uni(&omega_pows, &xi[..self.l_skip], r_0);
         let mus = &round0.mu_pows;
-        let at_r_0 = |poly: &[EF]| poly.iter().rev().fold(EF::ZERO, |sum, &coefficient| sum * r_0 + coefficient);
+        let at_r_0 = |poly: &[EF]| eval(poly, r_0);
         let share = |(t, polys): (usize, &Round0Polys)| {
             let logup = mus[2 * t] * at_r_0(&polys.numerator) + mus[2 * t + 1] * at_r_0(&polys.denominator);
             eq_sharp * logup + eq * mus[2 * self.traces.len() + t] * at_r_0(&polys.zerocheck)
@@ -381,7 +383,7 @@ impl<'a> Stage<'a> {
             claim: round0.poly.eval_at_point(r_0),
             shares,
         };
-        on.mle_rounds.prove(transcript, &traces, forms, claims)
+        on.mle_rounds.prove(transcript, self.instructions, &traces, forms, claims)
     }
 
     /// Each column's value at `r`, sent and put into the proof's order: common main, then preprocessed, then cached mains.

@@ -3,7 +3,7 @@
 use std::{iter, ops::Range, sync::Arc};
 
 use logup_wgpu::{
-    EF, Error, Layout, Part, Result, Subject, Trace,
+    Column, EF, Error, Layout, Result, Subject, Trace,
     compute::{Binding, TraceWindow, ext_words, word},
     wgpu,
 };
@@ -11,9 +11,8 @@ use logup_wgpu::{
 use crate::{
     compute::Compute,
     forms::{Factor, Form, Weight},
-    kernels::{FIRST_ROW, FRACTIONS, FractionsJob, LAST_ROW, NEXT_CELL, TRANSITION},
+    kernels::{FIRST_ROW, FRACTIONS, FractionsJob, LAST_ROW, NEXT_CELL},
     recorder::Recorder,
-    rows::Cell,
     windows::Windows,
 };
 
@@ -42,6 +41,7 @@ pub(crate) struct RowSums {
 }
 
 /// Slices that follow each other and share their windows.
+#[derive(Default)]
 struct Group {
     windows: Vec<TraceWindow>,
     places: Range<usize>,
@@ -50,7 +50,14 @@ struct Group {
     num_slices: usize,
     /// Whether a slice's other terms come before.
     adds: bool,
+    /// log2 of the threads that share a sum.
+    log_lanes: u32,
 }
+
+/// Terms from which on several threads share a sum, and log2 of how many: one alone would take as long as all of a small proof's rounds. Eight sums of a
+/// workgroup still read cells next to each other.
+const MANY_TERMS: usize = 256;
+const LOG_LANES: u32 = 5;
 
 /// Terms that one thread adds up at most, by fours: a software device leaves loops that run for longer (`docs/design.md`, section 4).
 const MAX_TERMS: usize = 4 << 15;
@@ -88,11 +95,11 @@ impl Buffers {
 }
 
 impl RowTrace<'_> {
-    /// At which word a cell's column begins, in windows; nothing if they have no room for it, or a column lies across two.
-    pub fn cell_word(&self, buffers: &mut Buffers, windows: &mut Windows, part: usize, column: usize) -> Option<u32> {
-        let trace = &self.traces[part];
+    /// At which word a column begins, in windows; nothing if they have no room for it, or it lies across two.
+    pub fn column_word(&self, buffers: &mut Buffers, windows: &mut Windows, column: Column) -> Option<u32> {
+        let trace = &self.traces[self.air.part_idx(column.part)];
         debug_assert_eq!(trace.layout(), Layout::ColMajor);
-        let (buffer, word) = trace.location(column);
+        let (buffer, word) = trace.location(column.index);
         self.word(buffers, windows, buffer, word)
     }
 
@@ -106,16 +113,6 @@ impl RowTrace<'_> {
         let what = "bindings of one expression's columns";
         Error::DeviceLimit { subject: self.air.name().into(), kernel, what, requested: limit + 1, limit }
     }
-}
-
-/// What a kernel calls a cell, and at which word its column begins: nothing if windows have no room for it.
-pub(crate) fn cell_words(trace: &RowTrace<'_>, buffers: &mut Buffers, windows: &mut Windows, cell: Cell) -> Option<[u32; 2]> {
-    Some(match cell {
-        Cell::IsFirst => [0, FIRST_ROW],
-        Cell::IsLast => [0, LAST_ROW],
-        Cell::IsTransition => [0, TRANSITION],
-        Cell::Column { part, next, column } => [trace.cell_word(buffers, windows, part, column)?, if next { NEXT_CELL } else { 0 }],
-    })
 }
 
 impl RowSums {
@@ -143,7 +140,8 @@ impl RowSums {
                 terms.iter().map_while(|&(factor, _)| slice.word(buffers, windows, factor)).collect()
             };
             let mut terms = &slice.form.terms[..];
-            if let Some((group, windows)) = making.as_mut().filter(|(group, _)| !group.adds) {
+            let log_lanes = if terms.len() < MANY_TERMS { 0 } else { LOG_LANES };
+            if let Some((group, windows)) = making.as_mut().filter(|(group, _)| !group.adds && group.log_lanes == log_lanes) {
                 let mut more = windows.clone();
                 let words = words_in(&mut more, terms);
                 if words.len() == terms.len() {
@@ -161,7 +159,7 @@ impl RowSums {
                     return Err(slice.trace.too_few_windows(FRACTIONS.name, compute));
                 }
                 let start = slice.places.start;
-                let mut group = Group { windows: vec![], places: start..start, slices: vec![], terms: vec![], num_slices: 0, adds };
+                let mut group = Group { places: start..start, adds, log_lanes, ..Group::default() };
                 group.add(&slice, own, &words);
                 done.extend(making.replace((group, windows)));
                 terms = others;
@@ -202,10 +200,11 @@ impl RowSums {
                 stride: to.stride,
                 num_slices: group.num_slices as u32,
                 adds: group.adds.into(),
+                log_lanes: group.log_lanes,
             });
             let bindings = vec![job, slices.clone(), terms.clone(), to.nodes.clone()];
             let per_sum = (20 * group.terms.len() / TERM_WORDS).div_ceil(group.num_slices) as u64 + 8;
-            let workgroups = num.div_ceil(FRACTIONS.workgroup_size);
+            let workgroups = num.div_ceil(FRACTIONS.workgroup_size >> group.log_lanes);
             recorder.dispatch(&FRACTIONS, bindings, group.windows.clone(), workgroups.into(), per_sum * u64::from(num))?;
         }
         Ok(())
@@ -217,13 +216,7 @@ impl Slice<'_> {
     fn word(&self, buffers: &mut Buffers, windows: &mut Windows, factor: Factor) -> Option<u32> {
         let trace = &self.trace;
         match factor {
-            Factor::Cell(column) => {
-                let part = match column.part {
-                    Part::Preprocessed => 0,
-                    Part::Main(i) => i + usize::from(trace.air.preprocessed_width().is_some()),
-                };
-                trace.cell_word(buffers, windows, part, column.index)
-            }
+            Factor::Cell(column) => trace.column_word(buffers, windows, column),
             Factor::Product(i) => {
                 let (buffer, first) = self.products.expect("products are computed before their sums");
                 trace.word(buffers, windows, buffer, first + (i * trace.height) as u64)

@@ -10,20 +10,6 @@ use p3_matrix::dense::RowMajorMatrix;
 
 use crate::SC;
 
-/// One cell that an expression can read in a row. The order groups what lies in one matrix row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Cell {
-    IsFirst,
-    IsTransition,
-    IsLast,
-    /// A column of a part, in this row or the next.
-    Column {
-        part: usize,
-        next: bool,
-        column: usize,
-    },
-}
-
 /// What a row of an AIR is made of.
 ///
 /// Parts are matrices, in OpenVM's order: preprocessed where there is one, cached mains, common main.

@@ -4,14 +4,14 @@
 // Grid: threads take (j, x) in turn, from element `begin` of all columns' on.
 // | binding  | shape and element                                                                                |
 // | job      | FoldCellsJob                                                                                     |
-// | columns  | [num_columns] (first element, word of row 0, what it is: shared/cells, height - 1), by the first |
+// | columns  | [num_columns] (first element, word of row 0, 1 for the next row, height - 1), by the first       |
 // | lagrange | [N, up to a multiple of 4] EF, zeros behind the N                                                |
 // | folded   | [..] EF                                                                                          |
 // | trace    | columns                                                                                          |
 // Workgroup memory: none. Barriers: none.
 //#import shared/ext4
-//#import shared/cells
 //#import shared/tile
+//#import shared/trace
 
 const WORKGROUP_SIZE: u32 = 256u;
 
@@ -26,6 +26,10 @@ struct FoldCellsJob {
 @group(0) @binding(1) var<storage, read> columns: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> lagrange: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> folded: array<vec4<u32>>;
+
+fn cell(column: vec4<u32>, row: u32) -> u32 {
+    return trace_word(column.y + ((row + column.z) & column.w));
+}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -54,10 +58,10 @@ fn main(
     var sum = EXT_ZERO;
     for (var z = 0u; z < (1u << job.log_skip); z += 4u) {
         let cells = vec4<u32>(
-            cell(column.y, column.z, row + z, column.w),
-            cell(column.y, column.z, row + z + 1u, column.w),
-            cell(column.y, column.z, row + z + 2u, column.w),
-            cell(column.y, column.z, row + z + 3u, column.w),
+            cell(column, row + z),
+            cell(column, row + z + 1u),
+            cell(column, row + z + 2u),
+            cell(column, row + z + 3u),
         );
         sum = ext_add(sum, ext_dot4(lagrange[z], lagrange[z + 1u], lagrange[z + 2u], lagrange[z + 3u], cells));
     }

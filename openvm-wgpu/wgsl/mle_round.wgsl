@@ -1,26 +1,30 @@
 // A round of the constraint stage's sumcheck, at one point X of a trace's polynomial: of a piece of the trace's expressions, over some of the pairs of rows,
 //     partials[task] = sum_y eq(y) (sum_k weights[k] root_k(X, y) + affine(X, y))        cells linear between rows 2 y (X = 0) and 2 y + 1 (X = 1)
 //
-// Grid: one workgroup per task, first_task + its index; a thread has one y.
-// | binding  | shape and element                                                                                                            |
-// | job      | MleRoundJob                                                                                                                  |
-// | entries  | [num_entries] (first task, first step, number of steps, first cell column; first value, first weight, affine's first element  |
-// |          | or NONE, X; number of y, log2 of it, tiles before it are not its, 0), by their first task                                     |
-// | steps    | [..] (operation, target, a, b): shared/steps                                                                                 |
-// | tables   | EF: values, word by word, from first_value on; weights from first_weight on                                                  |
-// | eq       | EF: over m <= LOG_EQ variables from 2^m on, over m behind those from eq_high + 2^m on                                        |
-// | cells    | [..] EF: each column's 2 num_y rows; cell i of a program is i columns behind the entry's first element                       |
-// | affine   | [..] EF                                                                                                                      |
-// | slots    | [..][num_tasks][64] EF: each thread's temporaries                                                                            |
-// | partials | [num_tasks] EF                                                                                                               |
-// Workgroup memory: 1,024 bytes. Barriers: in sum_lanes, reached by every thread.
+// Grid: one workgroup per task, first_task + its index; a thread has one y. The first temporaries of a thread are in workgroup memory, and so are the first
+// instructions: what they wait for is the time of late rounds, which have few threads.
+// | binding      | shape and element                                                                                                        |
+// | job          | MleRoundJob                                                                                                              |
+// | entries      | [num_entries] (first task, first instruction, number of segments, first cell column; first value, first weight, affine's  |
+// |              | first element or NONE, X; number of y, log2 of it, number of instructions, 0), by their first task                       |
+// | instructions | [..] of all programs: shared/instructions                                                                                |
+// | tables       | EF: values, word by word, from first_value on; weights from first_weight on                                              |
+// | eq           | EF: over m <= LOG_EQ variables from 2^m on, over m behind those from eq_high + 2^m on; the selectors of the first row at |
+// |              | 0 and of the last one at eq_high, each on its own row                                                                    |
+// | cells        | [..] EF: each column's 2 num_y rows; leaf i of a program is i columns behind the entry's first element                   |
+// | affine       | [..] EF                                                                                                                  |
+// | temps        | [..][num_tasks][64] EF: each thread's temporaries from NEAR_TEMPS on                                                     |
+// | partials     | [num_tasks] EF                                                                                                           |
+// Workgroup memory: 15,360 bytes. Barriers: one, and those in sum_lanes, reached by every thread.
 //#import shared/ext4
 //#import shared/field4
+//#import shared/instructions
 //#import shared/lanes
-//#import shared/steps
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 64u;
+const NEAR_TEMPS: u32 = 10u;
+const STAGED: u32 = 256u;
 const NONE: u32 = 0xffffffffu;
 const LOG_EQ: u32 = 10u;
 
@@ -34,20 +38,25 @@ struct MleRoundJob {
 
 @group(0) @binding(0) var<uniform> job: MleRoundJob;
 @group(0) @binding(1) var<storage, read> entries: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> steps: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> instructions: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> tables: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> eq: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read> cells: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read> affine: array<vec4<u32>>;
-@group(0) @binding(7) var<storage, read_write> slots: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read_write> temps: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read_write> partials: array<vec4<u32>>;
+
+var<workgroup> near_temps: array<vec4<u32>, NEAR_TEMPS * WORKGROUP_SIZE>;
+var<workgroup> staged: array<vec4<u32>, STAGED>;
 
 alias Value = vec4<u32>;
 
-// The thread's place among those of the dispatch, its pair of rows, and what its entry says.
+// The thread's index, its place among those of the dispatch, its pair of rows, and what its entry says.
+var<private> thread: u32;
 var<private> lane: u32;
 var<private> y: u32;
 var<private> num_y: u32;
+var<private> first_instruction: u32;
 var<private> first_cell: u32;
 var<private> first_value: u32;
 var<private> first_weight: u32;
@@ -58,22 +67,53 @@ fn between(low: vec4<u32>, high: vec4<u32>) -> vec4<u32> {
     return ext_add(low, ext_scale(f_sub4(high, low), point));
 }
 
-fn cell_value(i: u32) -> Value {
+fn instruction(i: u32) -> vec4<u32> {
+    if i < STAGED {
+        return staged[i];
+    }
+    return instructions[first_instruction + i];
+}
+
+fn leaf_value(i: u32) -> Value {
     let at = first_cell + 2u * (i * num_y + y);
     return between(cells[at], cells[at + 1u]);
 }
 
-fn slot_value(i: u32) -> Value {
-    return slots[i * job.num_tasks * WORKGROUP_SIZE + lane];
-}
-
-fn set_slot(i: u32, value: Value) {
-    slots[i * job.num_tasks * WORKGROUP_SIZE + lane] = value;
-}
-
-fn constant_value(i: u32) -> u32 {
-    let at = first_value + i;
+fn base_value(i: u32) -> u32 {
+    let at = first_value + (i & ~OPERAND_VALUE);
     return tables[at >> 2u][at & 3u];
+}
+
+fn operand_value(i: u32) -> Value {
+    if (i & OPERAND_VALUE) != 0u {
+        return vec4<u32>(base_value(i), 0u, 0u, 0u);
+    }
+    if (i & OPERAND_LEAF) != 0u {
+        return leaf_value(i & ~OPERAND_LEAF);
+    }
+    if i < NEAR_TEMPS {
+        return near_temps[i * WORKGROUP_SIZE + thread];
+    }
+    return temps[(i - NEAR_TEMPS) * job.num_tasks * WORKGROUP_SIZE + lane];
+}
+
+fn set_temp(i: u32, value: Value) {
+    if i < NEAR_TEMPS {
+        near_temps[i * WORKGROUP_SIZE + thread] = value;
+    } else {
+        temps[(i - NEAR_TEMPS) * job.num_tasks * WORKGROUP_SIZE + lane] = value;
+    }
+}
+
+fn selector_value(op: u32) -> Value {
+    if op == OP_FIRST {
+        return between(select(EXT_ZERO, eq[0], y == 0u), EXT_ZERO);
+    }
+    let is_last = between(EXT_ZERO, select(EXT_ZERO, eq[job.eq_high], y + 1u == num_y));
+    if op == OP_LAST {
+        return is_last;
+    }
+    return f_sub4(vec4<u32>(ONE, 0u, 0u, 0u), is_last);
 }
 
 fn take_root(i: u32, value: Value) {
@@ -88,20 +128,11 @@ fn value_sub(a: Value, b: Value) -> Value {
     return f_sub4(a, b);
 }
 
-fn value_mul(a: Value, b: Value) -> Value {
-    return ext_mul(a, b);
-}
-
-fn value_neg(a: Value) -> Value {
-    return value_sub(EXT_ZERO, a);
-}
-
-fn value_add_base(a: Value, b: u32) -> Value {
-    return vec4<u32>(f_add(a.x, b), a.y, a.z, a.w);
-}
-
-fn value_scale(a: Value, b: u32) -> Value {
-    return ext_scale(a, b);
+fn value_mul(a: Value, i: u32) -> Value {
+    if (i & OPERAND_VALUE) != 0u {
+        return ext_scale(a, base_value(i));
+    }
+    return ext_mul(a, operand_value(i));
 }
 
 fn eq_at(log_num: u32) -> vec4<u32> {
@@ -117,7 +148,7 @@ fn eq_at(log_num: u32) -> vec4<u32> {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
+    @builtin(local_invocation_index) local: u32,
 ) {
     let index = tile_index(workgroup, grid);
     if index >= job.num_tasks {
@@ -138,20 +169,26 @@ fn main(
     let program = entries[3u * own];
     let places = entries[3u * own + 1u];
     let shape = entries[3u * own + 2u];
+    thread = local;
     lane = index * WORKGROUP_SIZE + thread;
     y = (task - program.x) * WORKGROUP_SIZE + thread;
     num_y = shape.x;
+    first_instruction = program.y;
     first_cell = program.w;
     first_value = places.x;
     first_weight = places.y;
     point = places.w;
+    for (var i = thread; i < min(shape.z, STAGED); i += WORKGROUP_SIZE) {
+        staged[i] = instructions[first_instruction + i];
+    }
+    workgroupBarrier();
     var value = EXT_ZERO;
     if y < num_y {
         if places.z != NONE {
             let at = places.z + 2u * y;
             sum = between(affine[at], affine[at + 1u]);
         }
-        run_steps(program.y, program.z);
+        run_program(program.z);
         value = ext_mul(sum, eq_at(shape.y));
     }
     value = sum_lanes(value, thread, 1u);

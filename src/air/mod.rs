@@ -226,8 +226,8 @@ impl Air {
         preprocessed.into_iter().chain(mains)
     }
 
-    /// A part's place in [`Self::parts`].
-    pub(crate) fn part_idx(&self, part: Part) -> usize {
+    /// A part's place among all: the preprocessed one, where there is one, is the first.
+    pub fn part_idx(&self, part: Part) -> usize {
         match part {
             Part::Preprocessed => 0,
             Part::Main(i) => i + usize::from(self.preprocessed_width.is_some()),

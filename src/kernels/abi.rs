@@ -32,31 +32,31 @@ shader_structs! {
 
 /// Declares an enum whose cases are constants of a kernel, and lists them.
 macro_rules! shader_enum {
-    ($(#[$doc:meta])* $vis:vis enum $name:ident as $all:ident { $($(#[$case_doc:meta])* $case:ident = $value:literal $(as $constant:literal)?),+ $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident as $all:ident { $($(#[$case_doc:meta])* $case:ident = $value:literal as $constant:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
         $vis enum $name { $($(#[$case_doc])* $case = $value),+ }
 
-        const $all: &[(&str, u32)] = &[$($(($constant, $value),)?)+];
+        const $all: &[(&str, u32)] = &[$(($constant, $value)),+];
     };
 }
 
-shader_enum! {
-    /// An operation of a coset program.
-    pub(crate) enum Op as OPS {
-        /// In a segment's list of loads, where interpreters do not look at the operation.
-        Load = 0,
-        Add = 1 as "OP_ADD",
-        Sub = 2 as "OP_SUB",
-        Mul = 3 as "OP_MUL",
-        Neg = 4 as "OP_NEG",
-        First = 5 as "OP_FIRST",
-        Last = 6 as "OP_LAST",
-        Transition = 7 as "OP_TRANSITION",
-        /// In a segment's list of roots, likewise.
-        Root = 8,
-    }
+/// An operation of a program: `wgsl/shared/instructions.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Op {
+    /// In a segment's list of loads, where interpreters do not look at the operation.
+    Load = 0,
+    Add = 1,
+    Sub = 2,
+    Mul = 3,
+    Neg = 4,
+    First = 5,
+    Last = 6,
+    Transition = 7,
+    /// In a segment's list of roots, likewise.
+    Root = 8,
 }
 
 shader_enum! {
@@ -96,6 +96,22 @@ impl Sides {
 /// Says of an operand that it is an index into the values and not a temporary.
 pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
 
+/// Says of an operand of a program over rows that it is a leaf.
+pub(crate) const OPERAND_LEAF: u32 = 1 << 30;
+
+/// The operations and operands of programs as data, which kernels of other crates interpret too.
+pub const INSTRUCTIONS: &[(&str, u32)] = &[
+    ("OP_ADD", Op::Add as u32),
+    ("OP_SUB", Op::Sub as u32),
+    ("OP_MUL", Op::Mul as u32),
+    ("OP_NEG", Op::Neg as u32),
+    ("OP_FIRST", Op::First as u32),
+    ("OP_LAST", Op::Last as u32),
+    ("OP_TRANSITION", Op::Transition as u32),
+    ("OPERAND_VALUE", OPERAND_VALUE),
+    ("OPERAND_LEAF", OPERAND_LEAF),
+];
+
 /// Forms that a workgroup of `coset_pass` takes to a coset at a time.
 pub(crate) const STAGED_FORMS: u32 = 8;
 
@@ -116,8 +132,8 @@ pub(crate) const READ_PER_WORKGROUP: u32 = 16384;
 
 /// Constants that Rust and a kernel both name.
 pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
-    (&COSET_INTERPRET, OPS),
-    (&COSET_INTERPRET, &[("OPERAND_VALUE", OPERAND_VALUE)]),
+    (&COSET_INTERPRET, INSTRUCTIONS),
+    (&CHECK_CONSTRAINTS, INSTRUCTIONS),
     (&CHECK_CONSTRAINTS, &[("FAILING_ROWS", FAILING_ROWS), ("NO_ROW", NO_ROW)]),
     (&COSET_PASS, &[("STAGED_FORMS", STAGED_FORMS), ("STAGED_BITS", STAGED_BITS)]),
     (&DUAL_REDUCE, RUN_KINDS),

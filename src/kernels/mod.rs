@@ -2,9 +2,9 @@
 
 mod abi;
 
-pub use self::abi::{CONSTANTS, LAYOUTS};
+pub use self::abi::{CONSTANTS, INSTRUCTIONS, LAYOUTS};
 pub(crate) use self::abi::{
-    CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun,
+    CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_LEAF, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun,
     RunKind, STAGED_BITS, STAGED_FORMS, Sides, TRANSPOSE_SIDE, Tile, TransposeJob,
 };
 use crate::kernel::{Argument, Kernel, Library, Variant};

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::{air::AirBuilder, kernels, plan::shares::Shares};
 
-    const ROOM: Room = Room { kernel: &kernels::COSET_PASS, num_nodes: 128, num_leaves: 40 };
+    const ROOM: Room = Room { kernel: &kernels::COSET_PASS, num_nodes: 128, num_leaves: 40, over_rows: false };
 
     /// `(2 a b - c) d` over columns of its own, whose cone contains the root `a b`.
     fn limb(air: &mut AirBuilder, cells: &[NodeId]) -> NodeId {

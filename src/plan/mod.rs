@@ -15,6 +15,7 @@ mod notes;
 pub(crate) mod pair;
 mod planned;
 pub(crate) mod program;
+mod row_programs;
 mod shares;
 mod slots;
 pub(crate) mod steps;
@@ -32,7 +33,7 @@ use std::{
 pub(crate) use self::planned::{PlannedPair, PlannedProgram};
 pub use self::{
     estimate::{Estimate, Rates},
-    slots::assign_slots,
+    row_programs::RowProgram,
 };
 
 use self::{

@@ -31,7 +31,7 @@ const MAX_KERNEL_LEAVES: usize = 40;
 /// its last use, so that sums of products need few at a time.
 const MAX_WIDE_LEAVES: usize = 96;
 /// A kernel of its own.
-const ROOM: Room = Room { kernel: &COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_leaves: MAX_KERNEL_LEAVES };
+const ROOM: Room = Room { kernel: &COSET_PASS, num_nodes: MAX_KERNEL_NODES, num_leaves: MAX_KERNEL_LEAVES, over_rows: false };
 const WIDE_ROOM: Room = Room { num_leaves: MAX_WIDE_LEAVES, ..ROOM };
 /// Different kernels that an AIR may have for taking fewer leaves to cosets: those of six synthetic AIRs took 0.7 to 2.8 s to compile side by
 /// side (H200 machine, 2026-11-28).
@@ -295,7 +295,7 @@ fn as_data(air: &Air, roots: &[Root], kernel: &'static Kernel, thread: impl Fn(&
     let fits = |program: &Program| thread(program) <= steps::MAX_STEPS;
     // Each node and each column is an iteration at least.
     let max = steps::MAX_STEPS as usize;
-    let room = Room { kernel, num_nodes: max, num_leaves: max };
+    let room = Room { kernel, num_nodes: max, num_leaves: max, over_rows: false };
     let mut too_long = |root| {
         let program = Program::new(air, &[root]);
         steps::check(&*air.name, kernel.name, thread(&program))?;

@@ -1,6 +1,6 @@
 //! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     leaves::{Leaf, LeafKind, Leaves, Term, few_bits_are_cells, make_differences},
@@ -11,12 +11,14 @@ use crate::{
     air::{Air, Node, NodeId},
     error::{Error, Result},
     kernel::Kernel,
-    kernels::{self, OPERAND_VALUE, Op},
+    kernels::{self, OPERAND_LEAF, OPERAND_VALUE, Op},
 };
 
 /// Leaves that a segment of a program loads at most, and roots that wait for its end: few enough to keep temporaries few.
 const SEGMENT_LOADS: usize = 32;
 const SEGMENT_ROOTS: usize = 8;
+/// The same of programs over rows.
+const ROW_SEGMENT_LOADS: usize = 8;
 
 /// Instructions of an AIR's programs together. Roots that share nodes may not fit one program, and then each computes them: a million nodes
 /// could become as many instructions for each of thousands of programs. 256 MiB where the interpreter reads them.
@@ -82,10 +84,13 @@ pub(crate) struct Room {
     pub num_nodes: usize,
     /// Leaves loaded.
     pub num_leaves: usize,
+    /// Whether it is a program over rows, where a leaf is a cell: one that is read once is an operand, and of a product or a sum the second operand is the
+    /// one that is a value.
+    pub over_rows: bool,
 }
 
 impl Room {
-    const UNBOUNDED: Self = Self { kernel: &kernels::COSET_INTERPRET, num_nodes: usize::MAX, num_leaves: usize::MAX };
+    const UNBOUNDED: Self = Self { kernel: &kernels::COSET_INTERPRET, num_nodes: usize::MAX, num_leaves: usize::MAX, over_rows: false };
 }
 
 impl Program {
@@ -135,6 +140,22 @@ impl Program {
         Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air, Leaves::default())).expect("there is room for all")
     }
 
+    /// The program that gives `roots`, its leaves columns, for kernels that have their cells at hand.
+    pub fn over_rows(air: &Air, roots: &[NodeId], notes: &mut Notes) -> Self {
+        let roots: Vec<Root> = roots.iter().map(|&root| (root, [true; 2])).collect();
+        Self::with_notes(air, &roots, Room { over_rows: true, ..Room::UNBOUNDED }, notes).expect("there is room for all")
+    }
+
+    /// The instructions as interpreters read them: each segment behind its header.
+    pub fn encoded(&self) -> impl Iterator<Item = [u32; 4]> + '_ {
+        let mut rest = &self.instructions[..];
+        self.segments.iter().flat_map(move |segment| {
+            let own = rest.split_off(..segment.len()).expect("segments are all instructions");
+            let header = [segment.num_loads, segment.num_ops, segment.num_roots, 0].map(|num| num as u32);
+            [header].into_iter().chain(own.iter().copied())
+        })
+    }
+
     /// The cells that its leaves are made of, with repetitions.
     pub fn cells(&self) -> impl Iterator<Item = &Term> {
         self.leaves.iter().flat_map(|leaf| &leaf.form.terms)
@@ -176,8 +197,9 @@ impl Program {
             program.reached.push(reached);
         }
         program.sort_leaves(&mut steps);
-        let steps = program.segment(steps);
-        program.allocate(air, notes, &steps);
+        let read_once = if room.over_rows { take_what_is_read_once(&mut steps) } else { HashMap::new() };
+        let steps = program.segment(steps, if room.over_rows { ROW_SEGMENT_LOADS } else { SEGMENT_LOADS });
+        program.allocate(air, notes, &steps, room.over_rows.then_some(&read_once));
         Some(program)
     }
 
@@ -197,13 +219,13 @@ impl Program {
     }
 
     /// Moves loads, which need no operand, to the front of their segment, and roots, which nothing needs, to its end.
-    fn segment(&mut self, steps: Vec<Step>) -> Vec<Step> {
+    fn segment(&mut self, steps: Vec<Step>, max_loads: usize) -> Vec<Step> {
         let mut ordered = Vec::with_capacity(steps.len());
         let mut rest = steps.into_iter().peekable();
         while rest.peek().is_some() {
             let (mut loads, mut ops, mut roots) = (Vec::new(), Vec::new(), Vec::new());
             let has_room = |step: &Step, loads: &[Step], roots: &[Step]| match step.op {
-                Op::Load => loads.len() < SEGMENT_LOADS,
+                Op::Load => loads.len() < max_loads,
                 Op::Root => roots.len() < SEGMENT_ROOTS,
                 _ => true,
             };
@@ -268,9 +290,10 @@ impl Program {
         Some(())
     }
 
-    /// Gives every node a temporary from its step to its last use.
-    fn allocate(&mut self, air: &Air, notes: &mut Notes, steps: &[Step]) {
-        let is_temp = |node: NodeId| air.degrees[node.index()] > 0;
+    /// Gives every node a temporary from its step to its last use. Of a program over rows the leaves that are read once have none.
+    fn allocate(&mut self, air: &Air, notes: &mut Notes, steps: &[Step], over_rows: Option<&HashMap<usize, u32>>) {
+        let leaf = |node: NodeId| over_rows?.get(&node.index()).copied();
+        let is_temp = |node: NodeId| air.degrees[node.index()] > 0 && leaf(node).is_none();
         let mut operands = Vec::with_capacity(steps.len());
         for (at, step) in steps.iter().enumerate() {
             operands.push(step.operands.map(|operand| operand.filter(|&node| is_temp(node)).map(|node| notes.of[node.index()].place)));
@@ -288,12 +311,19 @@ impl Program {
                     *word = temps[note.place as usize];
                     continue;
                 }
+                if let Some(leaf) = leaf(operand) {
+                    *word = OPERAND_LEAF | leaf;
+                    continue;
+                }
                 if note.place == 0 {
                     notes.touched.push(operand.index());
                     self.values.push(operand);
                     note.place = self.values.len() as u32;
                 }
                 *word = OPERAND_VALUE | (note.place - 1);
+            }
+            if over_rows.is_some() && words[0] & OPERAND_VALUE != 0 && matches!(step.op, Op::Add | Op::Mul) {
+                words.swap(0, 1);
             }
             self.instructions.push(match step.op {
                 Op::Root => [step.op as u32, 0, words[0], step.index],
@@ -302,6 +332,23 @@ impl Program {
             });
         }
     }
+}
+
+/// Takes the loads of leaves that one operand names away: those leaves, by their nodes.
+fn take_what_is_read_once(steps: &mut Vec<Step>) -> HashMap<usize, u32> {
+    let mut reads: HashMap<usize, usize> = HashMap::new();
+    for operand in steps.iter().flat_map(|step| step.operands.into_iter().flatten()) {
+        *reads.entry(operand.index()).or_default() += 1;
+    }
+    let mut taken = HashMap::new();
+    steps.retain(|step| {
+        let is_taken = step.op == Op::Load && reads[&step.node.index()] == 1;
+        if is_taken {
+            taken.insert(step.node.index(), step.index);
+        }
+        !is_taken
+    });
+    taken
 }
 
 #[cfg(test)]

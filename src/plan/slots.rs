@@ -9,7 +9,7 @@
 ///
 /// # Panics
 /// If an operand or a kept step is no step, or an operand comes after its reader.
-pub fn assign_slots(operands: &[[Option<u32>; 2]], has_result: impl Fn(usize) -> bool, kept: &[u32]) -> (Vec<u32>, usize) {
+pub(crate) fn assign_slots(operands: &[[Option<u32>; 2]], has_result: impl Fn(usize) -> bool, kept: &[u32]) -> (Vec<u32>, usize) {
     const NEVER: usize = usize::MAX;
     let mut last_read = vec![0; operands.len()];
     for (at, operands) in operands.iter().enumerate() {

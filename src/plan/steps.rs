@@ -47,6 +47,11 @@ fn segments(program: &Program) -> u64 {
     loop_of(0) + segments.sum::<u64>()
 }
 
+/// A row of an interpreter that has the cells at hand.
+pub(crate) fn row_thread(program: &Program) -> u64 {
+    segments(program)
+}
+
 /// One row in `coset_interpret`.
 pub(crate) fn interpreted_row(program: &Program, l_skip: usize) -> u64 {
     let size = 1u64 << l_skip;

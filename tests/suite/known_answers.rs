@@ -65,7 +65,7 @@ fn mutated_kernels_are_caught() {
         split(Mutant::of(&kernels::DUAL_REDUCE, "ext_word(weights + 4u)", "ext_word(weights)")),
         split(Mutant::of(&kernels::DUAL_REDUCE, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)")),
         (
-            Mutant::of(&kernels::COSET_INTERPRET, "case OP_NEG: { result = f_sub(0u, a); }", "case OP_NEG: { result = a; }"),
+            Mutant::of(&kernels::COSET_INTERPRET, "case OP_NEG: { result = value_sub(Value(), a); }", "case OP_NEG: { result = a; }"),
             Strategy::Direct,
             Layout::ColMajor,
         ),
@@ -112,11 +112,11 @@ fn mutated_checks_are_caught() {
     for mutant in [
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "sinking = max(sinking, atomicMin(&results[entry], sinking));", "sinking = NO_ROW;"),
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "atomicAdd(&results[count], countOneBits(failing));", ""),
-        Mutant::of(&kernels::CHECK_CONSTRAINTS, "case OP_SUB: { result = f_sub4(a,", "case OP_SUB: { result = f_add4(a,"),
+        Mutant::of(&kernels::CHECK_CONSTRAINTS, "case OP_SUB: { result = value_sub(a,", "case OP_SUB: { result = value_add(a,"),
         Mutant::of(
             &kernels::CHECK_CONSTRAINTS,
-            "case OP_LAST: { result = selector4(row, job.row_mask); }",
-            "case OP_LAST: { result = selector4(row, 0u); }",
+            "let is_last = selector4(row, job.row_mask);",
+            "let is_last = selector4(row, 0u);",
         ),
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "tile.chunk << job.log_rows", "0u"),
         Mutant::of(&kernels::DUAL_REDUCE, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)"),

@@ -37,7 +37,7 @@ pub(crate) fn known_air() -> Air {
     let scaled = air.mul(public, c);
     let sum = air.add(ab, scaled);
     let cubed = air.mul(ab, next);
-    let (with_last, with_first) = (air.sub(last, cubed), air.add(first, c));
+    let (with_last, with_first) = (air.sub(last, cubed), air.add(first, scaled));
     let count = air.mul(transition, with_first);
     let negated = air.neg(count);
     for count in [count, negated] {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use logup_wgpu::{
-    EF, Error, F, Result, Subject,
-    compute::{Binding, Resource, TraceWindow, word},
+    Column, EF, Error, F, Result, Subject,
+    compute::{Binding, Resource, RowProgram, TraceWindow, word},
     wgpu,
 };
 use openvm_stark_backend::prover::stacked_pcs::StackedLayout;
@@ -18,7 +18,7 @@ use crate::{
     kernels::{FRACTIONS, ROW_PRODUCTS, RowProductsJob},
     key_plan::Logup,
     recorder::Recorder,
-    row_sums::{Buffers, RowSums, RowTrace, Slice, cell_words},
+    row_sums::{Buffers, RowSums, RowTrace, Slice},
     windows::Windows,
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct LeafTrace<'a> {
 }
 
 /// All leaves of a proof.
-pub(crate) struct Leaves {
+pub(crate) struct Leaves<'a> {
     /// log2 of all leaves, padding among them.
     pub log_len: usize,
     /// Those that are no padding; padding comes behind them.
@@ -38,31 +38,29 @@ pub(crate) struct Leaves {
     /// What padding has for q.
     pub alpha: EF,
     pub sums: RowSums,
-    programs: Vec<ProductRows>,
+    programs: Vec<ProductRows<'a>>,
     /// Of products, where there are any.
     products: Option<Arc<wgpu::Buffer>>,
     pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
 }
 
 /// A program of products over the rows of a trace.
-struct ProductRows {
+struct ProductRows<'a> {
     windows: Vec<TraceWindow>,
-    steps: Vec<[u32; 4]>,
+    program: &'a RowProgram,
     cells: Vec<[u32; 2]>,
     values: Vec<u32>,
-    num_slots: usize,
-    num_products: usize,
     height: usize,
     first_word: u64,
 }
 
 const PRODUCTS: Resource = Resource("products");
 /// Words of the temporaries of `row_products`.
-const SLOT_WORDS: usize = 1 << 23;
+const TEMP_WORDS: usize = 1 << 23;
 /// log2 of the leaves that there can be: their indices, twice, are words.
 const MAX_LOG_LEAVES: usize = 30;
 
-impl Leaves {
+impl<'a> Leaves<'a> {
     /// # Shapes
     /// `traces` in the order of the layout, `None` for those without interactions.
     ///
@@ -70,7 +68,7 @@ impl Leaves {
     /// [`Error::DeviceLimit`] for what no device or not this one has room for: leaves, terms of an interaction, the columns of one.
     pub fn new(
         compute: &Compute,
-        traces: &[Option<LeafTrace<'_>>],
+        traces: &[Option<LeafTrace<'a>>],
         layout: &StackedLayout,
         log_len: usize,
         alpha: EF,
@@ -111,14 +109,13 @@ impl Leaves {
             let mut first_word = *first_word;
             for program in &logup.programs {
                 let mut windows = Windows::new(&compute.gpu.limits());
-                let cells = program.cells.iter().map(|&cell| cell_words(rows, &mut buffers, &mut windows, cell)).collect::<Option<_>>();
+                let cell = |&column: &Column| Some([rows.column_word(&mut buffers, &mut windows, column)?, column.next.into()]);
+                let cells = program.columns.iter().map(cell).collect::<Option<_>>();
                 programs.push(ProductRows {
                     cells: cells.ok_or_else(|| rows.too_few_windows(ROW_PRODUCTS.name, compute))?,
                     windows: windows.bound(&buffers.0),
-                    steps: program.steps.clone(),
+                    program,
                     values: program.values(&values).map(word).collect(),
-                    num_slots: program.num_slots,
-                    num_products: program.num_roots,
                     height: rows.height,
                     first_word,
                 });
@@ -135,31 +132,31 @@ impl Leaves {
     pub fn record_products(&self, recorder: &mut Recorder) -> Result<()> {
         let Some(products) = &self.products else { return Ok(()) };
         recorder.keep(PRODUCTS, products);
-        for program in &self.programs {
-            let &ProductRows { num_slots, num_products, height, first_word, .. } = program;
-            let steps = recorder.table(program.steps.as_flattened());
-            let cells = recorder.table(program.cells.as_flattened());
-            let values = recorder.table(if program.values.is_empty() { &[0] } else { &program.values });
+        for rows in &self.programs {
+            let &ProductRows { program, height, first_word, .. } = rows;
+            let (num_temps, num_products) = (program.num_temps.max(1), program.num_roots);
+            let instructions = recorder.table(program.instructions.as_flattened());
+            let cells = recorder.table(rows.cells.as_flattened());
+            let values = recorder.table(if rows.values.is_empty() { &[0] } else { &rows.values });
             // A binding begins at a multiple of 64 words.
             let begin = first_word / 64 * 64;
             let bytes = 4 * begin..(4 * (first_word + (num_products * height) as u64)).next_multiple_of(16);
-            let per_dispatch = (SLOT_WORDS.min(recorder.max_scratch() as usize / 4) / num_slots).max(1).min(height);
+            let per_dispatch = (TEMP_WORDS.min(recorder.max_scratch() as usize / 4) / num_temps).max(1).min(height);
             for first_row in (0..height).step_by(per_dispatch) {
                 let num_rows = per_dispatch.min(height - first_row) as u32;
                 let job = recorder.job(&RowProductsJob {
-                    first_step: 0,
-                    num_steps: program.steps.len() as u32,
+                    num_segments: program.num_segments as u32,
                     first_row: first_row as u32,
                     num_rows,
                     row_mask: height as u32 - 1,
                     first_word: (first_word - begin) as u32,
                 });
-                let slots = recorder.scratch(Resource("slots"), (4 * num_slots * num_rows as usize).next_multiple_of(16) as u64);
-                let bindings =
-                    vec![job, steps.clone(), cells.clone(), values.clone(), slots, Binding { resource: PRODUCTS, bytes: bytes.clone() }];
+                let temps = recorder.scratch(Resource("temporaries"), (4 * num_temps * num_rows as usize).next_multiple_of(16) as u64);
+                let products = Binding { resource: PRODUCTS, bytes: bytes.clone() };
+                let bindings = vec![job, instructions.clone(), cells.clone(), values.clone(), temps, products];
                 let workgroups = num_rows.div_ceil(ROW_PRODUCTS.workgroup_size);
-                let products = 2 * program.steps.len() as u64 * u64::from(num_rows);
-                recorder.dispatch(&ROW_PRODUCTS, bindings, program.windows.clone(), workgroups.into(), products)?;
+                let products = 2 * program.instructions.len() as u64 * u64::from(num_rows);
+                recorder.dispatch(&ROW_PRODUCTS, bindings, rows.windows.clone(), workgroups.into(), products)?;
             }
         }
         Ok(())

@@ -99,7 +99,7 @@ impl Gkr<'_> {
     pub fn prove<TS: FiatShamirTranscript<SC>>(
         &self,
         transcript: &mut TS,
-        leaves: &Leaves,
+        leaves: &Leaves<'_>,
     ) -> Result<(SumProof, GkrStats), WgpuProverError> {
         let failed = WgpuProverError::Gkr;
         let n = leaves.log_len;

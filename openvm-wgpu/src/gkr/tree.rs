@@ -117,7 +117,7 @@ impl Copied {
 
 /// The tree over some leaves.
 pub(super) struct Tree<'a> {
-    pub leaves: &'a Leaves,
+    pub leaves: &'a Leaves<'a>,
     /// By level: level `l` has `2^l` fractions.
     layers: BTreeMap<usize, Layer>,
     /// log2 of the fractions of a range at a time.
@@ -132,7 +132,7 @@ const LOG_RANGE_IN_BUDGET: usize = 17;
 pub(super) const MIN_LOG_RANGE: usize = 5;
 
 impl<'a> Tree<'a> {
-    pub fn new(compute: &Compute, leaves: &'a Leaves) -> Self {
+    pub fn new(compute: &Compute, leaves: &'a Leaves<'a>) -> Self {
         let wanted = if compute.memory_budget.is_some() { LOG_RANGE_IN_BUDGET } else { LOG_RANGE };
         let log_range = wanted.min(max_per_binding(&compute.gpu.limits()).ilog2() as usize).max(MIN_LOG_RANGE);
         Self { leaves, layers: BTreeMap::new(), log_range }

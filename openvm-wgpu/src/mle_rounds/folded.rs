@@ -18,7 +18,7 @@ use crate::{
     forms::Form,
     kernels::{FOLD_CELLS, FOLD_PAIRS, FOLD_SUMS, FoldCellsJob, FoldPairsJob, FoldSumsJob},
     recorder::{Names, Recorder, numbered},
-    row_sums::{Buffers, RowSums, Slice, To, cell_words},
+    row_sums::{Buffers, RowSums, Slice, To},
     sumcheck::array::words,
     windows::Windows,
 };
@@ -131,28 +131,25 @@ impl Unfolded {
             let mut making: Option<(Group, Windows)> = None;
             let mut to = 0;
             for trace in &traces[own.clone()] {
-                for &cell in &trace.plan.batch.cells {
-                    let mask = trace.rows.height as u32 - 1;
-                    if let Some((group, windows)) = &mut making {
-                        let mut more = windows.clone();
-                        if let Some([word, kind]) = cell_words(&trace.rows, &mut buffers, &mut more, cell) {
-                            group.columns.push([to as u32, word, kind, mask]);
-                            to += 1 << trace.n;
-                            group.end = to;
-                            *windows = more;
-                            continue;
+                let mask = trace.rows.height as u32 - 1;
+                for &column in &trace.plan.batch.columns {
+                    let known = making.as_mut().and_then(|(_, windows)| trace.rows.column_word(&mut buffers, windows, column));
+                    let word = match known {
+                        Some(word) => word,
+                        None => {
+                            let mut windows = Windows::new(&limits);
+                            let word = trace.rows.column_word(&mut buffers, &mut windows, column);
+                            let group = Group { windows: vec![], bank, begin: to, end: to, columns: vec![] };
+                            if let Some((done, windows)) = making.replace((group, windows)) {
+                                groups.push(Group { windows: windows.bound(&buffers.0), ..done });
+                            }
+                            word.ok_or_else(|| trace.rows.too_few_windows(FOLD_CELLS.name, compute))?
                         }
-                    }
-                    let mut windows = Windows::new(&limits);
-                    let Some([word, kind]) = cell_words(&trace.rows, &mut buffers, &mut windows, cell) else {
-                        return Err(trace.rows.too_few_windows(FOLD_CELLS.name, compute));
                     };
-                    let begin = to;
+                    let (group, _) = making.as_mut().expect("made above");
+                    group.columns.push([to as u32, word, column.next.into(), mask]);
                     to += 1 << trace.n;
-                    let group = Group { windows: vec![], bank, begin, end: to, columns: vec![[begin as u32, word, kind, mask]] };
-                    if let Some((done, windows)) = making.replace((group, windows)) {
-                        groups.push(Group { windows: windows.bound(&buffers.0), ..done });
-                    }
+                    group.end = to;
                 }
             }
             groups.extend(making.map(|(done, windows)| Group { windows: windows.bound(&buffers.0), ..done }));

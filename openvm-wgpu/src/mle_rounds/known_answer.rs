@@ -9,7 +9,7 @@ use tracing::subscriber::NoSubscriber;
 
 use super::{BatchTrace, Claims, MleRounds, form};
 use crate::{
-    SC, WgpuProverError, commit::Committer, compute::Compute, gkr::known_air, kernels::MLE_ROUND, key_plan::AirPlan, poly::lagrange,
+    SC, WgpuProverError, commit::Committer, compute::Compute, gkr::known_air, kernels::MLE_ROUND, key_plan::{AirPlan, BatchInstructions}, poly::lagrange,
     row_sums::RowTrace,
 };
 
@@ -23,7 +23,8 @@ const LOG_HEIGHTS: [usize; 3] = [10, 4, 2];
 /// [`Error::WrongAnswer`](logup_wgpu::Error::WrongAnswer), as of all that the device is asked from then on; what the device reports.
 pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
     tracing::subscriber::with_default(NoSubscriber::default(), || {
-        let plan = AirPlan::of_air(known_air(), L_SKIP)?;
+        let mut plan = AirPlan::of_air(known_air(), L_SKIP)?;
+        let instructions = BatchInstructions::new(std::slice::from_mut(&mut plan));
         let (air, public_values) = (&plan.air, [F::from_u32(91)]);
         let width = air.main_widths()[0];
         let mut state = EF::from_basis_coefficients_fn(|i| F::from_usize(i + 7));
@@ -72,7 +73,7 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
         let forms = batch.iter().zip(&weights).map(|(trace, (constant, nodes))| form(trace, *constant, nodes.iter().copied()));
         let forms = forms.collect::<Result<Vec<_>>>()?;
         let claims = Claims { r_0, xi: &xi, l_skip: L_SKIP, constraint_degree: degree, claim, shares };
-        match (MleRounds { compute, committer, observer: None, stage_times: false }).prove(&mut transcript(), &batch, forms, claims) {
+        match (MleRounds { compute, committer, observer: None, stage_times: false }).prove(&mut transcript(), &instructions, &batch, forms, claims) {
             Ok((rounds, _)) if rounds.polys == expected => Ok(()),
             Err(WgpuProverError::MleRounds(logup_wgpu::Error::DeviceLimit { .. })) => Ok(()), // less room than a megabyte: not asked
             Err(WgpuProverError::MleRounds(error)) => Err(error),

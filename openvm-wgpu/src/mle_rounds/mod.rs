@@ -11,7 +11,7 @@ mod round;
 use logup_wgpu::{EF, F};
 use openvm_stark_backend::{
     FiatShamirTranscript,
-    poly_common::{UnivariatePoly, eval_eq_mle},
+    poly_common::eval_eq_mle,
 };
 use p3_field::{Field, PrimeCharacteristicRing};
 use tracing::{debug, info_span};
@@ -27,8 +27,8 @@ use crate::{
     compute::{Compute, Use},
     forms::{Factor, Form, Forms, Weight},
     kernels::stage,
-    key_plan::AirPlan,
-    poly::{add_product, lagrange},
+    key_plan::{AirPlan, BatchInstructions},
+    poly::{Interpolation, add_product, eval, lagrange},
     row_sums::RowTrace,
     sumcheck::{
         array::elements,
@@ -48,7 +48,7 @@ pub(crate) struct BatchTrace<'a> {
 impl BatchTrace<'_> {
     /// Cells that programs read.
     fn num_cells(&self) -> usize {
-        self.plan.batch.cells.len()
+        self.plan.batch.columns.len()
     }
 }
 
@@ -102,6 +102,7 @@ impl MleRounds<'_> {
     pub fn prove<TS: FiatShamirTranscript<SC>>(
         &self,
         transcript: &mut TS,
+        instructions: &BatchInstructions,
         traces: &[BatchTrace<'_>],
         forms: Vec<Form>,
         mut claims: Claims<'_>,
@@ -116,12 +117,17 @@ impl MleRounds<'_> {
         let mut tails = vec![EF::ZERO; traces.len()];
         let mut scale = EF::ONE;
         let mut claim = claims.claim;
+        // Of the selectors of the first and of the last row, what is left there.
+        let lagrange = lagrange(claims.l_skip, claims.r_0);
+        let most_values = 1 + active.iter().map(|trace| trace.plan.batch.degree).max().unwrap_or(0);
+        let interpolations: Vec<Interpolation> = (0..=most_values).map(Interpolation::new).collect();
+        let mut selectors = [lagrange[0], lagrange[lagrange.len() - 1]];
 
         let fold_span = info_span!("prover.rap_constraints.fold_ple_evals", phase = "prover").entered();
         let (weights, affine) = split(active, forms);
         self.committer.make_room_beside(folded::bytes(active));
         let unfolded = Unfolded::new(self.compute, active, &affine).map_err(failed)?;
-        let programs = Programs::new(self.compute, active, &weights).map_err(failed)?;
+        let programs = Programs::new(self.compute, instructions, active, &weights).map_err(failed)?;
         drop(fold_span);
         let _span = info_span!("prover.rap_constraints.mle_rounds", phase = "prover").entered();
         let _cpu_span = info_span!("prover.batch_constraints.mle_rounds", phase = "prover").entered();
@@ -140,15 +146,16 @@ impl MleRounds<'_> {
             let xi = claims.xi[claims.l_skip + round - 1];
             let mut recorder = session.recorder(0);
             let next = match &folded {
-                None => unfolded.record_fold(self.compute, &mut recorder, active, &lagrange(claims.l_skip, claims.r_0)),
+                None => unfolded.record_fold(self.compute, &mut recorder, active, &lagrange),
                 Some(folded) => folded.record_fold(self.compute, &mut recorder, active, r[round - 1]),
             };
             let next = next.map_err(failed)?;
-            let num =
-                programs.record(&mut recorder, active, &next, &claims.xi[claims.l_skip + round..claims.l_skip + n_max]).map_err(failed)?;
+            let xi_behind = &claims.xi[claims.l_skip + round..claims.l_skip + n_max];
+            let num = programs.record(&mut recorder, active, &next, xi_behind, selectors).map_err(failed)?;
             folded = Some(next);
             let read = |words: &[u32]| elements(&words[..4 * num]);
             let mut evals = &session.run(recorder, unfolded.trace_buffers.clone(), read).map_err(failed)?[..];
+            programs.stay();
 
             let inverse = (EF::ONE - xi).try_inverse().ok_or(WgpuProverError::Challenge)?;
             let mut head = vec![EF::ZERO; claims.constraint_degree + 1];
@@ -158,25 +165,25 @@ impl MleRounds<'_> {
                 (at_points, evals) = evals.split_at(trace.plan.batch.degree);
                 let at_zero = (*share - xi * at_points[0]) * inverse;
                 let values: Vec<EF> = [at_zero].iter().chain(at_points).copied().collect();
-                let points: Vec<F> = (0..values.len()).map(F::from_usize).collect();
-                let poly = UnivariatePoly::lagrange_interpolate(&points, &values);
-                head.iter_mut().zip(poly.coeffs()).for_each(|(sum, &coefficient)| *sum += scale * coefficient);
+                let poly = interpolations[values.len()].coefficients(&values);
+                head.iter_mut().zip(&poly).for_each(|(sum, &coefficient)| *sum += scale * coefficient);
                 own.push(poly);
             }
             let mut coefficients = vec![EF::ZERO; head.len() + 1];
             add_product(&mut coefficients, &[EF::ONE - xi, xi.double() - EF::ONE], &head);
             coefficients[1] += tail;
-            let poly = UnivariatePoly::new(coefficients);
-            debug_assert_eq!(poly.eval_at_point(EF::ZERO) + poly.eval_at_point(EF::ONE), claim);
-            let evals: Vec<EF> = (1..=claims.constraint_degree + 1).map(|x| poly.eval_at_point(EF::from_usize(x))).collect();
+            let at = |x: EF| eval(&coefficients, x);
+            debug_assert_eq!(at(EF::ZERO) + at(EF::ONE), claim);
+            let evals: Vec<EF> = (1..=claims.constraint_degree + 1).map(|x| at(EF::from_usize(x))).collect();
             evals.iter().for_each(|&eval| transcript.observe_ext(eval));
             polys.push(evals);
             let challenge: EF = transcript.sample_ext();
             debug!(round, r = %challenge);
             r.push(challenge);
-            claim = poly.eval_at_point(challenge);
+            selectors = [selectors[0] * (EF::ONE - challenge), selectors[1] * challenge];
+            claim = eval(&coefficients, challenge);
             scale *= eval_eq_mle::<EF, EF, EF>(&[xi], &[challenge]);
-            claims.shares.iter_mut().zip(own).for_each(|(share, poly)| *share = poly.eval_at_point(challenge));
+            claims.shares.iter_mut().zip(own).for_each(|(share, poly)| *share = eval(&poly, challenge));
         }
         let part = session.end_part(stage::MLE_ROUNDS);
         let Totals { stages, allocations } = session.end();

@@ -12,73 +12,56 @@ use p3_field::PrimeCharacteristicRing;
 use super::{BatchTrace, folded::Folded};
 use crate::{
     compute::Compute,
-    kernels::{LOG_EQ, MLE_ROUND, MleRoundJob, PAIRS_PER_TASK, SUM_SEGMENTS, SumSegmentsJob},
+    kernels::{LOG_EQ, MLE_ROUND, MleRoundJob, NEAR_TEMPS, PAIRS_PER_TASK, SUM_SEGMENTS, SumSegmentsJob},
+    key_plan::BatchInstructions,
     recorder::{Recorder, results},
     sumcheck::array::words,
 };
 
 /// Bytes of the temporaries of a dispatch where memory is no concern, and within a budget.
-const SLOT_BYTES: u64 = 32 << 20;
-const SLOT_BYTES_IN_BUDGET: u64 = 4 << 20;
+const TEMP_BYTES: u64 = 32 << 20;
+const TEMP_BYTES_IN_BUDGET: u64 = 4 << 20;
 /// What an entry without an affine part has for it.
 const NONE: u32 = u32::MAX;
 /// Words of an entry.
 const ENTRY_WORDS: usize = 12;
 
-/// What is the same in all rounds: the traces' steps, values and weights. The first round brings it to the device, where it stays.
-pub(super) struct Programs {
-    steps: Kept,
+/// What is the same in all rounds: the key's instructions, the traces' values and weights. What is not on the device the first round brings there, where it
+/// stays.
+pub(super) struct Programs<'a> {
+    key: &'a BatchInstructions,
+    instructions: Arc<wgpu::Buffer>,
     /// Values, then weights.
-    tables: Kept,
+    tables: (Arc<wgpu::Buffer>, Vec<u32>),
     /// Of each trace, its pieces.
     pieces: Vec<Vec<Piece>>,
     /// Of temporaries at a time.
-    slot_bytes: u64,
+    temp_bytes: u64,
 }
 
-/// Words that stay on the device.
-struct Kept {
-    name: Resource,
-    buffer: Arc<wgpu::Buffer>,
-    words: Vec<u32>,
-}
-
-impl Kept {
-    fn new(compute: &Compute, name: &'static str, mut words: Vec<u32>) -> Result<Self> {
-        words.resize(words.len().next_multiple_of(4).max(4), 0);
-        Ok(Self { name: Resource(name), buffer: compute.pool.take(name, 4 * words.len() as u64)?, words })
-    }
-
-    fn bind(&self, recorder: &mut Recorder) -> Binding {
-        recorder.keep(self.name, &self.buffer);
-        Binding { resource: self.name, bytes: 0..4 * self.words.len() as u64 }
-    }
-
-    /// Has the words be there.
-    fn record_upload(&self, recorder: &mut Recorder) -> Result<()> {
-        let (from, to) = (recorder.table(&self.words), self.bind(recorder));
-        recorder.copy_to(from, 0, to, self.words.len() as u32)
-    }
-}
+const INSTRUCTIONS: Resource = Resource("instructions");
+const TABLES: Resource = Resource("values and weights");
 
 #[derive(Clone, Copy, Debug)]
 struct Piece {
-    first_step: u32,
-    num_steps: u32,
+    first_instruction: u32,
+    num_instructions: u32,
+    num_segments: u32,
     /// A word of the tables.
     first_value: u32,
     /// An element of the tables.
     first_weight: u32,
-    num_slots: u64,
+    /// Temporaries that have no place in workgroup memory.
+    num_far_temps: u64,
 }
 
-impl Programs {
-    /// `weights` are those of each trace's products.
+impl<'a> Programs<'a> {
+    /// `weights` are those of each trace's products; `key` has the instructions of all traces' AIRs.
     ///
     /// # Errors
     /// As `BufferPool::take`.
-    pub fn new(compute: &Compute, traces: &[BatchTrace<'_>], weights: &[Vec<EF>]) -> Result<Self> {
-        let (mut steps, mut tables, mut values_at): (Vec<[u32; 4]>, Vec<u32>, Vec<u32>) = (vec![], vec![], vec![]);
+    pub fn new(compute: &Compute, key: &'a BatchInstructions, traces: &[BatchTrace<'_>], weights: &[Vec<EF>]) -> Result<Self> {
+        let (mut tables, mut values_at): (Vec<u32>, Vec<u32>) = (vec![], vec![]);
         for trace in traces {
             let values = trace.rows.air.degree_zero_values(trace.public_values);
             for piece in &trace.plan.batch.pieces {
@@ -89,44 +72,82 @@ impl Programs {
         tables.resize(tables.len().next_multiple_of(EXT_WORDS), 0);
         let mut values_at = values_at.into_iter();
         let pieces = traces.iter().zip(weights).map(|(trace, weights)| {
-            let mut weights = &weights[..];
+            let mut first_instruction = trace.plan.batch.first_instruction;
+            let mut first_weight = (tables.len() / EXT_WORDS) as u32;
+            tables.extend(words(weights.iter().copied()));
             let pieces = trace.plan.batch.pieces.iter().map(|piece| {
-                let own;
-                (own, weights) = weights.split_at(piece.num_roots);
-                let (first_step, first_weight) = (steps.len() as u32, (tables.len() / EXT_WORDS) as u32);
-                steps.extend(&piece.steps);
-                tables.extend(words(own.iter().copied()));
-                let first_value = values_at.next().expect("one for each piece");
-                Piece { first_step, num_steps: piece.steps.len() as u32, first_value, first_weight, num_slots: piece.num_slots as u64 }
+                let own = Piece {
+                    first_instruction,
+                    num_instructions: piece.instructions.len() as u32,
+                    num_segments: piece.num_segments as u32,
+                    first_value: values_at.next().expect("one for each piece"),
+                    first_weight,
+                    num_far_temps: (piece.num_temps as u64).saturating_sub(NEAR_TEMPS.into()),
+                };
+                first_instruction += own.num_instructions;
+                first_weight += piece.num_roots as u32;
+                own
             });
             let pieces: Vec<Piece> = pieces.collect();
             // What is affine counts without a product, too.
-            let none = Piece { first_step: 0, num_steps: 0, first_value: 0, first_weight: 0, num_slots: 1 };
+            let none =
+                Piece { first_instruction, num_instructions: 0, num_segments: 0, first_value: 0, first_weight: 0, num_far_temps: 0 };
             if pieces.is_empty() { vec![none] } else { pieces }
         });
         let pieces = pieces.collect();
-        let steps = Kept::new(compute, "steps", steps.as_flattened().to_vec())?;
-        let slot_bytes = if compute.memory_budget.is_some() { SLOT_BYTES_IN_BUDGET } else { SLOT_BYTES };
-        Ok(Self { steps, tables: Kept::new(compute, "values and weights", tables)?, pieces, slot_bytes })
+        tables.resize(tables.len().max(EXT_WORDS), 0);
+        let take = |name: Resource, words: &[u32]| compute.pool.take(name.0, 4 * words.len() as u64);
+        let instructions = match key.on_device() {
+            Some(buffer) => Arc::clone(buffer),
+            None => take(INSTRUCTIONS, &key.words)?,
+        };
+        let temp_bytes = if compute.memory_budget.is_some() { TEMP_BYTES_IN_BUDGET } else { TEMP_BYTES };
+        Ok(Self { key, instructions, tables: (take(TABLES, &tables)?, tables), pieces, temp_bytes })
+    }
+
+    /// Has the instructions be there for later proofs, once a recording that brought them has run.
+    pub fn stay(&self) {
+        self.key.are_in(Arc::clone(&self.instructions));
+    }
+
+    /// The instructions' and the tables' bindings. The first round brings them there.
+    fn bind(&self, recorder: &mut Recorder, is_first: bool) -> Result<[Binding; 2]> {
+        let mut bind = |name: Resource, buffer: &Arc<wgpu::Buffer>, words: &[u32], is_missing: bool| {
+            recorder.keep(name, buffer);
+            let binding = Binding { resource: name, bytes: 0..4 * words.len() as u64 };
+            if is_missing {
+                let from = recorder.table(words);
+                recorder.copy_to(from, 0, binding.clone(), words.len() as u32)?;
+            }
+            Ok(binding)
+        };
+        let (buffer, words) = &self.tables;
+        Ok([
+            bind(INSTRUCTIONS, &self.instructions, &self.key.words, is_first && self.key.on_device().is_none())?,
+            bind(TABLES, buffer, words, is_first)?,
+        ])
     }
 
     /// Has a round's polynomials, `sum_y eq(y) f(X, y)` of each trace that has variables left, at `X = 1, ..` as results from the first on: as many as the
-    /// trace's degree. `xi` are the challenges of the variables behind the round's.
+    /// trace's degree. `xi` are the challenges of the variables behind the round's, `selectors` what is left of those of the first and of the last row.
     ///
     /// # Errors
     /// As [`Recorder::dispatch`].
-    pub fn record(&self, recorder: &mut Recorder, traces: &[BatchTrace<'_>], folded: &Folded, xi: &[EF]) -> Result<usize> {
+    pub fn record(
+        &self,
+        recorder: &mut Recorder,
+        traces: &[BatchTrace<'_>],
+        folded: &Folded,
+        xi: &[EF],
+        selectors: [EF; 2],
+    ) -> Result<usize> {
         let bound = folded.bound();
         let num_active = traces.iter().take_while(|trace| trace.n > bound).count();
         let (low, high) = xi.split_at(xi.len().min(LOG_EQ as usize));
-        let low = eq_levels(low);
+        let [low, high] = [eq_levels(low, selectors[0]), eq_levels(high, selectors[1])];
         let eq_high = low.len() as u32;
-        let eq = recorder.table(&words(low.into_iter().chain(eq_levels(high))));
-        if bound == 0 {
-            self.steps.record_upload(recorder)?;
-            self.tables.record_upload(recorder)?;
-        }
-        let [steps, tables] = [&self.steps, &self.tables].map(|kept| kept.bind(recorder));
+        let eq = recorder.table(&words(low.into_iter().chain(high)));
+        let [instructions, tables] = self.bind(recorder, bound == 0)?;
         let affine = folded.affine(recorder);
         let banks: Vec<(Range<usize>, Binding)> = folded.banks(recorder).collect();
 
@@ -146,12 +167,12 @@ impl Programs {
                         spans.push(Span {
                             bank,
                             tasks: num_tasks..num_tasks + tasks,
-                            num_slots: piece.num_slots,
-                            num_steps: piece.num_steps,
+                            num_far_temps: piece.num_far_temps,
+                            num_instructions: piece.num_instructions,
                         });
-                        entries.extend([num_tasks, piece.first_step, piece.num_steps, first_cell]);
+                        entries.extend([num_tasks, piece.first_instruction, piece.num_segments, first_cell]);
                         entries.extend([piece.first_value, piece.first_weight, affine, word(logup_wgpu::F::from_usize(x))]);
-                        entries.extend([num_y, log_y as u32, 0, 0]);
+                        entries.extend([num_y, log_y as u32, piece.num_instructions, 0]);
                         num_tasks += tasks;
                     }
                 }
@@ -162,8 +183,8 @@ impl Programs {
         debug_assert_eq!(entries.len(), ENTRY_WORDS * spans.len());
         let entries = recorder.table(&entries);
         let partials = recorder.scratch(Resource("partials of a round"), 16 * u64::from(num_tasks));
-        let budget = self.slot_bytes.min(recorder.max_scratch());
-        let slot_bytes = |num_slots: u64| 16 * u64::from(PAIRS_PER_TASK) * num_slots;
+        let budget = self.temp_bytes.min(recorder.max_scratch());
+        let temp_bytes = |num_temps: u64| 16 * u64::from(PAIRS_PER_TASK) * num_temps;
         let mut first = 0;
         let mut begin = 0;
         while begin < num_tasks {
@@ -171,16 +192,16 @@ impl Programs {
                 first += 1;
             }
             // As many entries as have room for their temporaries, of the last perhaps some tasks.
-            let (mut last, mut end, mut num_slots, mut products) = (first, begin, 0, 0);
+            let (mut last, mut end, mut num_temps, mut products) = (first, begin, 0, 0);
             for span in spans[first..].iter().take_while(|span| span.bank == spans[first].bank) {
-                let most = num_slots.max(span.num_slots);
-                let room = (budget / slot_bytes(most)) as u32;
-                let until = span.tasks.end.min(begin + room.max(1));
+                let most = num_temps.max(span.num_far_temps);
+                let room = budget.checked_div(temp_bytes(most)).map_or(u32::MAX, |room| room as u32);
+                let until = span.tasks.end.min(begin.saturating_add(room.max(1)));
                 if until <= end || (until < span.tasks.end && end > begin) {
                     break;
                 }
-                products += u64::from(until - end) * u64::from(PAIRS_PER_TASK) * u64::from(20 * span.num_steps + 60);
-                (end, num_slots) = (until, most);
+                products += u64::from(until - end) * u64::from(PAIRS_PER_TASK) * u64::from(20 * span.num_instructions + 60);
+                (end, num_temps) = (until, most);
                 last += 1;
                 if until < span.tasks.end {
                     break;
@@ -193,10 +214,10 @@ impl Programs {
                 end_entry: last as u32,
                 eq_high,
             });
-            let slots = recorder.scratch(Resource("slots of a round"), slot_bytes(num_slots) * u64::from(end - begin));
+            let temps = recorder.scratch(Resource("temporaries of a round"), temp_bytes(num_temps.max(1)) * u64::from(end - begin));
             let cells = banks[spans[first].bank].1.clone();
-            let bindings =
-                vec![job, entries.clone(), steps.clone(), tables.clone(), eq.clone(), cells, affine.clone(), slots, partials.clone()];
+            let places = [cells, affine.clone(), temps, partials.clone()];
+            let bindings = [job, entries.clone(), instructions.clone(), tables.clone(), eq.clone()].into_iter().chain(places).collect();
             recorder.dispatch(&MLE_ROUND, bindings, vec![], (end - begin).into(), products)?;
             begin = end;
         }
@@ -214,14 +235,14 @@ impl Programs {
 struct Span {
     bank: usize,
     tasks: Range<u32>,
-    num_slots: u64,
-    num_steps: u32,
+    num_far_temps: u64,
+    num_instructions: u32,
 }
 
-/// `eq` over the first `m` of these challenges, for all `m`, from element `2^m` on.
-fn eq_levels(xi: &[EF]) -> Vec<EF> {
+/// `eq` over the first `m` of these challenges, for all `m`, from element `2^m` on; before them what kernels look for there.
+fn eq_levels(xi: &[EF], before: EF) -> Vec<EF> {
     let mut level = vec![EF::ONE];
-    let mut all = vec![EF::ZERO, EF::ONE];
+    let mut all = vec![before, EF::ONE];
     for &xi in xi {
         let upper: Vec<EF> = level.iter().map(|&eq| eq * xi).collect();
         level.iter_mut().zip(&upper).for_each(|(eq, upper)| *eq -= *upper);

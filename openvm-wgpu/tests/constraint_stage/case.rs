@@ -6,6 +6,7 @@ use logup_wgpu::{EF, F, Gpu};
 use openvm_cpu_backend::{CpuBackend, CpuDevice};
 use openvm_stark_backend::{
     AirRef, StarkEngine, SystemParams, TranscriptHistory,
+    codec::Encode,
     keygen::types::MultiStarkProvingKey,
     proof::{BatchConstraintProof, GkrProof},
     prover::{AirProvingContext, CommittedTraceData, DeviceDataTransporter, MultiRapProver, ProvingContext, TraceCommitter},
@@ -14,7 +15,7 @@ use openvm_stark_backend::{
 use openvm_stark_sdk::config::baby_bear_poseidon2::{
     BabyBearPoseidon2Config, BabyBearPoseidon2CpuEngine, CpuTranscript, DuplexSpongeRecorder,
 };
-use openvm_wgpu::{WgpuDevice, WgpuOptions};
+use openvm_wgpu::{WgpuDevice, WgpuEngine, WgpuOptions};
 use p3_baby_bear::default_babybear_poseidon2_16;
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use p3_matrix::dense::RowMajorMatrix;
@@ -79,21 +80,40 @@ impl Case {
             + MultiRapProver<Backend, DuplexSpongeRecorder, PartialProof = (GkrProof<SC>, BatchConstraintProof<SC>), Artifacts = Vec<EF>>,
     {
         let key = device.transport_pk_to_device(&self.key);
-        let commit = |trace: &RowMajorMatrix<F>| device.commit(&[trace]).unwrap();
-        let context = |&air: &usize| {
-            let (public_values, cached, common) = &self.traces[air];
-            let cached = cached.iter().map(|trace| {
-                let (commitment, data) = commit(trace);
-                CommittedTraceData { commitment, trace: trace.clone(), data: Arc::new(data) }
-            });
-            (air, AirProvingContext::new(cached.collect(), common.clone(), public_values.clone()))
-        };
-        let context = ProvingContext::new(self.present.iter().map(context).collect());
+        let context = self.context(device);
         let mains: Vec<&RowMajorMatrix<F>> = context.per_trace.iter().map(|(_, trace)| &trace.common_main).collect();
         let (_, data) = device.commit(&mains).unwrap();
         let mut transcript = DuplexSpongeRecorder::from(default_babybear_poseidon2_16());
         let proved = device.prove_rap_constraints(&mut transcript, &key, &context, &data)?;
         Ok((proved, transcript.into_log().values().to_vec()))
+    }
+
+    /// What a device is to prove, its cached traces committed to by it.
+    fn context<D: TraceCommitter<Backend, Error: Debug>>(&self, device: &D) -> ProvingContext<Backend> {
+        let context = |&air: &usize| {
+            let (public_values, cached, common) = &self.traces[air];
+            let cached = cached.iter().map(|trace| {
+                let (commitment, data) = device.commit(&[trace]).unwrap();
+                CommittedTraceData { commitment, trace: trace.clone(), data: Arc::new(data) }
+            });
+            (air, AirProvingContext::new(cached.collect(), common.clone(), public_values.clone()))
+        };
+        ProvingContext::new(self.present.iter().map(context).collect())
+    }
+
+    /// The whole proof of both engines as bytes, each with the least proofs of work; the stock verifier has accepted ours.
+    pub fn whole_proofs(&self, gpu: &Gpu, options: WgpuOptions) -> [Vec<u8>; 2] {
+        // On one thread the stock engine finds the same proofs of work each time.
+        let prove = || {
+            let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(self.params.clone());
+            let ours = WgpuEngine::<CpuTranscript>::with_device(self.device(gpu, options));
+            let [stock_key, our_key] = [stock.device().transport_pk_to_device(&self.key), ours.device().transport_pk_to_device(&self.key)];
+            let expected = stock.prove(&stock_key, self.context(stock.device())).unwrap();
+            let proof = ours.prove(&our_key, self.context(ours.device())).unwrap();
+            stock.verify(&self.key.get_vk(), &proof).unwrap();
+            [proof, expected].map(|proof| proof.encode_to_vec().unwrap())
+        };
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(prove)
     }
 
     /// Whether a device has room for the commitment to the common traces.

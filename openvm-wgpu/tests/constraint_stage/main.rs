@@ -13,3 +13,4 @@ mod metal;
 mod portable;
 mod recorded;
 mod trust;
+mod whole;

@@ -52,12 +52,7 @@ impl Words {
     pub fn program(&mut self, program: &Program) -> u32 {
         self.align();
         let base = self.next();
-        let mut rest = &program.instructions[..];
-        for segment in &program.segments {
-            let instructions = rest.split_off(..segment.len()).expect("segments are all instructions");
-            self.extend([segment.num_loads as u32, segment.num_ops as u32, segment.num_roots as u32, 0]);
-            self.extend(instructions.iter().flatten().copied());
-        }
+        self.extend(program.encoded().flatten());
         base
     }
 

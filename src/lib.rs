@@ -105,7 +105,7 @@ pub mod compute {
         gpu::{BufferPool, Executor, Input, Once, PlacedColumns, RunReport, Submission},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::{INSTRUCTIONS, SHARED},
-        plan::RowProgram,
+        plan::{RowForm, RowProgram},
         recording::{Binding, BufferUse, Dispatch, KeptBuffer, Recording, Resource, TraceWindow},
     };
 }

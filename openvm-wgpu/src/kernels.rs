@@ -164,6 +164,11 @@ kernels! {
         arguments: &[JOB, Argument::read("columns"), Argument::read("lagrange"), Argument::read_write("folded")],
         windows: &[1, 2, 4, 8],
     }
+    /// Affine expressions of folded cells, as further columns.
+    FOLD_FORMS = "fold_forms" {
+        stage: stage::FOLD,
+        arguments: &[JOB, Argument::read("forms"), Argument::read("terms"), Argument::read_write("folded")],
+    }
     /// Sums over cells, row by row, at a point of the skip domain's variable.
     FOLD_SUMS = "fold_sums" {
         stage: stage::FOLD,
@@ -178,7 +183,7 @@ kernels! {
     MLE_ROUND = "mle_round" {
         stage: stage::MLE_ROUNDS,
         workgroup_size: PAIRS_PER_TASK,
-        workgroup_bytes: 15360,
+        workgroup_bytes: 1024,
         arguments: &[
             JOB,
             Argument::read("entries"),
@@ -344,6 +349,8 @@ shader_structs! {
     }
     /// `wgsl/fold_cells.wgsl`
     struct FoldCellsJob { begin: u32, num: u32, num_columns: u32, log_skip: u32 }
+    /// `wgsl/fold_forms.wgsl`
+    struct FoldFormsJob { num: u32, num_forms: u32 }
     /// `wgsl/fold_sums.wgsl`
     struct FoldSumsJob { log_skip: u32, num: u32, stride: u32, to_first: u32 }
     /// `wgsl/fold_pairs.wgsl`
@@ -415,10 +422,6 @@ pub(crate) const FIRST_ROW: u32 = 2;
 pub(crate) const LAST_ROW: u32 = 3;
 /// Threads of a workgroup of `mle_round`: each has a pair of rows.
 pub(crate) const PAIRS_PER_TASK: u32 = 64;
-/// Temporaries of a thread of `mle_round` that are in workgroup memory.
-pub(crate) const NEAR_TEMPS: u32 = 10;
-/// Instructions of a program that its workgroups keep there.
-const STAGED: u32 = 256;
 /// Variables of eq that one of its tables is over; the other is over those behind.
 pub(crate) const LOG_EQ: u32 = 10;
 /// Elements of a digest.
@@ -434,10 +437,7 @@ pub const CONSTANTS: &[(&Kernel, &[(&str, u32)])] = &[
     (&FRACTIONS, CELLS),
     (&ROW_PRODUCTS, INSTRUCTIONS),
     (&MLE_ROUND, INSTRUCTIONS),
-    (
-        &MLE_ROUND,
-        &[("WORKGROUP_SIZE", PAIRS_PER_TASK), ("NEAR_TEMPS", NEAR_TEMPS), ("STAGED", STAGED), ("LOG_EQ", LOG_EQ), ("NONE", u32::MAX)],
-    ),
+    (&MLE_ROUND, &[("WORKGROUP_SIZE", PAIRS_PER_TASK), ("LOG_EQ", LOG_EQ), ("NONE", u32::MAX)]),
     (&WEIGH_SUMS, &[("TASKS", TASKS_PER_WORKGROUP)]),
     (&GATHER_DIGESTS, &[("DIGEST_WORDS", DIGEST_WORDS as u32)]),
     (&MOMENTS, &[("LOG_ROOTS", LOG_ROOTS)]),

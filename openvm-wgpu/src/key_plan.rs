@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use logup_wgpu::{Air, Column, Error, F, Node, NodeId, Result, Round0Plan, Strategy, compute::RowProgram, wgpu};
+use logup_wgpu::{
+    Air, Column, Error, F, Node, NodeId, Result, Round0Plan, Strategy,
+    compute::{RowForm, RowProgram},
+    wgpu,
+};
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
     air_builders::symbolic::SymbolicConstraintsDag,
@@ -88,12 +92,14 @@ pub(crate) struct Logup {
 pub(crate) struct Batch {
     /// Ascending.
     pub products: Vec<NodeId>,
-    /// Pieces that compute the products, one after the other, all over the same columns.
+    /// Pieces that compute the products, one after the other, all over the same leaves: the columns, then the forms.
     pub pieces: Vec<RowProgram>,
     /// Where the pieces' begin among those of [`BatchInstructions`].
     pub first_instruction: u32,
-    /// Ascending.
+    /// What programs and forms read, ascending.
     pub columns: Vec<Column>,
+    /// Affine expressions of them that programs read, too.
+    pub forms: Vec<RowForm>,
     /// Of the polynomial of a round: 1 at least.
     pub degree: usize,
 }
@@ -133,6 +139,8 @@ impl BatchInstructions {
 /// one thread's steps are a round's time.
 const MAX_ROW_STEPS: usize = 1 << 13;
 const MAX_PIECE_STEPS: usize = 1 << 7;
+/// Terms from which on an affine expression in a product is a folded column of its own, so that no piece has to add it up in each round.
+const FORM_TERMS: usize = 8;
 
 impl Logup {
     /// Nothing for an AIR without interactions.
@@ -144,7 +152,7 @@ impl Logup {
             return Ok(None);
         }
         let products = products(air, sent(air));
-        Ok(Some(Self { programs: RowProgram::split(air, &products, MAX_ROW_STEPS, &ROW_PRODUCTS)?, products }))
+        Ok(Some(Self { programs: RowProgram::split(air, &products, MAX_ROW_STEPS, None, &ROW_PRODUCTS)?, products }))
     }
 }
 
@@ -158,13 +166,20 @@ impl Batch {
     /// As [`RowProgram::split`].
     fn new(air: &Air) -> Result<Self> {
         let products = products(air, sent(air).chain(air.constraints()));
-        let pieces = RowProgram::split(air, &products, MAX_PIECE_STEPS, &MLE_ROUND)?;
-        let mut columns: Vec<Column> = pieces.iter().flat_map(|piece| piece.columns.iter().copied()).collect();
+        let pieces = RowProgram::split(air, &products, MAX_PIECE_STEPS, Some(FORM_TERMS), &MLE_ROUND)?;
+        let mut forms: Vec<RowForm> = vec![];
+        for form in pieces.iter().flat_map(|piece| &piece.forms) {
+            if !forms.iter().any(|known| known.is(form)) {
+                forms.push(form.clone());
+            }
+        }
+        let of_forms = forms.iter().flat_map(RowForm::terms).map(|(column, _)| column);
+        let mut columns: Vec<Column> = pieces.iter().flat_map(|piece| piece.columns.iter().copied()).chain(of_forms).collect();
         columns.sort_unstable();
         columns.dedup();
-        let pieces = pieces.into_iter().map(|piece| piece.over(&columns)).collect();
+        let pieces = pieces.into_iter().map(|piece| piece.over(&columns, &forms)).collect();
         let degree = products.iter().map(|&product| air.degree(product)).max().unwrap_or(1);
-        Ok(Self { products, pieces, first_instruction: 0, columns, degree })
+        Ok(Self { products, pieces, first_instruction: 0, columns, forms, degree })
     }
 }
 

@@ -10,7 +10,7 @@
 // | terms   | by fours: ([4] word of row 0; [4] what it is: shared/cells; [4] p_k; [4] q_k: EF), the last four filled up with zeros                  |
 // | nodes   | [p, q][4][stride] u32                                                                                                   |
 // | trace   | columns                                                                                                                 |
-// Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread.
+// Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread of a dispatch or by none.
 //#import shared/ext4
 //#import shared/cells
 //#import shared/lanes
@@ -83,8 +83,10 @@ fn main(
             q = ext_add(q, ext_dot4(terms[7u * k + 3u], terms[7u * k + 4u], terms[7u * k + 5u], terms[7u * k + 6u], cells));
         }
     }
-    q = sum_lanes(q, thread, num_rows);
-    p = sum_lanes(vec4<u32>(p, 0u, 0u, 0u), thread, num_rows).x;
+    if job.log_lanes > 0u {
+        q = sum_lanes(q, thread, num_rows);
+        p = sum_lanes(vec4<u32>(p, 0u, 0u, 0u), thread, num_rows).x;
+    }
     if is_stored {
         nodes[to] = p;
         nodes[n + to] = 0u;

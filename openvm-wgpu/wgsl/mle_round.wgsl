@@ -1,21 +1,20 @@
 // A round of the constraint stage's sumcheck, at one point X of a trace's polynomial: of a piece of the trace's expressions, over some of the pairs of rows,
 //     partials[task] = sum_y eq(y) (sum_k weights[k] root_k(X, y) + affine(X, y))        cells linear between rows 2 y (X = 0) and 2 y + 1 (X = 1)
 //
-// Grid: one workgroup per task, first_task + its index; a thread has one y. The first temporaries of a thread are in workgroup memory, and so are the first
-// instructions: what they wait for is the time of late rounds, which have few threads.
+// Grid: one workgroup per task, first_task + its index; a thread has one y.
 // | binding      | shape and element                                                                                                        |
 // | job          | MleRoundJob                                                                                                              |
 // | entries      | [num_entries] (first task, first instruction, number of segments, first cell column; first value, first weight, affine's  |
-// |              | first element or NONE, X; number of y, log2 of it, number of instructions, 0), by their first task                       |
+// |              | first element or NONE, X; number of y, log2 of it, 0, 0), by their first task                                            |
 // | instructions | [..] of all programs: shared/instructions                                                                                |
 // | tables       | EF: values, word by word, from first_value on; weights from first_weight on                                              |
 // | eq           | EF: over m <= LOG_EQ variables from 2^m on, over m behind those from eq_high + 2^m on; the selectors of the first row at |
 // |              | 0 and of the last one at eq_high, each on its own row                                                                    |
 // | cells        | [..] EF: each column's 2 num_y rows; leaf i of a program is i columns behind the entry's first element                   |
 // | affine       | [..] EF                                                                                                                  |
-// | temps        | [..][num_tasks][64] EF: each thread's temporaries from NEAR_TEMPS on                                                     |
+// | temps        | [..][num_tasks][64] EF: each thread's temporaries                                                                        |
 // | partials     | [num_tasks] EF                                                                                                           |
-// Workgroup memory: 15,360 bytes. Barriers: one, and those in sum_lanes, reached by every thread.
+// Workgroup memory: 1,024 bytes. Barriers: in sum_lanes, reached by every thread.
 //#import shared/ext4
 //#import shared/field4
 //#import shared/instructions
@@ -23,8 +22,6 @@
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 64u;
-const NEAR_TEMPS: u32 = 10u;
-const STAGED: u32 = 256u;
 const NONE: u32 = 0xffffffffu;
 const LOG_EQ: u32 = 10u;
 
@@ -46,13 +43,9 @@ struct MleRoundJob {
 @group(0) @binding(7) var<storage, read_write> temps: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read_write> partials: array<vec4<u32>>;
 
-var<workgroup> near_temps: array<vec4<u32>, NEAR_TEMPS * WORKGROUP_SIZE>;
-var<workgroup> staged: array<vec4<u32>, STAGED>;
-
 alias Value = vec4<u32>;
 
-// The thread's index, its place among those of the dispatch, its pair of rows, and what its entry says.
-var<private> thread: u32;
+// The thread's place among those of the dispatch, its pair of rows, and what its entry says.
 var<private> lane: u32;
 var<private> y: u32;
 var<private> num_y: u32;
@@ -68,9 +61,6 @@ fn between(low: vec4<u32>, high: vec4<u32>) -> vec4<u32> {
 }
 
 fn instruction(i: u32) -> vec4<u32> {
-    if i < STAGED {
-        return staged[i];
-    }
     return instructions[first_instruction + i];
 }
 
@@ -91,18 +81,11 @@ fn operand_value(i: u32) -> Value {
     if (i & OPERAND_LEAF) != 0u {
         return leaf_value(i & ~OPERAND_LEAF);
     }
-    if i < NEAR_TEMPS {
-        return near_temps[i * WORKGROUP_SIZE + thread];
-    }
-    return temps[(i - NEAR_TEMPS) * job.num_tasks * WORKGROUP_SIZE + lane];
+    return temps[i * job.num_tasks * WORKGROUP_SIZE + lane];
 }
 
 fn set_temp(i: u32, value: Value) {
-    if i < NEAR_TEMPS {
-        near_temps[i * WORKGROUP_SIZE + thread] = value;
-    } else {
-        temps[(i - NEAR_TEMPS) * job.num_tasks * WORKGROUP_SIZE + lane] = value;
-    }
+    temps[i * job.num_tasks * WORKGROUP_SIZE + lane] = value;
 }
 
 fn selector_value(op: u32) -> Value {
@@ -148,7 +131,7 @@ fn eq_at(log_num: u32) -> vec4<u32> {
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
+    @builtin(local_invocation_index) thread: u32,
 ) {
     let index = tile_index(workgroup, grid);
     if index >= job.num_tasks {
@@ -169,7 +152,6 @@ fn main(
     let program = entries[3u * own];
     let places = entries[3u * own + 1u];
     let shape = entries[3u * own + 2u];
-    thread = local;
     lane = index * WORKGROUP_SIZE + thread;
     y = (task - program.x) * WORKGROUP_SIZE + thread;
     num_y = shape.x;
@@ -178,10 +160,6 @@ fn main(
     first_value = places.x;
     first_weight = places.y;
     point = places.w;
-    for (var i = thread; i < min(shape.z, STAGED); i += WORKGROUP_SIZE) {
-        staged[i] = instructions[first_instruction + i];
-    }
-    workgroupBarrier();
     var value = EXT_ZERO;
     if y < num_y {
         if places.z != NONE {

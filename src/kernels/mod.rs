@@ -4,8 +4,8 @@ mod abi;
 
 pub use self::abi::{CONSTANTS, INSTRUCTIONS, LAYOUTS};
 pub(crate) use self::abi::{
-    CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_LEAF, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob, ReduceRun,
-    RunKind, STAGED_BITS, STAGED_FORMS, Sides, TRANSPOSE_SIDE, Tile, TransposeJob,
+    CheckJob, ColumnJob, CosetJob, FAILING_ROWS, FieldOpsParams, NO_ROW, OPERAND_LEAF, OPERAND_VALUE, Op, READ_PER_WORKGROUP, ReduceJob,
+    ReduceRun, RunKind, STAGED_BITS, STAGED_FORMS, Sides, TRANSPOSE_SIDE, Tile, TransposeJob,
 };
 use crate::kernel::{Argument, Kernel, Library, Variant};
 

@@ -144,32 +144,15 @@ impl Form {
 impl Leaves {
     /// With the forms that are worth it below these roots. No column is a bit.
     pub fn new(air: &Air, roots: &[Root]) -> Self {
-        // Of the affine expressions in products and beside them, the largest that are forms; and the columns that are needed anyway.
-        let mut candidates: Vec<(usize, Arc<Form>)> = vec![];
-        let mut single: BTreeSet<Column> = BTreeSet::new();
-        let mut visits = 0;
-        let mut visited = vec![false; air.nodes.len()];
-        let mut stack: Vec<NodeId> = roots.iter().map(|&(root, _)| root).collect();
-        while let Some(node) = stack.pop() {
-            let i = node.index();
-            if air.degrees[i] == 0 || std::mem::replace(&mut visited[i], true) {
-                continue;
-            }
-            if let Node::Column(column) = air.nodes[i] {
-                single.insert(column);
-                continue;
-            }
-            if air.degrees[i] == 1
-                && let Some(form) = Form::of_node(air, node, &mut visits)
-                && form.terms.len() > 1
-            {
-                candidates.push((i, Arc::new(form)));
-                continue;
-            }
-            stack.extend(air.nodes[i].operands().rev());
-        }
+        let (candidates, single) = candidates(air, roots.iter().map(|&(root, _)| root));
         let forms = clusters(candidates, &single).into_iter().filter(|cluster| cluster.is_worth_it()).flat_map(|cluster| cluster.forms);
         Self { forms: forms.collect(), booleans: BTreeSet::new() }
+    }
+
+    /// With all forms below these roots of so many terms at least. No column is a bit.
+    pub fn with_long_forms(air: &Air, roots: &[NodeId], min_terms: usize) -> Self {
+        let (candidates, _) = candidates(air, roots.iter().copied());
+        Self { forms: candidates.into_iter().filter(|(_, form)| form.terms.len() >= min_terms).collect(), booleans: BTreeSet::new() }
     }
 
     /// With boolean columns as bits, on traces that satisfy the AIR's constraints.
@@ -198,6 +181,34 @@ impl Leaves {
         }
         self.form(node).map(|form| Leaf::new(Arc::clone(form), LeafKind::Form))
     }
+}
+
+/// Of the affine expressions in products and beside them, the largest that are forms; and the columns that are needed anyway.
+fn candidates(air: &Air, roots: impl Iterator<Item = NodeId>) -> (Vec<(usize, Arc<Form>)>, BTreeSet<Column>) {
+    let mut candidates: Vec<(usize, Arc<Form>)> = vec![];
+    let mut single: BTreeSet<Column> = BTreeSet::new();
+    let mut visits = 0;
+    let mut visited = vec![false; air.nodes.len()];
+    let mut stack: Vec<NodeId> = roots.collect();
+    while let Some(node) = stack.pop() {
+        let i = node.index();
+        if air.degrees[i] == 0 || std::mem::replace(&mut visited[i], true) {
+            continue;
+        }
+        if let Node::Column(column) = air.nodes[i] {
+            single.insert(column);
+            continue;
+        }
+        if air.degrees[i] == 1
+            && let Some(form) = Form::of_node(air, node, &mut visits)
+            && form.terms.len() > 1
+        {
+            candidates.push((i, Arc::new(form)));
+            continue;
+        }
+        stack.extend(air.nodes[i].operands().rev());
+    }
+    (candidates, single)
 }
 
 /// Bits of a program below which they are cells: making words of them takes as long as taking a few cells to a coset. An H200 took 14 us longer for

@@ -33,7 +33,7 @@ use std::{
 pub(crate) use self::planned::{PlannedPair, PlannedProgram};
 pub use self::{
     estimate::{Estimate, Rates},
-    row_programs::RowProgram,
+    row_programs::{RowForm, RowProgram},
 };
 
 use self::{

@@ -140,7 +140,7 @@ impl Program {
         Self::with_notes(air, roots, Room::UNBOUNDED, &mut Notes::new(air, Leaves::default())).expect("there is room for all")
     }
 
-    /// The program that gives `roots`, its leaves columns, for kernels that have their cells at hand.
+    /// The program that gives `roots`, its leaves those of the notes, for kernels that have them at hand.
     pub fn over_rows(air: &Air, roots: &[NodeId], notes: &mut Notes) -> Self {
         let roots: Vec<Root> = roots.iter().map(|&root| (root, [true; 2])).collect();
         Self::with_notes(air, &roots, Room { over_rows: true, ..Room::UNBOUNDED }, notes).expect("there is room for all")
@@ -196,23 +196,25 @@ impl Program {
             program.roots.push(root);
             program.reached.push(reached);
         }
-        program.sort_leaves(&mut steps);
+        program.sort_leaves(&mut steps, room.over_rows);
         let read_once = if room.over_rows { take_what_is_read_once(&mut steps) } else { HashMap::new() };
         let steps = program.segment(steps, if room.over_rows { ROW_SEGMENT_LOADS } else { SEGMENT_LOADS });
         program.allocate(air, notes, &steps, room.over_rows.then_some(&read_once));
         Some(program)
     }
 
-    /// Sorts the leaves by their kinds. A few bits are cells, and forms may be differences.
-    fn sort_leaves(&mut self, steps: &mut [Step]) {
+    /// Sorts the leaves by their kinds. A few bits are cells, and forms may be differences, but not over rows.
+    fn sort_leaves(&mut self, steps: &mut [Step], over_rows: bool) {
         few_bits_are_cells(&mut self.leaves);
         let mut order: Vec<usize> = (0..self.leaves.len()).collect();
         order.sort_by_key(|&i| self.leaves[i].kind);
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &leaf)| places[leaf] = place as u32);
         self.leaves.sort_by_key(|leaf| leaf.kind);
-        let forms = self.leaves_of(LeafKind::Form);
-        make_differences(&mut self.leaves[forms]);
+        if !over_rows {
+            let forms = self.leaves_of(LeafKind::Form);
+            make_differences(&mut self.leaves[forms]);
+        }
         for step in steps.iter_mut().filter(|step| step.op == Op::Load) {
             step.index = places[step.index as usize];
         }

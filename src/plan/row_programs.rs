@@ -1,8 +1,10 @@
 //! Programs over rows: an AIR's expressions for kernels that have its cells at hand, on the rows of a trace or between those of a folded one
 //! (`wgsl/shared/instructions.wgsl`). The programs of coset passes are made the same way, of other leaves.
 
+use std::sync::Arc;
+
 use super::{
-    leaves::Leaves,
+    leaves::{Form, LeafKind, Leaves},
     notes::Notes,
     program::Program,
     steps::{self, MAX_STEPS},
@@ -18,8 +20,10 @@ use crate::{
 /// What some expressions of an AIR need, each node once, in an order in which it can be computed.
 #[derive(Clone, Debug)]
 pub struct RowProgram {
-    /// Its leaves, ascending, each once.
+    /// Its leaves that are cells, ascending, each once.
     pub columns: Vec<Column>,
+    /// Its leaves behind those.
+    pub forms: Vec<RowForm>,
     /// Expressions that it gives.
     pub num_roots: usize,
     /// Temporaries of a thread.
@@ -30,6 +34,27 @@ pub struct RowProgram {
     pub instructions: Vec<[u32; 4]>,
     /// The nodes of degree 0 that operands name.
     values: Vec<NodeId>,
+}
+
+/// An affine expression that is a leaf: whoever runs the program has its values.
+#[derive(Clone, Debug)]
+pub struct RowForm(Arc<Form>);
+
+impl RowForm {
+    /// Cells and their coefficients.
+    pub fn terms(&self) -> impl ExactSizeIterator<Item = (Column, F)> + '_ {
+        self.0.terms.iter().map(|term| (term.column, term.coefficient))
+    }
+
+    /// What is added to them.
+    pub fn constant(&self) -> F {
+        self.0.constant
+    }
+
+    /// Whether both are one expression of one AIR, for programs that were made together.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Loop iterations of all programs for some expressions at most: 64 MiB of instructions.
@@ -49,17 +74,18 @@ struct Making<'a> {
 impl RowProgram {
     /// Programs for expressions, none of which is the same on every row, of at most so many loop iterations each unless one expression alone takes more: in
     /// order, each with the expressions behind those of the one before. What programs share they repeat, but not so often that all together are four times as
-    /// long as one, as long as that takes no program too long for a thread.
+    /// long as one, as long as that takes no program too long for a thread. Affine expressions of `form_terms` terms and more, if that is said, are leaves.
     ///
     /// # Errors
     /// [`Error::DeviceLimit`] in the name of `kernel`, which is to run them, for an expression that is too long for a thread, and for expressions that share so
     /// much that all programs are too long.
-    pub fn split(air: &Air, roots: &[NodeId], max_steps: usize, kernel: &'static Kernel) -> Result<Vec<Self>> {
+    pub fn split(air: &Air, roots: &[NodeId], max_steps: usize, form_terms: Option<usize>, kernel: &'static Kernel) -> Result<Vec<Self>> {
         if roots.is_empty() {
             return Ok(vec![]);
         }
+        let leaves = form_terms.map_or_else(Leaves::default, |min_terms| Leaves::with_long_forms(air, roots, min_terms));
         let mut making =
-            Making { air, notes: Notes::new(air, Leaves::default()), max_steps: (max_steps as u64).min(MAX_STEPS), room: 0, done: vec![] };
+            Making { air, notes: Notes::new(air, leaves), max_steps: (max_steps as u64).min(MAX_STEPS), room: 0, done: vec![] };
         let whole = making.program(roots);
         let num_steps = steps::row_thread(&whole);
         loop {
@@ -83,18 +109,21 @@ impl RowProgram {
     }
 
     fn new(program: Program) -> Self {
-        let leaves: Vec<Column> = program.cells().map(|term| term.column).collect();
+        let (cells, forms) = program.leaves.split_at(program.leaves_of(LeafKind::Cell).end);
+        let leaves: Vec<Column> = cells.iter().map(|leaf| leaf.form.terms[0].column).collect();
+        let forms: Vec<RowForm> = forms.iter().map(|leaf| RowForm(Arc::clone(&leaf.form))).collect();
         let mut columns = leaves.clone();
         columns.sort_unstable();
         let own = Self {
             columns: leaves,
+            forms: forms.clone(),
             num_roots: program.roots.len(),
             num_temps: program.num_temps,
             num_segments: program.segments.len(),
             instructions: program.encoded().collect(),
             values: program.values,
         };
-        own.over(&columns)
+        own.over(&columns, &forms)
     }
 
     /// The program's values, in its order.
@@ -102,12 +131,14 @@ impl RowProgram {
         self.values.iter().map(|value| degree_zero_values[value.index()])
     }
 
-    /// The same over other columns, ascending, all of its own among them.
+    /// The same over other leaves, all of its own among them: columns, ascending, and forms.
     ///
     /// # Panics
     /// If they are not.
-    pub fn over(mut self, columns: &[Column]) -> Self {
-        let places: Vec<u32> = self.columns.iter().map(|column| columns.binary_search(column).expect("among them") as u32).collect();
+    pub fn over(mut self, columns: &[Column], forms: &[RowForm]) -> Self {
+        let column = |own: &Column| columns.binary_search(own).expect("among them");
+        let form = |own: &RowForm| columns.len() + forms.iter().position(|form| form.is(own)).expect("among them");
+        let places: Vec<u32> = self.columns.iter().map(column).chain(self.forms.iter().map(form)).map(|place| place as u32).collect();
         let mut next = 0;
         for _ in 0..self.num_segments {
             let [num_loads, num_ops, num_roots, _] = self.instructions[next].map(|num| num as usize);
@@ -123,6 +154,7 @@ impl RowProgram {
             next += 1 + num_loads + num_ops + num_roots;
         }
         self.columns = columns.to_vec();
+        self.forms = forms.to_vec();
         self
     }
 }
@@ -177,7 +209,7 @@ mod tests {
     }
 
     fn split(air: &Air, roots: &[NodeId], max_steps: usize) -> Result<Vec<RowProgram>> {
-        RowProgram::split(air, roots, max_steps, &COSET_INTERPRET)
+        RowProgram::split(air, roots, max_steps, None, &COSET_INTERPRET)
     }
 
     #[test]
@@ -195,6 +227,37 @@ mod tests {
         }
         let (air, products) = products_of_a_chain(1, 40_000);
         assert!(matches!(split(&air, &products, 128), Err(Error::DeviceLimit { what: "loop iterations of one thread", .. })));
+    }
+
+    /// A long affine operand is a leaf, a short one is none, and programs that were made together share it.
+    #[test]
+    fn long_forms_are_leaves() {
+        let mut air = AirBuilder::new("forms");
+        let main = air.main_part(6);
+        let cells: Vec<NodeId> = (0..6).map(|i| air.column(main, i)).collect();
+        let (three, five) = (air.constant(F::from_u8(3)), air.constant(F::from_u8(5)));
+        let scaled = air.mul(three, cells[0]);
+        let mut long = air.sub(five, scaled);
+        for &cell in &cells[1..4] {
+            long = air.add(long, cell);
+        }
+        let short = air.add(cells[4], cells[5]);
+        let products = [air.mul(long, short), air.mul(long, long)];
+        products.into_iter().for_each(|product| air.constraint(product));
+        let air = air.build().unwrap();
+        let programs = RowProgram::split(&air, &products, 8, Some(4), &COSET_INTERPRET).unwrap();
+        let [first, second] = &programs[..] else { panic!("two programs") };
+        let column = |index| Column { part: main, index, next: false };
+        assert_eq!((&first.columns[..], second.columns.len()), (&[column(4), column(5)][..], 0));
+        let ([form], [other]) = (&first.forms[..], &second.forms[..]) else { panic!("one form") };
+        assert!(form.is(other));
+        let mut terms: Vec<(Column, F)> = form.terms().collect();
+        terms.sort_unstable_by_key(|term| term.0);
+        assert_eq!(terms, [(column(0), -F::from_u8(3)), (column(1), F::ONE), (column(2), F::ONE), (column(3), F::ONE)]);
+        assert_eq!(form.constant(), F::from_u8(5));
+        // The form behind the columns, where a program is over all leaves.
+        let second = second.clone().over(&first.columns, &first.forms);
+        assert!(second.instructions.iter().any(|step| step[2] == 2), "{:?}", second.instructions);
     }
 
     /// A cell that is read once is an operand, one that is read more often is loaded; a value is the second operand; and the result is the expression's.

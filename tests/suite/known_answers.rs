@@ -113,11 +113,7 @@ fn mutated_checks_are_caught() {
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "sinking = max(sinking, atomicMin(&results[entry], sinking));", "sinking = NO_ROW;"),
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "atomicAdd(&results[count], countOneBits(failing));", ""),
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "case OP_SUB: { result = value_sub(a,", "case OP_SUB: { result = value_add(a,"),
-        Mutant::of(
-            &kernels::CHECK_CONSTRAINTS,
-            "let is_last = selector4(row, job.row_mask);",
-            "let is_last = selector4(row, 0u);",
-        ),
+        Mutant::of(&kernels::CHECK_CONSTRAINTS, "let is_last = selector4(row, job.row_mask);", "let is_last = selector4(row, 0u);"),
         Mutant::of(&kernels::CHECK_CONSTRAINTS, "tile.chunk << job.log_rows", "0u"),
         Mutant::of(&kernels::DUAL_REDUCE, "vec4<u32>(job.nonce, 0u, 0u, 0u)", "vec4<u32>(0u, 0u, 0u, 0u)"),
     ] {

@@ -1,14 +1,18 @@
 //! A proof as stacked bars, one for each engine.
 
+#[path = "native_cuda.rs"]
+mod native_cuda;
+
 use std::path::Path;
 
-use plotters::prelude::*;
+use plotters::{coord::Shift, prelude::*};
 use serde_json::Value;
 
 /// A stage's name, and its time in an engine's times. Stages follow each other and do not overlap.
 type Stage = (&'static str, fn(&Value) -> f64);
 
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
+    ("traces to the device", |engine| ms(engine, "transport_ms")),
     ("rs_code_matrix", |engine| ms(engine, "rs_code_matrix_ms")),
     ("merkle_tree", |engine| ms(engine, "merkle_tree_ms")),
     ("rest of the commitment", |engine| rest(engine, "commit_ms", &["rs_code_matrix_ms", "merkle_tree_ms"])),
@@ -28,7 +32,17 @@ const STAGES: [Stage; 12] = [
         rest(
             engine,
             "prove_ms",
-            &["commit_ms", "gkr_input_ms", "gkr_ms", "round0_ms", "fold_ms", "mle_rounds_ms", "column_openings_ms", "openings_ms"],
+            &[
+                "transport_ms",
+                "commit_ms",
+                "gkr_input_ms",
+                "gkr_ms",
+                "round0_ms",
+                "fold_ms",
+                "mle_rounds_ms",
+                "column_openings_ms",
+                "openings_ms",
+            ],
         )
     }),
 ];
@@ -38,40 +52,68 @@ pub fn is_proof(record: &Value) -> bool {
     record["stock"]["prove_ms"].is_number()
 }
 
-/// One proof by both engines: a bar each, stage on stage.
+/// One proof by both engines and, where they are known, ours on a GPU at its full clock and native CUDA's: a bar each, stage on stage. Below, those that are
+/// short beside the stock engine's, on a scale of their own.
 pub fn draw(record: &Value, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let engines = [("stock CPU engine", &record["stock"]), ("this engine", &record["wgpu"])];
-    let longest = engines.iter().map(|(_, engine)| ms(engine, "prove_ms")).fold(0.0, f64::max);
-    let root = SVGBackend::new(path, (1000, 330)).into_drawing_area();
+    let mut bars = vec![("stock CPU engine".to_owned(), record["stock"].clone()), ("this engine".to_owned(), record["wgpu"].clone())];
+    let warm = &record["wgpu"]["stages_warm"];
+    let cuda = native_cuda::times(record).filter(|_| warm.is_object());
+    if warm.is_object() {
+        bars.push(("this, full clock".to_owned(), warm.clone()));
+    }
+    bars.extend(cuda.map(|(card, times)| (format!("native CUDA, {card}"), times)));
+    let has_more = bars.len() > 2;
+    let root = SVGBackend::new(path, (1000, if has_more { 640 } else { 330 })).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(caption(record), ("sans-serif", 18))
+    let (upper, lower) = root.split_vertically(if has_more { 360 } else { 330 });
+    panel(&upper, &caption(record), &bars, true)?;
+    if has_more {
+        panel(&lower, "The same without the stock engine", &bars[1..], false)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+fn panel(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    caption: &str,
+    bars: &[(String, Value)],
+    has_legend: bool,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let longest = bars.iter().map(|(_, engine)| ms(engine, "prove_ms")).fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .caption(caption, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(150)
-        .build_cartesian_2d(0.0..longest * 1.4, -0.6..1.6)?;
+        .build_cartesian_2d(0.0..longest * if has_legend { 1.4 } else { 1.02 }, -(bars.len() as f64) + 1.4..1.6)?;
     chart.configure_mesh().disable_y_mesh().y_labels(0).x_desc("milliseconds").x_label_formatter(&|x| format!("{x:.0}")).draw()?;
-    let mut starts = [0.0; 2];
+    let mut starts = vec![0.0; bars.len()];
     // A stage that a proof does not have, or an older record does not tell apart, is not in the legend.
-    let seen = |of: fn(&Value) -> f64| engines.iter().any(|(_, engine)| of(engine) > 5e-4 * longest);
+    let seen = |of: fn(&Value) -> f64| bars.iter().any(|(_, engine)| of(engine) > 5e-4 * longest);
     for (i, (name, of)) in STAGES.into_iter().enumerate().filter(|(_, (_, of))| seen(*of)) {
         let color = Palette99::pick(i).to_rgba();
-        let bars = engines.iter().zip(&mut starts).enumerate().map(|(row, ((_, engine), start))| {
+        let pieces = bars.iter().zip(&mut starts).enumerate().map(|(row, ((_, engine), start))| {
             let (left, bottom) = (*start, 0.65 - row as f64);
             *start += of(engine);
             Rectangle::new([(left, bottom), (*start, bottom + 0.7)], color.filled())
         });
-        let bars: Vec<_> = bars.collect();
-        chart.draw_series(bars)?.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
+        let pieces: Vec<_> = pieces.collect();
+        chart.draw_series(pieces)?.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
     }
-    for (row, (name, engine)) in engines.into_iter().enumerate() {
+    for (row, (name, engine)) in bars.iter().enumerate() {
         let (x, y) = chart.backend_coord(&(0.0, 1.0 - row as f64));
-        root.draw(&Text::new(name.to_owned(), (x - 145, y - 6), ("sans-serif", 14)))?;
-        root.draw(&Text::new(format!("{:.1} s", ms(engine, "prove_ms") / 1e3), (x - 145, y + 10), ("sans-serif", 13)))?;
+        let time = ms(engine, "prove_ms");
+        let time = if time < 1e3 { format!("{time:.0} ms") } else { format!("{:.1} s", time / 1e3) };
+        // Places are those of the whole drawing.
+        let (left, top) = (x - area.get_pixel_range().0.start, y - area.get_pixel_range().1.start);
+        area.draw(&Text::new(name.clone(), (left - 145, top - 6), ("sans-serif", 14)))?;
+        area.draw(&Text::new(time, (left - 145, top + 10), ("sans-serif", 13)))?;
     }
-    let labels = &mut chart.configure_series_labels();
-    labels.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
-    root.present()?;
+    if has_legend {
+        let labels = &mut chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
+    }
     Ok(())
 }
 

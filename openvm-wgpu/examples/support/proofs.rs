@@ -144,12 +144,7 @@ where
 
 /// The trace commitment and its openings at a random point, and whole proofs, on a GPU at its full clock, which it takes half a second of work to reach: proofs of
 /// work come before each. Of seven, and of five proofs, those with the median times.
-fn warm(
-    stopwatch: &Stopwatch,
-    ours: &WgpuEngine<OurTranscript>,
-    key: &Key,
-    context: &dyn Fn() -> Context,
-) -> Result<Warm, Box<dyn Error>> {
+fn warm(stopwatch: &Stopwatch, ours: &WgpuEngine<OurTranscript>, key: &Key, context: &dyn Fn() -> Context) -> Result<Warm, Box<dyn Error>> {
     let device = ours.device();
     let mut options = WgpuOptions::default();
     options.round0.stage_times = true;

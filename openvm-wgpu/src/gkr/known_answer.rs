@@ -23,7 +23,7 @@ use crate::{
 const LOG_HEIGHT: usize = 7;
 /// The second trace is lifted to as many rows as a skip domain has.
 const L_SKIP: usize = 2;
-const WIDTH: usize = 3;
+const WIDTH: usize = 8;
 
 /// An AIR with all that interactions can be made of: two, and the same with their numerators negated, so that the sum is zero: cells, next cells, a product, selectors, a public value.
 pub(crate) fn known_air() -> Air {
@@ -46,6 +46,17 @@ pub(crate) fn known_air() -> Air {
     let negated = air.neg(cubed);
     for count in [negated, cubed] {
         air.interaction(5, [a], count);
+    }
+    // An affine expression of many cells in a product.
+    let mut wide = air.constant(F::from_u8(29));
+    for i in 0..WIDTH {
+        let (cell, factor) = (air.column(main, i), air.constant(F::from_usize(i + 3)));
+        let scaled = air.mul(cell, factor);
+        wide = air.add(wide, scaled);
+    }
+    let (product, negated) = (air.mul(wide, next), air.neg(c));
+    for count in [c, negated] {
+        air.interaction(7, [product], count);
     }
     air.build().expect("an AIR")
 }

@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Error, Result, Subject,
-    compute::{Binding, Resource, TraceWindow},
+    compute::{Binding, Resource, TraceWindow, word},
     wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
@@ -16,7 +16,8 @@ use super::BatchTrace;
 use crate::{
     compute::Compute,
     forms::Form,
-    kernels::{FOLD_CELLS, FOLD_PAIRS, FOLD_SUMS, FoldCellsJob, FoldPairsJob, FoldSumsJob},
+    kernels::{FOLD_CELLS, FOLD_FORMS, FOLD_PAIRS, FOLD_SUMS, FoldCellsJob, FoldFormsJob, FoldPairsJob, FoldSumsJob},
+    key_plan::Batch,
     recorder::{Names, Recorder, numbered},
     row_sums::{Buffers, RowSums, Slice, To},
     sumcheck::array::words,
@@ -77,12 +78,14 @@ pub(super) struct Unfolded {
     sums: RowSums,
     groups: Vec<Group>,
     banks: Vec<Range<usize>>,
+    /// Of each bank.
+    forms: Vec<BankForms>,
     pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
 }
 
 /// Bytes of the device's memory that folded traces take: in a round, and in the one behind it.
 pub(super) fn bytes(traces: &[BatchTrace<'_>]) -> u64 {
-    let len: usize = traces.iter().map(|trace| (trace.num_cells() + 1) << trace.n).sum();
+    let len: usize = traces.iter().map(|trace| (trace.num_leaves() + 1) << trace.n).sum();
     16 * (len + len / 2) as u64
 }
 
@@ -93,6 +96,43 @@ struct Group {
     begin: usize,
     end: usize,
     columns: Vec<[u32; 4]>,
+}
+
+/// Forms of a bank's traces, as `fold_forms` reads them.
+#[derive(Default)]
+struct BankForms {
+    num: u32,
+    forms: Vec<[u32; 8]>,
+    terms: Vec<[u32; 2]>,
+}
+
+impl BankForms {
+    /// Adds those of a trace whose columns begin at an element.
+    fn add(&mut self, trace: &BatchTrace<'_>, first: usize) {
+        let Batch { columns, forms, .. } = &trace.plan.batch;
+        let place = |column: usize| (first + (column << trace.n)) as u32;
+        for (i, form) in forms.iter().enumerate() {
+            let first_term = self.terms.len() as u32;
+            let term = |(column, coefficient)| [place(columns.binary_search(&column).expect("folded")), word(coefficient)];
+            self.terms.extend(form.terms().map(term));
+            let constant = word(form.constant());
+            self.forms.push([self.num, place(columns.len() + i), first_term, self.terms.len() as u32, constant, 0, 0, 0]);
+            self.num += 1 << trace.n;
+        }
+    }
+
+    /// # Errors
+    /// As [`Recorder::dispatch`].
+    fn record(&self, recorder: &mut Recorder, folded: Binding) -> Result<()> {
+        if self.num == 0 {
+            return Ok(());
+        }
+        let job = recorder.job(&FoldFormsJob { num: self.num, num_forms: self.forms.len() as u32 });
+        let tables = [recorder.table(self.forms.as_flattened()), recorder.table(self.terms.as_flattened())];
+        let bindings = [job].into_iter().chain(tables).chain([folded]).collect();
+        let products = 4 * u64::from(self.num) * self.terms.len().div_ceil(self.forms.len()) as u64;
+        recorder.dispatch(&FOLD_FORMS, bindings, vec![], self.num.div_ceil(FOLD_FORMS.workgroup_size).into(), products)
+    }
 }
 
 impl Unfolded {
@@ -117,7 +157,7 @@ impl Unfolded {
         let mut banks: Vec<Range<usize>> = vec![];
         let mut len = usize::MAX;
         for (t, trace) in traces.iter().enumerate() {
-            let own = trace.num_cells() << trace.n;
+            let own = trace.num_leaves() << trace.n;
             if len.saturating_add(own) > most {
                 banks.push(t..t);
                 len = 0;
@@ -126,11 +166,13 @@ impl Unfolded {
             banks.last_mut().expect("one at least").end = t + 1;
         }
 
-        let mut groups: Vec<Group> = vec![];
+        let (mut groups, mut forms): (Vec<Group>, Vec<BankForms>) = (vec![], vec![]);
         for (bank, own) in banks.iter().enumerate() {
             let mut making: Option<(Group, Windows)> = None;
             let mut to = 0;
+            let mut own_forms = BankForms::default();
             for trace in &traces[own.clone()] {
+                own_forms.add(trace, to);
                 let mask = trace.rows.height as u32 - 1;
                 for &column in &trace.plan.batch.columns {
                     let known = making.as_mut().and_then(|(_, windows)| trace.rows.column_word(&mut buffers, windows, column));
@@ -151,10 +193,16 @@ impl Unfolded {
                     to += 1 << trace.n;
                     group.end = to;
                 }
+                // The kernel counts elements: a gap ends the group.
+                if !trace.plan.batch.forms.is_empty() {
+                    groups.extend(making.take().map(|(done, windows)| Group { windows: windows.bound(&buffers.0), ..done }));
+                    to += trace.plan.batch.forms.len() << trace.n;
+                }
             }
+            forms.push(own_forms);
             groups.extend(making.map(|(done, windows)| Group { windows: windows.bound(&buffers.0), ..done }));
         }
-        Ok(Self { sums, groups, banks, trace_buffers: buffers.0 })
+        Ok(Self { sums, groups, banks, forms, trace_buffers: buffers.0 })
     }
 
     /// Folds at round 0's challenge: `lagrange` are the Lagrange polynomials of the skip domain there.
@@ -167,7 +215,7 @@ impl Unfolded {
         padded.resize(lagrange.len().next_multiple_of(4), EF::ZERO);
         let table = recorder.table(&words(padded));
         let banks = self.banks.iter().zip(&CELLS[0]).map(|(own, &name)| {
-            let len = traces[own.clone()].iter().map(|trace| trace.num_cells() << trace.n).sum();
+            let len = traces[own.clone()].iter().map(|trace| trace.num_leaves() << trace.n).sum();
             Ok((own.clone(), Elements::new(compute, name, len)?))
         });
         let banks = banks.collect::<Result<Vec<_>>>()?;
@@ -178,6 +226,11 @@ impl Unfolded {
             let bindings = vec![job, columns, table.clone(), banks[group.bank].1.bind(recorder)];
             let workgroups = num.div_ceil(FOLD_CELLS.workgroup_size);
             recorder.dispatch(&FOLD_CELLS, bindings, group.windows.clone(), workgroups.into(), (12 * u64::from(num)) << log_skip)?;
+        }
+
+        for (forms, (_, elements)) in self.forms.iter().zip(&banks) {
+            let folded = elements.bind(recorder);
+            forms.record(recorder, folded)?;
         }
 
         let num_sums = self.sums.end();
@@ -213,7 +266,7 @@ impl Folded {
         let (r, bound) = (recorder.table(&words([r])), self.bound + 1);
         let left = |trace: &BatchTrace<'_>| if trace.n > bound { 1usize << (trace.n - bound) } else { 0 };
         let banks = self.banks.iter().enumerate().map(|(i, (own, elements))| {
-            let num = traces[own.clone()].iter().map(|trace| trace.num_cells() * left(trace)).sum();
+            let num = traces[own.clone()].iter().map(|trace| trace.num_leaves() * left(trace)).sum();
             Ok((own.clone(), elements.record_fold(compute, recorder, CELLS[bound % 2][i], num, &r)?))
         });
         let banks = banks.collect::<Result<_>>()?;

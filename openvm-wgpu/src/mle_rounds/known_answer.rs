@@ -9,7 +9,13 @@ use tracing::subscriber::NoSubscriber;
 
 use super::{BatchTrace, Claims, MleRounds, form};
 use crate::{
-    SC, WgpuProverError, commit::Committer, compute::Compute, gkr::known_air, kernels::MLE_ROUND, key_plan::{AirPlan, BatchInstructions}, poly::lagrange,
+    SC, WgpuProverError,
+    commit::Committer,
+    compute::Compute,
+    gkr::known_air,
+    kernels::MLE_ROUND,
+    key_plan::{AirPlan, BatchInstructions},
+    poly::lagrange,
     row_sums::RowTrace,
 };
 
@@ -73,7 +79,13 @@ pub(crate) fn ask(compute: &Compute, committer: &Committer) -> Result<()> {
         let forms = batch.iter().zip(&weights).map(|(trace, (constant, nodes))| form(trace, *constant, nodes.iter().copied()));
         let forms = forms.collect::<Result<Vec<_>>>()?;
         let claims = Claims { r_0, xi: &xi, l_skip: L_SKIP, constraint_degree: degree, claim, shares };
-        match (MleRounds { compute, committer, observer: None, stage_times: false }).prove(&mut transcript(), &instructions, &batch, forms, claims) {
+        match (MleRounds { compute, committer, observer: None, stage_times: false }).prove(
+            &mut transcript(),
+            &instructions,
+            &batch,
+            forms,
+            claims,
+        ) {
             Ok((rounds, _)) if rounds.polys == expected => Ok(()),
             Err(WgpuProverError::MleRounds(logup_wgpu::Error::DeviceLimit { .. })) => Ok(()), // less room than a megabyte: not asked
             Err(WgpuProverError::MleRounds(error)) => Err(error),

@@ -9,10 +9,7 @@ mod known_answer;
 mod round;
 
 use logup_wgpu::{EF, F};
-use openvm_stark_backend::{
-    FiatShamirTranscript,
-    poly_common::eval_eq_mle,
-};
+use openvm_stark_backend::{FiatShamirTranscript, poly_common::eval_eq_mle};
 use p3_field::{Field, PrimeCharacteristicRing};
 use tracing::{debug, info_span};
 
@@ -46,9 +43,9 @@ pub(crate) struct BatchTrace<'a> {
 }
 
 impl BatchTrace<'_> {
-    /// Cells that programs read.
-    fn num_cells(&self) -> usize {
-        self.plan.batch.columns.len()
+    /// Folded columns: cells that programs read, and affine expressions.
+    fn num_leaves(&self) -> usize {
+        self.plan.batch.columns.len() + self.plan.batch.forms.len()
     }
 }
 

@@ -12,7 +12,7 @@ use p3_field::PrimeCharacteristicRing;
 use super::{BatchTrace, folded::Folded};
 use crate::{
     compute::Compute,
-    kernels::{LOG_EQ, MLE_ROUND, MleRoundJob, NEAR_TEMPS, PAIRS_PER_TASK, SUM_SEGMENTS, SumSegmentsJob},
+    kernels::{LOG_EQ, MLE_ROUND, MleRoundJob, PAIRS_PER_TASK, SUM_SEGMENTS, SumSegmentsJob},
     key_plan::BatchInstructions,
     recorder::{Recorder, results},
     sumcheck::array::words,
@@ -51,8 +51,7 @@ struct Piece {
     first_value: u32,
     /// An element of the tables.
     first_weight: u32,
-    /// Temporaries that have no place in workgroup memory.
-    num_far_temps: u64,
+    num_temps: u64,
 }
 
 impl<'a> Programs<'a> {
@@ -82,7 +81,7 @@ impl<'a> Programs<'a> {
                     num_segments: piece.num_segments as u32,
                     first_value: values_at.next().expect("one for each piece"),
                     first_weight,
-                    num_far_temps: (piece.num_temps as u64).saturating_sub(NEAR_TEMPS.into()),
+                    num_temps: piece.num_temps.max(1) as u64,
                 };
                 first_instruction += own.num_instructions;
                 first_weight += piece.num_roots as u32;
@@ -90,8 +89,7 @@ impl<'a> Programs<'a> {
             });
             let pieces: Vec<Piece> = pieces.collect();
             // What is affine counts without a product, too.
-            let none =
-                Piece { first_instruction, num_instructions: 0, num_segments: 0, first_value: 0, first_weight: 0, num_far_temps: 0 };
+            let none = Piece { first_instruction, num_instructions: 0, num_segments: 0, first_value: 0, first_weight: 0, num_temps: 1 };
             if pieces.is_empty() { vec![none] } else { pieces }
         });
         let pieces = pieces.collect();
@@ -167,16 +165,16 @@ impl<'a> Programs<'a> {
                         spans.push(Span {
                             bank,
                             tasks: num_tasks..num_tasks + tasks,
-                            num_far_temps: piece.num_far_temps,
+                            num_temps: piece.num_temps,
                             num_instructions: piece.num_instructions,
                         });
                         entries.extend([num_tasks, piece.first_instruction, piece.num_segments, first_cell]);
                         entries.extend([piece.first_value, piece.first_weight, affine, word(logup_wgpu::F::from_usize(x))]);
-                        entries.extend([num_y, log_y as u32, piece.num_instructions, 0]);
+                        entries.extend([num_y, log_y as u32, 0, 0]);
                         num_tasks += tasks;
                     }
                 }
-                first_cell += (trace.num_cells() as u32) << (log_y + 1);
+                first_cell += (trace.num_leaves() as u32) << (log_y + 1);
                 first_affine += 2 * num_y;
             }
         }
@@ -194,9 +192,9 @@ impl<'a> Programs<'a> {
             // As many entries as have room for their temporaries, of the last perhaps some tasks.
             let (mut last, mut end, mut num_temps, mut products) = (first, begin, 0, 0);
             for span in spans[first..].iter().take_while(|span| span.bank == spans[first].bank) {
-                let most = num_temps.max(span.num_far_temps);
-                let room = budget.checked_div(temp_bytes(most)).map_or(u32::MAX, |room| room as u32);
-                let until = span.tasks.end.min(begin.saturating_add(room.max(1)));
+                let most = num_temps.max(span.num_temps);
+                let room = (budget / temp_bytes(most)) as u32;
+                let until = span.tasks.end.min(begin + room.max(1));
                 if until <= end || (until < span.tasks.end && end > begin) {
                     break;
                 }
@@ -214,7 +212,7 @@ impl<'a> Programs<'a> {
                 end_entry: last as u32,
                 eq_high,
             });
-            let temps = recorder.scratch(Resource("temporaries of a round"), temp_bytes(num_temps.max(1)) * u64::from(end - begin));
+            let temps = recorder.scratch(Resource("temporaries of a round"), temp_bytes(num_temps) * u64::from(end - begin));
             let cells = banks[spans[first].bank].1.clone();
             let places = [cells, affine.clone(), temps, partials.clone()];
             let bindings = [job, entries.clone(), instructions.clone(), tables.clone(), eq.clone()].into_iter().chain(places).collect();
@@ -235,7 +233,7 @@ impl<'a> Programs<'a> {
 struct Span {
     bank: usize,
     tasks: Range<u32>,
-    num_far_temps: u64,
+    num_temps: u64,
     num_instructions: u32,
 }
 

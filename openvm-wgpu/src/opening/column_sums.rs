@@ -146,14 +146,7 @@ pub(super) fn column_values(
         let end = 32 * (to_first + u64::from(num_columns));
         recorder.grow_results(end);
         let job = recorder.job(&ColumnValuesJob { num_columns, log_skip: l_skip as u32, to_first: 2 * to_first as u32 });
-        let bindings = vec![
-            job,
-            recorder.table(segments.as_flattened()),
-            recorder.table(&pieces),
-            lagrange.clone(),
-            sums,
-            results(0..end),
-        ];
+        let bindings = vec![job, recorder.table(segments.as_flattened()), recorder.table(&pieces), lagrange.clone(), sums, results(0..end)];
         recorder.dispatch(&COLUMN_VALUES, bindings, vec![], num_columns.into(), 40 * (dispatch.tasks.len() * num_z) as u64)?;
         owners.extend(own);
     }

@@ -75,9 +75,10 @@ fn wide_and_long_expressions_are_the_stock_ones() {
     let sum = |terms: &mut dyn Iterator<Item = Expr>| terms.reduce(|a, b| Expr::Add(a.into(), b.into())).unwrap();
     let wide = Spec { derived: vec![sum(&mut (0..300).map(cell)), Expr::Mul(cell(0).into(), cell(299).into())], ..plain(5, 300, 1) };
     let product = |i: usize| Expr::Mul(cell(i % 20).into(), cell(20 + i / 20).into());
-    let negated = |i: usize| if i % 3 == 0 { Expr::Neg(product(i).into()) } else { product(i) };
+    let negated = |i: usize| if i.is_multiple_of(3) { Expr::Neg(product(i).into()) } else { product(i) };
     let [one, other] = [sum(&mut (0..300).map(product)), sum(&mut (0..300).map(negated))];
-    let long = Spec { pairs: vec![(1, vec![product(0)], product(7))], derived: vec![Expr::Mul(one.into(), other.into())], ..plain(7, 40, 0) };
+    let long =
+        Spec { pairs: vec![(1, vec![product(0)], product(7))], derived: vec![Expr::Mul(one.into(), other.into())], ..plain(7, 40, 0) };
     let case = Case::new(&mut rng, test_system_params_small(2, 6, 2), vec![long, wide], &[]);
     check(&case, &gpus(), &[without_host(4)]);
 }

@@ -37,6 +37,8 @@ fn wrong_kernels_are_found_out() {
         ("fold_cells", "columns[middle].x <= place", "columns[middle].x < place"),
         ("fold_cells", "lagrange[z + 3u], cells", "lagrange[z + 2u], cells"),
         ("fold_cells", "(row + column.z)", "(row)"),
+        ("fold_forms", "folded[term.x + x], term.y", "folded[term.x + x], ONE"),
+        ("fold_forms", "var sum = forms[2u * own + 1u];", "var sum = EXT_ZERO;"),
         ("fold_sums", "coefficients(7u, at)", "coefficients(6u, at)"),
         ("fold_sums", "f_mul(a.w, ELEVEN)", "a.w"),
         ("fold_pairs", "let high = a[2u * i + 1u]", "let high = a[2u * i]"),

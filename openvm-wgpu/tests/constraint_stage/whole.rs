@@ -6,11 +6,7 @@ use openvm_wgpu::WgpuOptions;
 use proptest::prelude::*;
 use rand::{Rng, rngs::StdRng};
 
-use crate::{
-    air::Spec,
-    case::Case,
-    support::rng,
-};
+use crate::{air::Spec, case::Case, support::rng};
 
 /// Up to four AIRs of up to 2^8 rows, some of which take no part.
 fn random(rng: &mut StdRng, l_skip: usize, max_degree: usize) -> Case {

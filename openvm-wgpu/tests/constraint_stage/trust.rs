@@ -25,7 +25,7 @@ fn wrong_kernels_are_found_out() {
         ("fractions", "(row + kind) & mask", "(row + kind)"),
         ("fractions", "select(mask, 0u, kind == FIRST_ROW)", "0u"),
         ("fractions", "slices[3u * middle].x <= leaf", "slices[3u * middle].x < leaf"),
-        ("fractions", "k < own.w; k++", "k < own.w; k += 2u"),
+        ("fractions", "k < own.w; k += 1u << job.log_lanes", "k < own.w; k += 2u << job.log_lanes"),
         ("fractions", "terms[7u * k + 5u], terms", "terms[7u * k + 4u], terms"),
         ("add_fractions", "ext_mul(pair.p1, pair.q0)", "ext_mul(pair.p1, pair.q1)"),
         ("add_fractions", "2u * y + 1u < job.len", "2u * y < job.len"),

@@ -22,7 +22,7 @@ fn random(rng: &mut StdRng, l_skip: usize, max_degree: usize) -> Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
     fn random_proofs_are_the_stock_engines(seed: u64, l_skip in 0usize..6, max_degree in 1usize..5, without_host: bool) {

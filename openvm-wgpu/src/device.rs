@@ -304,6 +304,8 @@ impl WgpuDevice {
         let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
         self.ask()?;
+        // Now, so that no proof finds a buffer gone that the one before had.
+        key_plan.batch_instructions.buffer(&self.shared.compute).map_err(WgpuProverError::MleRounds)?;
         debug!(?warm_up);
         Ok(Planned { key_plan, warm_up })
     }

@@ -1,6 +1,9 @@
 //! What a proving key's AIRs need, decided once per key.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use logup_wgpu::{
     Air, Column, Error, F, Node, NodeId, Result, Round0Plan, Strategy,
@@ -17,6 +20,7 @@ use rayon::prelude::*;
 
 use crate::{
     Digest, SC, air,
+    compute::Compute,
     forms::products,
     kernels::{MLE_ROUND, ROW_PRODUCTS},
     rows::RowShape,
@@ -108,7 +112,8 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct BatchInstructions {
     pub words: Vec<u32>,
-    on_device: OnceLock<Arc<wgpu::Buffer>>,
+    buffer: OnceLock<Arc<wgpu::Buffer>>,
+    are_there: AtomicBool,
 }
 
 impl BatchInstructions {
@@ -121,17 +126,31 @@ impl BatchInstructions {
         }
         // A binding has some.
         instructions.resize(instructions.len().max(1), [0; 4]);
-        Self { words: instructions.into_flattened(), on_device: OnceLock::new() }
+        Self { words: instructions.into_flattened(), buffer: OnceLock::new(), are_there: AtomicBool::new(false) }
     }
 
-    /// Where they are on the device.
-    pub fn on_device(&self) -> Option<&Arc<wgpu::Buffer>> {
-        self.on_device.get()
+    /// Where they are, or will be.
+    ///
+    /// # Errors
+    /// As `BufferPool::take`.
+    pub fn buffer(&self, compute: &Compute) -> Result<Arc<wgpu::Buffer>> {
+        match self.buffer.get() {
+            Some(buffer) => Ok(Arc::clone(buffer)),
+            None => {
+                let buffer = compute.pool.take("instructions", 4 * self.words.len() as u64)?;
+                Ok(Arc::clone(self.buffer.get_or_init(|| buffer)))
+            }
+        }
     }
 
-    /// Says where they are; who says it first is believed.
-    pub fn are_in(&self, buffer: Arc<wgpu::Buffer>) {
-        let _ = self.on_device.set(buffer);
+    /// Whether a proof has brought them there.
+    pub fn are_there(&self) -> bool {
+        self.are_there.load(Ordering::Acquire)
+    }
+
+    /// Says that one has.
+    pub fn stay(&self) {
+        self.are_there.store(true, Ordering::Release);
     }
 }
 

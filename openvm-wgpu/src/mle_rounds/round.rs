@@ -94,18 +94,14 @@ impl<'a> Programs<'a> {
         });
         let pieces = pieces.collect();
         tables.resize(tables.len().max(EXT_WORDS), 0);
-        let take = |name: Resource, words: &[u32]| compute.pool.take(name.0, 4 * words.len() as u64);
-        let instructions = match key.on_device() {
-            Some(buffer) => Arc::clone(buffer),
-            None => take(INSTRUCTIONS, &key.words)?,
-        };
+        let table_buffer = compute.pool.take(TABLES.0, 4 * tables.len() as u64)?;
         let temp_bytes = if compute.memory_budget.is_some() { TEMP_BYTES_IN_BUDGET } else { TEMP_BYTES };
-        Ok(Self { key, instructions, tables: (take(TABLES, &tables)?, tables), pieces, temp_bytes })
+        Ok(Self { key, instructions: key.buffer(compute)?, tables: (table_buffer, tables), pieces, temp_bytes })
     }
 
     /// Has the instructions be there for later proofs, once a recording that brought them has run.
     pub fn stay(&self) {
-        self.key.are_in(Arc::clone(&self.instructions));
+        self.key.stay();
     }
 
     /// The instructions' and the tables' bindings. The first round brings them there.
@@ -121,7 +117,7 @@ impl<'a> Programs<'a> {
         };
         let (buffer, words) = &self.tables;
         Ok([
-            bind(INSTRUCTIONS, &self.instructions, &self.key.words, is_first && self.key.on_device().is_none())?,
+            bind(INSTRUCTIONS, &self.instructions, &self.key.words, is_first && !self.key.are_there())?,
             bind(TABLES, buffer, words, is_first)?,
         ])
     }

@@ -1,8 +1,11 @@
 //! What a proving key's AIRs need, decided once per key.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use logup_wgpu::{
@@ -186,12 +189,9 @@ impl Batch {
     fn new(air: &Air) -> Result<Self> {
         let products = products(air, sent(air).chain(air.constraints()));
         let pieces = RowProgram::split(air, &products, MAX_PIECE_STEPS, Some(FORM_TERMS), &MLE_ROUND)?;
-        let mut forms: Vec<RowForm> = vec![];
-        for form in pieces.iter().flat_map(|piece| &piece.forms) {
-            if !forms.iter().any(|known| known.is(form)) {
-                forms.push(form.clone());
-            }
-        }
+        let mut known: HashSet<&RowForm> = HashSet::new();
+        let all_forms = pieces.iter().flat_map(|piece| &piece.forms);
+        let forms: Vec<RowForm> = all_forms.filter(|form| known.insert(form)).cloned().collect();
         let of_forms = forms.iter().flat_map(RowForm::terms).map(|(column, _)| column);
         let mut columns: Vec<Column> = pieces.iter().flat_map(|piece| piece.columns.iter().copied()).chain(of_forms).collect();
         columns.sort_unstable();

@@ -1,7 +1,11 @@
 //! Programs over rows: an AIR's expressions for kernels that have its cells at hand, on the rows of a trace or between those of a folded one
 //! (`wgsl/shared/instructions.wgsl`). The programs of coset passes are made the same way, of other leaves.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
     leaves::{Form, LeafKind, Leaves},
@@ -36,9 +40,23 @@ pub struct RowProgram {
     values: Vec<NodeId>,
 }
 
-/// An affine expression that is a leaf: whoever runs the program has its values.
+/// An affine expression that is a leaf: whoever runs the program has its values. Of programs that were made together equal ones are one expression.
 #[derive(Clone, Debug)]
 pub struct RowForm(Arc<Form>);
+
+impl PartialEq for RowForm {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RowForm {}
+
+impl Hash for RowForm {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
 
 impl RowForm {
     /// Cells and their coefficients.
@@ -49,11 +67,6 @@ impl RowForm {
     /// What is added to them.
     pub fn constant(&self) -> F {
         self.0.constant
-    }
-
-    /// Whether both are one expression of one AIR, for programs that were made together.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -137,7 +150,8 @@ impl RowProgram {
     /// If they are not.
     pub fn over(mut self, columns: &[Column], forms: &[RowForm]) -> Self {
         let column = |own: &Column| columns.binary_search(own).expect("among them");
-        let form = |own: &RowForm| columns.len() + forms.iter().position(|form| form.is(own)).expect("among them");
+        let places_of_forms: HashMap<&RowForm, usize> = forms.iter().zip(columns.len()..).collect();
+        let form = |own: &RowForm| *places_of_forms.get(own).expect("among them");
         let places: Vec<u32> = self.columns.iter().map(column).chain(self.forms.iter().map(form)).map(|place| place as u32).collect();
         let mut next = 0;
         for _ in 0..self.num_segments {
@@ -250,7 +264,7 @@ mod tests {
         let column = |index| Column { part: main, index, next: false };
         assert_eq!((&first.columns[..], second.columns.len()), (&[column(4), column(5)][..], 0));
         let ([form], [other]) = (&first.forms[..], &second.forms[..]) else { panic!("one form") };
-        assert!(form.is(other));
+        assert_eq!(form, other);
         let mut terms: Vec<(Column, F)> = form.terms().collect();
         terms.sort_unstable_by_key(|term| term.0);
         assert_eq!(terms, [(column(0), -F::from_u8(3)), (column(1), F::ONE), (column(2), F::ONE), (column(3), F::ONE)]);

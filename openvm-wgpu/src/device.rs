@@ -262,8 +262,8 @@ impl WgpuDevice {
     /// done when the key was planned.
     ///
     /// # Errors
-    /// [`WgpuProverError::Air`] for an AIR that has no plan; [`WgpuProverError::Round0`] and [`WgpuProverError::Commit`] if the driver refuses
-    /// a kernel, or if one computes wrongly.
+    /// [`WgpuProverError::Air`] for an AIR that has no plan; `Round0`, `Commit`, `Gkr`, `MleRounds` and `Openings` of [`WgpuProverError`] if the driver refuses
+    /// a kernel, if one computes wrongly, or where a memory budget has no room for the key's instructions.
     pub fn prepare(&self, key: &DeviceMultiStarkProvingKey<CpuBackend<SC>>) -> Result<WarmUp, WgpuProverError> {
         self.plan(key).map(|planned| planned.warm_up)
     }
@@ -305,6 +305,7 @@ impl WgpuDevice {
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
         self.ask()?;
         // Now, so that no proof finds a buffer gone that the one before had.
+        self.shared.committer.make_room_beside(key_plan.batch_instructions.bytes());
         key_plan.batch_instructions.buffer(&self.shared.compute).map_err(WgpuProverError::MleRounds)?;
         debug!(?warm_up);
         Ok(Planned { key_plan, warm_up })

@@ -1,7 +1,7 @@
 //! What a proving key's AIRs need, decided once per key.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -132,6 +132,11 @@ impl BatchInstructions {
         Self { words: instructions.into_flattened(), buffer: OnceLock::new(), are_there: AtomicBool::new(false) }
     }
 
+    /// Of the device's memory.
+    pub fn bytes(&self) -> u64 {
+        4 * self.words.len() as u64
+    }
+
     /// Where they are, or will be.
     ///
     /// # Errors
@@ -140,7 +145,7 @@ impl BatchInstructions {
         match self.buffer.get() {
             Some(buffer) => Ok(Arc::clone(buffer)),
             None => {
-                let buffer = compute.pool.take("instructions", 4 * self.words.len() as u64)?;
+                let buffer = compute.pool.take("instructions", self.bytes())?;
                 Ok(Arc::clone(self.buffer.get_or_init(|| buffer)))
             }
         }
@@ -161,7 +166,7 @@ impl BatchInstructions {
 /// one thread's steps are a round's time.
 const MAX_ROW_STEPS: usize = 1 << 13;
 const MAX_PIECE_STEPS: usize = 1 << 7;
-/// Terms from which on an affine expression in a product is a folded column of its own, so that no piece has to add it up in each round.
+/// Cells from which on an affine expression of them and of constants in a product is a folded column of its own (up to 128), so that no piece has to add it up in each round.
 const FORM_TERMS: usize = 8;
 
 impl Logup {
@@ -196,7 +201,8 @@ impl Batch {
         let mut columns: Vec<Column> = pieces.iter().flat_map(|piece| piece.columns.iter().copied()).chain(of_forms).collect();
         columns.sort_unstable();
         columns.dedup();
-        let pieces = pieces.into_iter().map(|piece| piece.over(&columns, &forms)).collect();
+        let places: HashMap<RowForm, usize> = forms.iter().cloned().zip(columns.len()..).collect();
+        let pieces = pieces.into_iter().map(|piece| piece.over(&columns, &places)).collect();
         let degree = products.iter().map(|&product| air.degree(product)).max().unwrap_or(1);
         Ok(Self { products, pieces, first_instruction: 0, columns, forms, degree })
     }

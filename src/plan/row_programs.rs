@@ -70,7 +70,7 @@ impl RowForm {
     }
 }
 
-/// Loop iterations of all programs for some expressions at most: 64 MiB of instructions.
+/// Loop iterations of all programs for some expressions at most, where they cannot be kept to four times the whole: 64 MiB of instructions.
 const MAX_ALL_STEPS: u64 = 1 << 22;
 
 /// What programs are made with.
@@ -136,7 +136,8 @@ impl RowProgram {
             instructions: program.encoded().collect(),
             values: program.values,
         };
-        own.over(&columns, &forms)
+        let places = forms.into_iter().zip(columns.len()..).collect();
+        Self { columns: columns.clone(), ..own.over(&columns, &places) }
     }
 
     /// The program's values, in its order.
@@ -144,14 +145,13 @@ impl RowProgram {
         self.values.iter().map(|value| degree_zero_values[value.index()])
     }
 
-    /// The same over other leaves, all of its own among them: columns, ascending, and forms.
+    /// Its instructions over other leaves, all of its own among them: columns, ascending, and forms with their places behind those.
     ///
     /// # Panics
     /// If they are not.
-    pub fn over(mut self, columns: &[Column], forms: &[RowForm]) -> Self {
+    pub fn over(mut self, columns: &[Column], forms: &HashMap<RowForm, usize>) -> Self {
         let column = |own: &Column| columns.binary_search(own).expect("among them");
-        let places_of_forms: HashMap<&RowForm, usize> = forms.iter().zip(columns.len()..).collect();
-        let form = |own: &RowForm| *places_of_forms.get(own).expect("among them");
+        let form = |own: &RowForm| *forms.get(own).expect("among them");
         let places: Vec<u32> = self.columns.iter().map(column).chain(self.forms.iter().map(form)).map(|place| place as u32).collect();
         let mut next = 0;
         for _ in 0..self.num_segments {
@@ -167,8 +167,6 @@ impl RowProgram {
             }
             next += 1 + num_loads + num_ops + num_roots;
         }
-        self.columns = columns.to_vec();
-        self.forms = forms.to_vec();
         self
     }
 }
@@ -270,7 +268,7 @@ mod tests {
         assert_eq!(terms, [(column(0), -F::from_u8(3)), (column(1), F::ONE), (column(2), F::ONE), (column(3), F::ONE)]);
         assert_eq!(form.constant(), F::from_u8(5));
         // The form behind the columns, where a program is over all leaves.
-        let second = second.clone().over(&first.columns, &first.forms);
+        let second = second.clone().over(&first.columns, &first.forms.iter().cloned().zip(2..).collect());
         assert!(second.instructions.iter().any(|step| step[2] == 2), "{:?}", second.instructions);
     }
 

@@ -18,7 +18,7 @@ use crate::{
     forms::Form,
     kernels::{FOLD_CELLS, FOLD_FORMS, FOLD_PAIRS, FOLD_SUMS, FoldCellsJob, FoldFormsJob, FoldPairsJob, FoldSumsJob},
     key_plan::Batch,
-    recorder::{Names, Recorder, numbered},
+    recorder::{MAX_BUFFERS, Names, Recorder, numbered},
     row_sums::{Buffers, RowSums, Slice, To},
     sumcheck::array::words,
     windows::Windows,
@@ -102,6 +102,7 @@ struct Group {
 #[derive(Default)]
 struct BankForms {
     num: u32,
+    products: u64,
     forms: Vec<[u32; 8]>,
     terms: Vec<[u32; 2]>,
 }
@@ -118,6 +119,7 @@ impl BankForms {
             let constant = word(form.constant());
             self.forms.push([self.num, place(columns.len() + i), first_term, self.terms.len() as u32, constant, 0, 0, 0]);
             self.num += 1 << trace.n;
+            self.products += (4 * form.terms().len() as u64) << trace.n;
         }
     }
 
@@ -130,8 +132,7 @@ impl BankForms {
         let job = recorder.job(&FoldFormsJob { num: self.num, num_forms: self.forms.len() as u32 });
         let tables = [recorder.table(self.forms.as_flattened()), recorder.table(self.terms.as_flattened())];
         let bindings = [job].into_iter().chain(tables).chain([folded]).collect();
-        let products = 4 * u64::from(self.num) * self.terms.len().div_ceil(self.forms.len()) as u64;
-        recorder.dispatch(&FOLD_FORMS, bindings, vec![], self.num.div_ceil(FOLD_FORMS.workgroup_size).into(), products)
+        recorder.dispatch(&FOLD_FORMS, bindings, vec![], self.num.div_ceil(FOLD_FORMS.workgroup_size).into(), self.products)
     }
 }
 
@@ -166,6 +167,11 @@ impl Unfolded {
             banks.last_mut().expect("one at least").end = t + 1;
         }
 
+        if banks.len() > MAX_BUFFERS {
+            let (subject, what) = (Subject::Call, "buffers of folded columns");
+            let (requested, limit) = (banks.len() as u64, MAX_BUFFERS as u64);
+            return Err(Error::DeviceLimit { subject, kernel: FOLD_CELLS.name, what, requested, limit });
+        }
         let (mut groups, mut forms): (Vec<Group>, Vec<BankForms>) = (vec![], vec![]);
         for (bank, own) in banks.iter().enumerate() {
             let mut making: Option<(Group, Windows)> = None;

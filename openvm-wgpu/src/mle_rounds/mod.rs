@@ -8,6 +8,8 @@ mod folded;
 mod known_answer;
 mod round;
 
+use std::collections::BTreeMap;
+
 use logup_wgpu::{EF, F};
 use openvm_stark_backend::{FiatShamirTranscript, poly_common::eval_eq_mle};
 use p3_field::{Field, PrimeCharacteristicRing};
@@ -116,13 +118,15 @@ impl MleRounds<'_> {
         let mut claim = claims.claim;
         // Of the selectors of the first and of the last row, what is left there.
         let lagrange = lagrange(claims.l_skip, claims.r_0);
-        let most_values = 1 + active.iter().map(|trace| trace.plan.batch.degree).max().unwrap_or(0);
-        let interpolations: Vec<Interpolation> = (0..=most_values).map(Interpolation::new).collect();
+        let mut interpolations: BTreeMap<usize, Interpolation> = BTreeMap::new();
+        for num in active.iter().map(|trace| 1 + trace.plan.batch.degree) {
+            interpolations.entry(num).or_insert_with(|| Interpolation::new(num));
+        }
         let mut selectors = [lagrange[0], lagrange[lagrange.len() - 1]];
 
         let fold_span = info_span!("prover.rap_constraints.fold_ple_evals", phase = "prover").entered();
         let (weights, affine) = split(active, forms);
-        self.committer.make_room_beside(folded::bytes(active));
+        self.committer.make_room_beside(folded::bytes(active) + round::table_bytes(active));
         let unfolded = Unfolded::new(self.compute, active, &affine).map_err(failed)?;
         let programs = Programs::new(self.compute, instructions, active, &weights).map_err(failed)?;
         drop(fold_span);
@@ -162,7 +166,7 @@ impl MleRounds<'_> {
                 (at_points, evals) = evals.split_at(trace.plan.batch.degree);
                 let at_zero = (*share - xi * at_points[0]) * inverse;
                 let values: Vec<EF> = [at_zero].iter().chain(at_points).copied().collect();
-                let poly = interpolations[values.len()].coefficients(&values);
+                let poly = interpolations[&values.len()].coefficients(&values);
                 head.iter_mut().zip(&poly).for_each(|(sum, &coefficient)| *sum += scale * coefficient);
                 own.push(poly);
             }

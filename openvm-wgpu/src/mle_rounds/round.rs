@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
-    EF, Result,
+    EF, Error, Result, Subject,
     compute::{Binding, EXT_WORDS, Resource, word},
     wgpu,
 };
@@ -52,6 +52,12 @@ struct Piece {
     /// An element of the tables.
     first_weight: u32,
     num_temps: u64,
+}
+
+/// Bytes of the device's memory that values and weights take.
+pub(super) fn table_bytes(traces: &[BatchTrace<'_>]) -> u64 {
+    let words = |trace: &BatchTrace<'_>| trace.plan.batch.products.len() * EXT_WORDS + trace.rows.air.nodes().len();
+    4 * traces.iter().map(words).sum::<usize>() as u64
 }
 
 impl<'a> Programs<'a> {
@@ -138,6 +144,16 @@ impl<'a> Programs<'a> {
         let bound = folded.bound();
         let num_active = traces.iter().take_while(|trace| trace.n > bound).count();
         let (low, high) = xi.split_at(xi.len().min(LOG_EQ as usize));
+        // Of traces with variables left each piece at each point, as many tasks as its pairs of rows take.
+        let tasks = |(trace, pieces): (&BatchTrace<'_>, &Vec<Piece>)| {
+            let of_piece = (1u64 << (trace.n - bound - 1)).div_ceil(PAIRS_PER_TASK.into());
+            of_piece * (pieces.len() * trace.plan.batch.degree) as u64
+        };
+        let requested = 16 * traces[..num_active].iter().zip(&self.pieces).map(tasks).sum::<u64>();
+        if requested > recorder.max_scratch() {
+            let (subject, what, limit) = (Subject::Call, "bytes of partial sums of a round", recorder.max_scratch());
+            return Err(Error::DeviceLimit { subject, kernel: MLE_ROUND.name, what, requested, limit });
+        }
         let [low, high] = [eq_levels(low, selectors[0]), eq_levels(high, selectors[1])];
         let eq_high = low.len() as u32;
         let eq = recorder.table(&words(low.into_iter().chain(high)));

@@ -10,7 +10,8 @@ use crate::{air::Spec, case::Case, support::rng};
 
 /// Up to four AIRs of up to 2^8 rows, some of which take no part.
 fn random(rng: &mut StdRng, l_skip: usize, max_degree: usize) -> Case {
-    let n_stack = rng.random_range(2..=10 - l_skip);
+    // The test configuration has no fewer than 2^5 stacked rows.
+    let n_stack = rng.random_range(5usize.saturating_sub(l_skip).max(2)..=10 - l_skip);
     let num = rng.random_range(1..5);
     let specs = (0..num).map(|_| {
         let log_height = rng.random_range(0..=(l_skip + n_stack).min(8));

@@ -59,7 +59,7 @@ struct Group {
 const MANY_TERMS: usize = 256;
 const LOG_LANES: u32 = 5;
 
-/// Terms that one thread adds up at most, by fours: a software device leaves loops that run for longer (`docs/design.md`, section 4).
+/// Terms of a sum at most, which one thread could add up by fours: a software device leaves loops that run for longer (`docs/design.md`, section 4).
 const MAX_TERMS: usize = 4 << 15;
 /// Words of four terms.
 const TERM_WORDS: usize = 28;

@@ -6,8 +6,8 @@
 // Grid: threads take leaves begin + i in turn; of a leaf with many terms 2^log_lanes threads of a workgroup take every so many-th four.
 // | binding | shape and element                                                                                                       |
 // | job     | FractionsJob                                                                                                            |
-// | slices  | [num_slices] (first leaf, height - 1, first term, end of its terms; q_const: EF; p_const, 0, 0, 0), by their first leaf   |
-// | terms   | by fours: ([4] word of row 0; [4] what it is: shared/cells; [4] p_k; [4] q_k: EF), the last four filled up with zeros                  |
+// | slices  | [num_slices] (first leaf, height - 1, first four of its terms, end of those; q_const: EF; p_const, 0, 0, 0), by their first leaf   |
+// | terms   | by fours: ([4] word of row 0; [4] what it is: shared/cells; [4] p_k; [4] q_k: EF), the last four filled up with weights of zero                  |
 // | nodes   | [p, q][4][stride] u32                                                                                                   |
 // | trace   | columns                                                                                                                 |
 // Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread of a dispatch or by none.

@@ -96,7 +96,7 @@ impl Sides {
 /// Says of an operand that it is an index into the values and not a temporary.
 pub(crate) const OPERAND_VALUE: u32 = 1 << 31;
 
-/// Says of an operand of a program over rows that it is a leaf.
+/// Says of an operand of a `RowProgram` that it is a leaf.
 pub(crate) const OPERAND_LEAF: u32 = 1 << 30;
 
 /// The operations and operands of programs as data, which kernels of other crates interpret too.

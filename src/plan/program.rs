@@ -1,4 +1,4 @@
-//! The coset program: the nodes that a coset pass evaluates point by point, as straight-line instructions.
+//! Programs: the nodes that a coset pass evaluates point by point, or another kernel row by row, as straight-line instructions.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -39,14 +39,14 @@ impl Segment {
     }
 }
 
-/// Instructions in order, with what they refer to. Each leaf is loaded once and each node is computed once.
+/// Instructions in order, with what they refer to. Each leaf is loaded once, or over rows read where its one reader is, and each node is computed once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     /// `[op, destination, a, b]`, as the kernel reads them.
     pub instructions: Vec<[u32; 4]>,
     /// The instructions' segments, in order.
     pub segments: Vec<Segment>,
-    /// What `Op::Load` names, by their kinds.
+    /// What `Op::Load` and `OPERAND_LEAF` name, by their kinds.
     pub leaves: Vec<Leaf>,
     /// The degree-0 nodes that operands name.
     pub values: Vec<NodeId>,

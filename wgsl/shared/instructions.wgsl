@@ -1,7 +1,7 @@
 // Programs as data: the one text by which kernels evaluate expressions, whatever their values are. A kernel says what a `Value` is (an element of F, four of
 // them for four rows, an element of EF) and where it comes from:
 //     instruction(i) -> vec4<u32>                 the program's i-th
-//     operand_value(i) -> Value                   of an operand of this program, see OPERAND_VALUE and OPERAND_LEAF
+//     operand_value(i) -> Value                   of an operand, see OPERAND_VALUE and OPERAND_LEAF
 //     leaf_value(i) -> Value                      the program's i-th leaf
 //     selector_value(op) -> Value                 OP_FIRST, OP_LAST or OP_TRANSITION
 //     set_temp(i, value), take_root(i, value)
@@ -21,7 +21,7 @@ const OP_LAST: u32 = 6u;       // destination <- is_last
 const OP_TRANSITION: u32 = 7u; // destination <- 1 - is_last
 
 const OPERAND_VALUE: u32 = 0x80000000u; // an operand with this bit is an index into the values,
-const OPERAND_LEAF: u32 = 0x40000000u;  // with this one, in programs over rows, a leaf; without either a temporary
+const OPERAND_LEAF: u32 = 0x40000000u;  // with this one, in programs of plan/row_programs.rs alone, a leaf; without either a temporary
 
 fn run_program(num_segments: u32) {
     var next = 0u;
@@ -55,7 +55,7 @@ fn run_program(num_segments: u32) {
     }
 }
 
-// Where temporary `slot` of thread `lane` is, from the first on. Temporaries are kept in blocks of eight threads: [num_threads / 8][num_temps][8]. With all
+// Where temporary `slot` of thread `lane` is, from the first on, in coset_interpret and check_constraints: they keep temporaries in blocks of eight threads, [num_threads / 8][num_temps][8]. With all
 // threads' next to each other, those of one thread would be so far apart that they fall into the same cache lines of a CPU.
 fn temp_offset(num_temps: u32, slot: u32, lane: u32) -> u32 {
     return ((lane >> 3u) * num_temps + slot) * 8u + (lane & 7u);

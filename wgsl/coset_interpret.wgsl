@@ -130,15 +130,17 @@ fn main(
         return;
     }
     let tile = tiles[index];
-    job = jobs[tile.job];
-    lane = (index - job.first_tile) * WORKGROUP_SIZE + thread;
+    // What decides whether barriers are reached is no private variable: those count as different in each thread.
+    let own = jobs[tile.job];
+    job = own;
+    lane = (index - own.first_tile) * WORKGROUP_SIZE + thread;
 
-    let num_z = min(1u << job.l_skip, WORKGROUP_SIZE);
+    let num_z = min(1u << own.l_skip, WORKGROUP_SIZE);
     let z = tile.z_block * WORKGROUP_SIZE + (thread & (num_z - 1u));
     let x_step = WORKGROUP_SIZE / num_z;
-    let begin = first_x(job, tile);
-    let end = begin + (1u << job.log_chunk);
-    let eq_at = eq_origin(job, begin);
+    let begin = first_x(own, tile);
+    let end = begin + (1u << own.log_chunk);
+    let eq_at = eq_origin(own, begin);
 
     var sum_p = EXT_ZERO;
     var sum_q = EXT_ZERO;
@@ -148,12 +150,12 @@ fn main(
         last = is_last(job, at);
         p = EXT_ZERO;
         q = EXT_ZERO;
-        run_program(job.num_segments);
+        run_program(own.num_segments);
         let eq_x = eq[eq_at + x];
         sum_p = ext_add(sum_p, ext_mul(eq_x, p));
         sum_q = ext_add(sum_q, ext_mul(eq_x, q));
     }
 
-    store_partials(job, tile, thread, num_z, z, 0u, sum_p);
-    store_partials(job, tile, thread, num_z, z, 1u, sum_q);
+    store_partials(own, tile, thread, num_z, z, 0u, sum_p);
+    store_partials(own, tile, thread, num_z, z, 1u, sum_q);
 }

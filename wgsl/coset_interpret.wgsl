@@ -8,6 +8,7 @@
 // Workgroup memory: 4,096 bytes (lanes). Barriers: in sum_lanes, reached by every thread.
 //#import shared/coset
 //#import shared/instructions
+//#import shared/values
 
 const WORKGROUP_SIZE: u32 = 256u;
 
@@ -64,8 +65,6 @@ fn load_column(job: CosetJob, at: Point, column: u32) -> u32 {
     return sum;
 }
 
-alias Value = u32;
-
 // The thread's job, its point, its place among the job's threads, the selectors there, and the sums of weighted roots.
 var<private> job: CosetJob;
 var<private> at: Point;
@@ -105,18 +104,6 @@ fn take_root(i: u32, value: Value) {
     let weights = job.weights_base + 8u * i;
     p = ext_add(p, ext_scale(ext_word(weights), value));
     q = ext_add(q, ext_scale(ext_word(weights + 4u), value));
-}
-
-fn value_add(a: Value, b: Value) -> Value {
-    return f_add(a, b);
-}
-
-fn value_sub(a: Value, b: Value) -> Value {
-    return f_sub(a, b);
-}
-
-fn value_mul(a: Value, i: u32) -> Value {
-    return f_mul(a, operand_value(i));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

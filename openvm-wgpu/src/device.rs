@@ -132,7 +132,7 @@ impl WgpuDevice {
         Self { checks_constraints, ..self }
     }
 
-    /// The device with somebody who is told of its recordings of GKR and of the openings.
+    /// The device with somebody who is told of its recordings of GKR, of the rounds after round 0 and of the openings.
     pub fn observed_by(self, observer: Arc<dyn RecordingObserver>) -> Self {
         Self { observer: Some(observer), ..self }
     }

@@ -15,6 +15,7 @@ pub static LIBRARY: Library = Library {
         ("shared/bits", wgsl!("shared/bits")),
         ("shared/cells", wgsl!("shared/cells")),
         ("shared/elements", wgsl!("shared/elements")),
+        ("shared/entries", wgsl!("shared/entries")),
         ("shared/eq", wgsl!("shared/eq")),
         ("shared/fractions", wgsl!("shared/fractions")),
         ("shared/poseidon2", wgsl!("shared/poseidon2")),

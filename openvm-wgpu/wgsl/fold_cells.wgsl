@@ -9,6 +9,7 @@
 // | folded   | [..] EF                                                                                          |
 // | trace    | columns                                                                                          |
 // Workgroup memory: none. Barriers: none.
+//#import shared/entries
 //#import shared/ext4
 //#import shared/tile
 //#import shared/trace
@@ -27,6 +28,10 @@ struct FoldCellsJob {
 @group(0) @binding(2) var<storage, read> lagrange: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> folded: array<vec4<u32>>;
 
+fn entry_start(i: u32) -> u32 {
+    return columns[i].x;
+}
+
 fn cell(column: vec4<u32>, row: u32) -> u32 {
     return trace_word(column.y + ((row + column.z) & column.w));
 }
@@ -42,18 +47,7 @@ fn main(
         return;
     }
     let place = job.begin + i;
-    // The last column that starts here or before.
-    var own = 0u;
-    var end = job.num_columns;
-    while end - own > 1u {
-        let middle = (own + end) / 2u;
-        if columns[middle].x <= place {
-            own = middle;
-        } else {
-            end = middle;
-        }
-    }
-    let column = columns[own];
+    let column = columns[entry_of(0u, job.num_columns, place)];
     let row = (place - column.x) << job.log_skip;
     var sum = EXT_ZERO;
     for (var z = 0u; z < (1u << job.log_skip); z += 4u) {

@@ -8,6 +8,7 @@
 // | terms   | [..] (first element of a column, coefficient), two to an element                                      |
 // | folded  | [..] EF                                                                                               |
 // Workgroup memory: none. Barriers: none. No thread reads what another writes.
+//#import shared/entries
 //#import shared/ext4
 //#import shared/tile
 
@@ -23,6 +24,10 @@ struct FoldFormsJob {
 @group(0) @binding(2) var<storage, read> terms: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> folded: array<vec4<u32>>;
 
+fn entry_start(i: u32) -> u32 {
+    return forms[2u * i].x;
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -33,17 +38,7 @@ fn main(
     if i >= job.num {
         return;
     }
-    // The last form that starts here or before.
-    var own = 0u;
-    var end = job.num_forms;
-    while end - own > 1u {
-        let middle = (own + end) / 2u;
-        if forms[2u * middle].x <= i {
-            own = middle;
-        } else {
-            end = middle;
-        }
-    }
+    let own = entry_of(0u, job.num_forms, i);
     let form = forms[2u * own];
     let x = i - form.x;
     var sum = forms[2u * own + 1u];

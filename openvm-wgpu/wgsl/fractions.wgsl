@@ -13,6 +13,7 @@
 // Workgroup memory: 4,096 bytes. Barriers: in sum_lanes, reached by every thread of a dispatch or by none.
 //#import shared/ext4
 //#import shared/cells
+//#import shared/entries
 //#import shared/lanes
 //#import shared/tile
 
@@ -33,6 +34,10 @@ struct FractionsJob {
 @group(0) @binding(2) var<storage, read> terms: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> nodes: array<u32>;
 
+fn entry_start(i: u32) -> u32 {
+    return slices[3u * i].x;
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -49,17 +54,7 @@ fn main(
     var p = 0u;
     if i < job.num {
         let leaf = job.begin + i;
-        // The last slice that starts here or before.
-        var slice = 0u;
-        var end = job.num_slices;
-        while end - slice > 1u {
-            let middle = (slice + end) / 2u;
-            if slices[3u * middle].x <= leaf {
-                slice = middle;
-            } else {
-                end = middle;
-            }
-        }
+        let slice = entry_of(0u, job.num_slices, leaf);
         let own = slices[3u * slice];
         let mask = own.y;
         let row = (leaf - own.x) & mask;

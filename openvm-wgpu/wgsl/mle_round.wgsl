@@ -15,6 +15,7 @@
 // | temps        | [..][num_tasks][64] EF: each thread's temporaries                                                                        |
 // | partials     | [num_tasks] EF                                                                                                           |
 // Workgroup memory: 1,024 bytes. Barriers: in sum_lanes, reached by every thread.
+//#import shared/entries
 //#import shared/ext4
 //#import shared/field4
 //#import shared/instructions
@@ -55,6 +56,10 @@ var<private> first_value: u32;
 var<private> first_weight: u32;
 var<private> point: u32; // X as a word
 var<private> sum: vec4<u32>;
+
+fn entry_start(i: u32) -> u32 {
+    return entries[3u * i].x;
+}
 
 fn between(low: vec4<u32>, high: vec4<u32>) -> vec4<u32> {
     return ext_add(low, ext_scale(f_sub4(high, low), point));
@@ -138,17 +143,7 @@ fn main(
         return;
     }
     let task = job.first_task + index;
-    // The last entry that starts here or before.
-    var own = job.first_entry;
-    var end = job.end_entry;
-    while end - own > 1u {
-        let middle = (own + end) / 2u;
-        if entries[3u * middle].x <= task {
-            own = middle;
-        } else {
-            end = middle;
-        }
-    }
+    let own = entry_of(job.first_entry, job.end_entry, task);
     let program = entries[3u * own];
     let places = entries[3u * own + 1u];
     let shape = entries[3u * own + 2u];

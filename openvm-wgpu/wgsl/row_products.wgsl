@@ -14,6 +14,7 @@
 //#import shared/instructions
 //#import shared/tile
 //#import shared/trace
+//#import shared/values
 
 const WORKGROUP_SIZE: u32 = 256u;
 
@@ -31,8 +32,6 @@ struct RowProductsJob {
 @group(0) @binding(3) var<storage, read> values: array<u32>;
 @group(0) @binding(4) var<storage, read_write> temps: array<u32>;
 @group(0) @binding(5) var<storage, read_write> products: array<u32>;
-
-alias Value = u32;
 
 // The thread's row, from first_row on.
 var<private> lane: u32;
@@ -71,18 +70,6 @@ fn selector_value(op: u32) -> Value {
 
 fn take_root(i: u32, value: Value) {
     products[job.first_word + i * (job.row_mask + 1u) + job.first_row + lane] = value;
-}
-
-fn value_add(a: Value, b: Value) -> Value {
-    return f_add(a, b);
-}
-
-fn value_sub(a: Value, b: Value) -> Value {
-    return f_sub(a, b);
-}
-
-fn value_mul(a: Value, i: u32) -> Value {
-    return f_mul(a, operand_value(i));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

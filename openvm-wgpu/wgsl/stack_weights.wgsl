@@ -11,9 +11,10 @@
 // | eq       | [4][eq_stride] u32, coefficient by coefficient: eq over 2^n points from 2^n on |
 // | elements | [4][stride] u32                                                                |
 // Workgroup memory: none. Barriers: none.
-//#import shared/ext4
-//#import shared/eq
 //#import shared/elements
+//#import shared/entries
+//#import shared/eq
+//#import shared/ext4
 //#import shared/tile
 
 const WORKGROUP_SIZE: u32 = 256u;
@@ -32,6 +33,10 @@ struct StackWeightsJob {
 @group(0) @binding(4) var<storage, read> eq: array<u32>;
 @group(0) @binding(5) var<storage, read_write> elements: array<u32>;
 
+fn entry_start(i: u32) -> u32 {
+    return starts[i];
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -43,17 +48,7 @@ fn main(
         return;
     }
     let place = job.begin + to;
-    // The last slice that starts here or before.
-    var slice = 0u;
-    var end = job.num_slices;
-    while end - slice > 1u {
-        let middle = (slice + end) / 2u;
-        if starts[middle] <= place {
-            slice = middle;
-        } else {
-            end = middle;
-        }
-    }
+    let slice = entry_of(0u, job.num_slices, place);
     let x = place - starts[slice];
     let size = sizes[slice];
     var weight = EXT_ZERO;

@@ -46,6 +46,7 @@ pub static SHARED: Library = library![
     "shared/lanes",
     "shared/tile",
     "shared/trace",
+    "shared/values",
     "shared/words",
 ];
 

@@ -127,17 +127,23 @@ impl RowProgram {
         let forms: Vec<RowForm> = forms.iter().map(|leaf| RowForm(Arc::clone(&leaf.form))).collect();
         let mut columns = leaves.clone();
         columns.sort_unstable();
-        let own = Self {
+        let places = forms.iter().cloned().zip(columns.len()..).collect();
+        let in_order_of_use = Self {
             columns: leaves,
-            forms: forms.clone(),
+            forms,
             num_roots: program.roots.len(),
             num_temps: program.num_temps,
             num_segments: program.segments.len(),
             instructions: program.encoded().collect(),
             values: program.values,
         };
-        let places = forms.into_iter().zip(columns.len()..).collect();
-        Self { columns: columns.clone(), ..own.over(&columns, &places) }
+        let program = in_order_of_use.over(&columns, &places);
+        Self { columns, ..program }
+    }
+
+    /// How many values it has.
+    pub fn num_values(&self) -> usize {
+        self.values.len()
     }
 
     /// The program's values, in its order.
@@ -145,7 +151,8 @@ impl RowProgram {
         self.values.iter().map(|value| degree_zero_values[value.index()])
     }
 
-    /// Its instructions over other leaves, all of its own among them: columns, ascending, and forms with their places behind those.
+    /// The program with its leaves numbered as others are, all of its own among them: columns, ascending, and forms with their places behind those. `columns` and
+    /// `forms` stay those that it reads.
     ///
     /// # Panics
     /// If they are not.
@@ -228,7 +235,7 @@ mod tests {
     fn pieces_repeat_what_they_share_within_bounds() {
         for (num, length) in [(1_000, 10), (400, 3_000), (9_000, 20_000)] {
             let (air, products) = products_of_a_chain(num, length);
-            let whole = split(&air, &products, usize::MAX >> 1).unwrap();
+            let whole = split(&air, &products, usize::MAX).unwrap();
             let pieces = split(&air, &products, 128).unwrap();
             assert_eq!(pieces.iter().map(|piece| piece.num_roots).sum::<usize>(), num);
             let longest = pieces.iter().map(|piece| piece.instructions.len()).max().unwrap();

@@ -1,4 +1,5 @@
-//! Traces at round 0's challenge and at those of the rounds behind it: the cells that programs read, and each trace's affine part as one column.
+//! Traces at round 0's challenge and at those of the rounds behind it: the leaves that programs read, and each trace's affine part as one
+//! column.
 //!
 //! Columns of a trace follow each other, and traces from the tallest down, those that a round has used up at the end. So one fold of neighbours binds the next
 //! variable of all.

@@ -1,7 +1,7 @@
 //! Folding at round 0's challenge and the rounds after it, on the device: one variable of the cube each, over the folded traces.
 //!
 //! An expression is an affine sum of cells and of products (`forms`). What is affine commutes with folding: it is one column for each trace, however many it is
-//! made of. The cells that the products read are folded too, and no others. A round sums up each trace's products at as many points as their degree: what is
+//! made of. The cells and long affine expressions that the products read are folded too, and no others. A round sums up each trace's products at as many points as their degree: what is
 //! left to know follows from the trace's own claim, which the host carries from round 0 on.
 
 mod folded;
@@ -116,12 +116,12 @@ impl MleRounds<'_> {
         let mut tails = vec![EF::ZERO; traces.len()];
         let mut scale = EF::ONE;
         let mut claim = claims.claim;
-        // Of the selectors of the first and of the last row, what is left there.
-        let lagrange = lagrange(claims.l_skip, claims.r_0);
         let mut interpolations: BTreeMap<usize, Interpolation> = BTreeMap::new();
         for num in active.iter().map(|trace| 1 + trace.plan.batch.degree) {
             interpolations.entry(num).or_insert_with(|| Interpolation::new(num));
         }
+        let lagrange = lagrange(claims.l_skip, claims.r_0);
+        // Of the selectors of the first and of the last row, what is left there.
         let mut selectors = [lagrange[0], lagrange[lagrange.len() - 1]];
 
         let fold_span = info_span!("prover.rap_constraints.fold_ple_evals", phase = "prover").entered();

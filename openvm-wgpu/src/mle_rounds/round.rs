@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Error, Result, Subject,
-    compute::{Binding, EXT_WORDS, Resource, word},
+    compute::{Binding, EXT_WORDS, Resource, RowProgram, word},
     wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
@@ -13,7 +13,7 @@ use super::{BatchTrace, folded::Folded};
 use crate::{
     compute::Compute,
     kernels::{LOG_EQ, MLE_ROUND, MleRoundJob, PAIRS_PER_TASK, SUM_SEGMENTS, SumSegmentsJob},
-    key_plan::BatchInstructions,
+    key_plan::{Batch, BatchInstructions},
     recorder::{Recorder, results},
     sumcheck::array::words,
 };
@@ -56,8 +56,11 @@ struct Piece {
 
 /// Bytes of the device's memory that values and weights take.
 pub(super) fn table_bytes(traces: &[BatchTrace<'_>]) -> u64 {
-    let words = |trace: &BatchTrace<'_>| trace.plan.batch.products.len() * EXT_WORDS + trace.rows.air.nodes().len();
-    4 * traces.iter().map(words).sum::<usize>() as u64
+    let words = |trace: &BatchTrace<'_>| {
+        let Batch { products, pieces, .. } = &trace.plan.batch;
+        products.len() * EXT_WORDS + pieces.iter().map(RowProgram::num_values).sum::<usize>()
+    };
+    4 * (EXT_WORDS + traces.iter().map(words).sum::<usize>()) as u64
 }
 
 impl<'a> Programs<'a> {
@@ -249,10 +252,10 @@ struct Span {
     num_instructions: u32,
 }
 
-/// `eq` over the first `m` of these challenges, for all `m`, from element `2^m` on; before them what kernels look for there.
-fn eq_levels(xi: &[EF], before: EF) -> Vec<EF> {
+/// `eq` over the first `m` of these challenges, for all `m`, from element `2^m` on. Element 0, which none of them has, is a selector's.
+fn eq_levels(xi: &[EF], selector: EF) -> Vec<EF> {
     let mut level = vec![EF::ONE];
-    let mut all = vec![before, EF::ONE];
+    let mut all = vec![selector, EF::ONE];
     for &xi in xi {
         let upper: Vec<EF> = level.iter().map(|&eq| eq * xi).collect();
         level.iter_mut().zip(&upper).for_each(|(eq, upper)| *eq -= *upper);

@@ -37,7 +37,7 @@ pub struct PartStats {
     pub down_bytes: u64,
 }
 
-/// Is told of each recording of GKR and of the openings before it runs, and of its results: for whoever wants to read it or run it elsewhere.
+/// Is told of each recording of GKR, of the rounds after round 0 and of the openings before it runs, and of its results: for whoever wants to read it or run it elsewhere.
 pub trait RecordingObserver: Send + Sync {
     /// What the device is about to run; the buffers that the recording names lie there as it will find them.
     fn before(&self, recording: &Recording);

@@ -8,7 +8,7 @@ use openvm_stark_backend::{
     AirRef, StarkEngine, SystemParams, TranscriptHistory,
     codec::Encode,
     keygen::types::MultiStarkProvingKey,
-    proof::{BatchConstraintProof, GkrProof},
+    proof::{BatchConstraintProof, GkrProof, Proof},
     prover::{AirProvingContext, CommittedTraceData, DeviceDataTransporter, MultiRapProver, ProvingContext, TraceCommitter},
     test_utils::test_system_params_small,
 };
@@ -101,15 +101,21 @@ impl Case {
         ProvingContext::new(self.present.iter().map(context).collect())
     }
 
+    /// The whole proof of an engine of ours.
+    pub fn whole_proof(&self, engine: &WgpuEngine<CpuTranscript>) -> Proof<SC> {
+        let key = engine.device().transport_pk_to_device(&self.key);
+        engine.prove(&key, self.context(engine.device())).unwrap()
+    }
+
     /// The whole proof of both engines as bytes, each with the least proofs of work; the stock verifier has accepted ours.
     pub fn whole_proofs(&self, gpu: &Gpu, options: WgpuOptions) -> [Vec<u8>; 2] {
         // On one thread the stock engine finds the same proofs of work each time.
         let prove = || {
             let stock = BabyBearPoseidon2CpuEngine::<CpuTranscript>::new(self.params.clone());
             let ours = WgpuEngine::<CpuTranscript>::with_device(self.device(gpu, options));
-            let [stock_key, our_key] = [stock.device().transport_pk_to_device(&self.key), ours.device().transport_pk_to_device(&self.key)];
-            let expected = stock.prove(&stock_key, self.context(stock.device())).unwrap();
-            let proof = ours.prove(&our_key, self.context(ours.device())).unwrap();
+            let key = stock.device().transport_pk_to_device(&self.key);
+            let expected = stock.prove(&key, self.context(stock.device())).unwrap();
+            let proof = self.whole_proof(&ours);
             stock.verify(&self.key.get_vk(), &proof).unwrap();
             [proof, expected].map(|proof| proof.encode_to_vec().unwrap())
         };

@@ -1,12 +1,22 @@
-//! Whole proofs of random keys and traces, by both engines.
+//! Whole proofs: of random keys and traces by both engines, and what one of ours reads and brings to the device.
 
-use logup_wgpu::{Gpu, GpuOptions};
-use openvm_stark_backend::test_utils::test_system_params_small;
-use openvm_wgpu::WgpuOptions;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use logup_wgpu::{FieldForm, Gpu, GpuOptions, compute::Recording};
+use openvm_stark_backend::{StarkEngine, test_utils::test_system_params_small};
+use openvm_stark_sdk::config::baby_bear_poseidon2::CpuTranscript;
+use openvm_wgpu::{RecordingObserver, WgpuEngine, WgpuOptions, kernels};
 use proptest::prelude::*;
 use rand::{Rng, rngs::StdRng};
 
-use crate::{air::Spec, case::Case, support::rng};
+use crate::{
+    air::Spec,
+    case::{Case, all_kinds},
+    support::{gpu, rng},
+};
 
 /// Up to four AIRs of up to 2^8 rows, some of which take no part.
 fn random(rng: &mut StdRng, l_skip: usize, max_degree: usize) -> Case {
@@ -32,5 +42,37 @@ proptest! {
         // A device of its own: one that has compiled for many keys compiles slowly (lavapipe).
         let [ours, theirs] = case.whole_proofs(&Gpu::new(GpuOptions::default()).unwrap(), options);
         prop_assert!(ours == theirs, "the proofs of {:#?} differ", case.specs);
+    }
+}
+
+/// Counts recordings that read all columns.
+#[derive(Default)]
+struct Reads(AtomicUsize);
+
+impl RecordingObserver for Reads {
+    fn before(&self, recording: &Recording) {
+        let reads = recording.dispatches.iter().any(|dispatch| dispatch.kernel.name == kernels::OPENING_SUMS.name);
+        self.0.fetch_add(reads.into(), Ordering::Relaxed);
+    }
+
+    fn after(&self, _: &[u32]) {}
+}
+
+/// The openings of columns and the stacked reduction share one read of them, but within a budget; and only a key's first proof brings its instructions.
+#[test]
+fn columns_are_read_once_and_instructions_stay() {
+    let case = Case::known(test_system_params_small(2, 6, 3), vec![all_kinds(8), all_kinds(5)]);
+    for (memory_budget, expected) in [(None, 1), (Some(1 << 30), 2)] {
+        let reads = Arc::new(Reads::default());
+        let device = case.device(gpu(FieldForm::U64), WgpuOptions { memory_budget, ..WgpuOptions::default() });
+        let engine = WgpuEngine::<CpuTranscript>::with_device(device.observed_by(reads.clone()));
+        let mut up_bytes = vec![];
+        for _ in 0..2 {
+            let before = reads.0.load(Ordering::Relaxed);
+            case.whole_proof(&engine);
+            assert_eq!(reads.0.load(Ordering::Relaxed) - before, expected, "{memory_budget:?}");
+            up_bytes.push(engine.device().last_mle_rounds_stats().unwrap().part.up_bytes);
+        }
+        assert!(up_bytes[1] + 16 <= up_bytes[0], "{up_bytes:?}");
     }
 }

@@ -31,7 +31,7 @@ fn wrong_kernels_are_found_out() {
         ("weigh_sums", "f_sub4(shifted, plain)", "shifted"),
         ("fold_columns", "z += 4u", "z += 8u"),
         ("stack_weights", "x < size", "x + 1u < size"),
-        ("stack_weights", "starts[middle] <= place", "starts[middle] < place"),
+        ("stack_weights", "entry_start(middle) <= place", "entry_start(middle) < place"),
         ("gather_digests", "nodes[i / DIGEST_WORDS]", "nodes[0]"),
     ] {
         let edit = move |edited: &'static Kernel, source: String| if edited.name == kernel { source.replace(from, to) } else { source };

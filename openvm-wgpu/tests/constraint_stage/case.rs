@@ -183,7 +183,12 @@ pub fn all_kinds(log_height: usize) -> Spec {
     }
 }
 
-/// A few thousand fractions; one of the traces is shorter than the skip domain.
+/// A few thousand fractions; one of the traces is shorter than the skip domain, one has constraints over hundreds of columns and a product of an affine expression
+/// over many: every kernel of the stage runs, and every way through it.
 pub fn small() -> Case {
-    Case::new(&mut rng(131), test_system_params_small(3, 6, 2), vec![all_kinds(8), all_kinds(1)], &[])
+    let cell = |column: usize| Expr::Cell(0, column, false);
+    let sum = |num: usize| (1..num).map(cell).fold(cell(0), |sum, cell| Expr::Add(sum.into(), cell.into()));
+    let wide =
+        Spec { random_columns: 260, derived: vec![sum(260), Expr::Mul(sum(20).into(), cell(30).into())], running: None, ..all_kinds(4) };
+    Case::new(&mut rng(131), test_system_params_small(3, 6, 2), vec![all_kinds(8), wide, all_kinds(1)], &[])
 }

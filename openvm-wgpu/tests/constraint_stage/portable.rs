@@ -1,4 +1,4 @@
-//! GKR in Dawn.
+//! The stage in Dawn.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{case::small, observers::dawn::ForDawn, support::portable::webgpu};
 
 #[test]
 #[ignore = "runs in Dawn: make check-portable"]
-fn gkr_is_the_devices() {
+fn recordings_are_the_devices() {
     let (gpu, case) = (webgpu(|_| {}), small());
     let observer = ForDawn::new(&gpu, "gkr");
     let options = WgpuOptions { max_host_len: Some(0), ..WgpuOptions::default() };

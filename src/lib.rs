@@ -102,7 +102,7 @@ pub use self::{
 pub mod compute {
     pub use crate::{
         field::{EXT_WORDS, copy_words, ext_from_words, ext_words, from_word, word},
-        gpu::{BufferPool, Executor, Input, Once, PlacedColumns, RunReport, Submission},
+        gpu::{Buffer, BufferPool, Executor, Input, Once, PlacedColumns, RunReport, Submission},
         kernel::{Access, Argument, Kernel, Library, Needs, ProgramText, StructLayout, Variant},
         kernels::{INSTRUCTIONS, SHARED},
         plan::{RowForm, RowProgram},

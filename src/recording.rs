@@ -9,6 +9,7 @@ use std::{ops::Range, sync::Arc};
 use crate::{
     error::{Error, Result, Subject},
     field::EXT_WORDS,
+    gpu::Buffer,
     kernel::{FieldForm, Kernel, ProgramText, Variant},
 };
 
@@ -23,7 +24,7 @@ pub struct KeptBuffer {
     /// What dispatches call it.
     pub resource: Resource,
     /// A buffer with `STORAGE` usage.
-    pub buffer: Arc<wgpu::Buffer>,
+    pub buffer: Arc<Buffer>,
 }
 
 /// What a recording has in one buffer.
@@ -91,7 +92,7 @@ impl Dispatch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
     /// The call's trace buffers, which its windows name; of a call with several recordings, each has all.
-    pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
+    pub trace_buffers: Vec<Arc<Buffer>>,
     /// log2 of the words of a trace window.
     pub log_window: u32,
     /// The buffers that its dispatches bind.
@@ -134,7 +135,7 @@ impl Recording {
     }
 
     /// A kept buffer.
-    pub(crate) fn kept_buffer(&self, resource: Resource) -> Option<&wgpu::Buffer> {
+    pub(crate) fn kept_buffer(&self, resource: Resource) -> Option<&Buffer> {
         self.kept.iter().find(|kept| kept.resource == resource).map(|kept| &*kept.buffer)
     }
 

@@ -55,6 +55,7 @@ pub struct WgpuDevice {
 }
 
 struct Shared {
+    options: WgpuOptions,
     engine: Round0,
     /// The latest keys' plans, those used last first.
     plans: Mutex<Vec<Arc<Planned>>>,
@@ -63,15 +64,12 @@ struct Shared {
     committer: Committer,
     grinder: Grinder,
     last_commit: Mutex<Option<CommitStats>>,
-    max_host_len: Option<usize>,
-    rounds_per_wait: usize,
-    stage_times: bool,
     last_gkr: Mutex<Option<GkrStats>>,
     /// The rounds after round 0, and the openings of trace columns behind them.
     last_rounds: Mutex<Option<(MleRoundsStats, PartStats)>>,
     last_openings: Mutex<Option<OpeningStats>>,
     kept_sums: KeptSums,
-    /// Whether the kernels of GKR and of openings gave their known answers.
+    /// Whether the kernels gave their known answers.
     answered: AtomicBool,
 }
 
@@ -104,25 +102,33 @@ impl WgpuDevice {
             return Err(Error::SkipDomain { subject: Subject::EveryAir, got: l_skip, limit: MAX_L_SKIP });
         }
         gpu.usable()?;
-        let compute = Arc::new(Compute::new(gpu, options.memory_budget));
-        let shared = Shared {
-            engine: Round0::with_options(gpu, options.round0),
-            plans: Mutex::default(),
-            last_stats: Mutex::default(),
-            committer: Committer::new(&compute, options.host_copies),
-            grinder: Grinder::new(&compute, options.min_device_pow_bits),
-            compute,
-            last_commit: Mutex::default(),
-            max_host_len: options.max_host_len,
-            rounds_per_wait: options.rounds_per_wait.unwrap_or(TABLE_VARIABLES).clamp(1, TABLE_VARIABLES),
-            stage_times: options.round0.stage_times,
-            last_gkr: Mutex::default(),
-            last_rounds: Mutex::default(),
-            last_openings: Mutex::default(),
-            kept_sums: KeptSums::default(),
-            answered: AtomicBool::new(false),
-        };
+        let (engine, compute) = (Round0::with_options(gpu, options.round0), Compute::new(gpu, options.memory_budget));
+        let shared = Shared::new(options, engine, compute);
         Ok(Self { cpu: CpuDevice::new(config), shared: Arc::new(shared), checks_constraints: false, observer: None })
+    }
+
+    /// A device like this one that computes nothing and counts its buffers, with the key's plan and with the cached traces' commitments that are here.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare) and of commitments.
+    pub(crate) fn counting(
+        &self,
+        key: &DeviceMultiStarkProvingKey<Backend>,
+        context: &ProvingContext<Backend>,
+    ) -> Result<Self, WgpuProverError> {
+        let planned = self.plan(key)?;
+        let (gpu, options) = (self.gpu(), self.shared.options);
+        let (engine, compute) = (Round0::counting(gpu, options.round0), Compute::counting(gpu, options.memory_budget));
+        let shared = Shared::new(options, engine, compute);
+        let planned = shared.planned(planned.key_plan.for_another_device(), planned.warm_up.clone())?;
+        lock(&shared.plans).push(Arc::new(planned));
+        for (air, own) in &context.per_trace {
+            for committed in key.per_air[*air].preprocessed_data.iter().chain(&own.cached_mains) {
+                let as_here = shared.committer.commit_as(&self.shared.committer, self.config(), committed.commitment, &committed.trace);
+                as_here.map_err(WgpuProverError::Commit)?;
+            }
+        }
+        Ok(Self { cpu: self.cpu.clone(), shared: Arc::new(shared), checks_constraints: self.checks_constraints, observer: None })
     }
 
     /// The device with or without a check of every constraint on every row, before each proof of the constraints: a trace that does not satisfy
@@ -156,16 +162,16 @@ impl WgpuDevice {
         let gkr = Gkr {
             compute: &shared.compute,
             committer: &shared.committer,
-            max_host_len: shared.max_host_len,
-            rounds_per_wait: shared.rounds_per_wait,
+            max_host_len: shared.options.max_host_len,
+            rounds_per_wait: shared.options.rounds_per_wait.unwrap_or(TABLE_VARIABLES).clamp(1, TABLE_VARIABLES),
             observer: self.observer.as_deref(),
-            stage_times: shared.stage_times,
+            stage_times: shared.options.round0.stage_times,
         };
         let mle_rounds = MleRounds {
             compute: &shared.compute,
             committer: &shared.committer,
             observer: self.observer.as_deref(),
-            stage_times: shared.stage_times,
+            stage_times: shared.options.round0.stage_times,
         };
         OnDevice { engine: &shared.engine, committer: &shared.committer, gkr, mle_rounds, opener: self.opener(params) }
     }
@@ -177,9 +183,9 @@ impl WgpuDevice {
             committer: &shared.committer,
             params,
             kept_sums: &shared.kept_sums,
-            max_host_len: shared.max_host_len,
+            max_host_len: shared.options.max_host_len,
             observer: self.observer.as_deref(),
-            stage_times: shared.stage_times,
+            stage_times: shared.options.round0.stage_times,
         }
     }
 
@@ -224,11 +230,10 @@ impl WgpuDevice {
         self.shared.committer.record_commitment(self.config(), traces).map_err(WgpuProverError::Commit)
     }
 
-    /// The most bytes of device memory that commitments, GKR, the rounds after round 0 and openings had at a time so far: stacked traces, codewords, trees, arrays, scratch, and what of it
-    /// is kept. Round 0's scratch is
-    /// in its own statistics.
+    /// The most bytes of device memory that proofs had at a time so far: stacked traces, codewords, trees, arrays, and the scratch of all stages, with what of it
+    /// is kept. Memory through which rows come to the device, up to 200 MB, is the GPU's and beside it.
     pub fn peak_device_bytes(&self) -> u64 {
-        self.shared.compute.peak_bytes()
+        self.shared.compute.peak_bytes() + self.shared.engine.bytes()
     }
 
     /// What the latest commitment did; `None` before the first.
@@ -283,16 +288,19 @@ impl WgpuDevice {
         Ok(planned)
     }
 
-    /// Has the kernels of commitments, GKR and openings give known answers, if they have not.
+    /// Has the kernels give known answers, if they have not: in buffers of their own, so that none of it stays.
     fn ask(&self) -> Result<(), WgpuProverError> {
         let shared = &self.shared;
-        shared.committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
-        if !shared.answered.load(Ordering::Acquire) && self.gpu().known_answers() {
-            gkr::ask(&shared.compute, &shared.committer).map_err(WgpuProverError::Gkr)?;
-            mle_rounds::ask(&shared.compute, &shared.committer).map_err(WgpuProverError::MleRounds)?;
-            opening::ask(&shared.compute, &shared.committer, self.config().params()).map_err(WgpuProverError::Openings)?;
-            shared.answered.store(true, Ordering::Release);
+        if shared.answered.load(Ordering::Acquire) || !shared.compute.asks() {
+            return self.gpu().usable().map_err(WgpuProverError::Commit);
         }
+        let compute = Arc::new(Compute::new(self.gpu(), shared.options.memory_budget));
+        let committer = Committer::new(&compute, true);
+        committer.ask(self.config()).map_err(WgpuProverError::Commit)?;
+        gkr::ask(&compute, &committer).map_err(WgpuProverError::Gkr)?;
+        mle_rounds::ask(&compute, &committer).map_err(WgpuProverError::MleRounds)?;
+        opening::ask(&compute, &committer, self.config().params()).map_err(WgpuProverError::Openings)?;
+        shared.answered.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -304,10 +312,35 @@ impl WgpuDevice {
         let warm_up = (self.shared.engine.warm_up(&round0_plans, Layout::ColMajor))
             .map_err(|source| WgpuProverError::Round0 { airs: names(), source })?;
         self.ask()?;
-        // Now, so that no proof finds a buffer gone that the one before had.
-        self.shared.committer.make_room_beside(key_plan.batch_instructions.bytes());
-        key_plan.batch_instructions.buffer(&self.shared.compute).map_err(WgpuProverError::MleRounds)?;
         debug!(?warm_up);
+        self.shared.planned(key_plan, warm_up)
+    }
+}
+
+impl Shared {
+    fn new(options: WgpuOptions, engine: Round0, compute: Compute) -> Self {
+        let compute = Arc::new(compute);
+        Self {
+            engine,
+            plans: Mutex::default(),
+            last_stats: Mutex::default(),
+            committer: Committer::new(&compute, options.host_copies),
+            grinder: Grinder::new(&compute, options.min_device_pow_bits),
+            compute,
+            options,
+            last_commit: Mutex::default(),
+            last_gkr: Mutex::default(),
+            last_rounds: Mutex::default(),
+            last_openings: Mutex::default(),
+            kept_sums: KeptSums::default(),
+            answered: AtomicBool::new(false),
+        }
+    }
+
+    /// A key's plan, whose instructions have their buffer from now on: no proof finds one gone that the proof before had.
+    fn planned(&self, key_plan: KeyPlan, warm_up: WarmUp) -> Result<Planned, WgpuProverError> {
+        self.committer.make_room_beside(key_plan.batch_instructions.bytes());
+        key_plan.batch_instructions.buffer(&self.compute).map_err(WgpuProverError::MleRounds)?;
         Ok(Planned { key_plan, warm_up })
     }
 }

@@ -10,8 +10,7 @@ use std::{
 
 use logup_wgpu::{
     Air, Column, Error, F, Node, NodeId, Result, Round0Plan, Strategy,
-    compute::{RowForm, RowProgram},
-    wgpu,
+    compute::{Buffer, RowForm, RowProgram},
 };
 use openvm_cpu_backend::CpuBackend;
 use openvm_stark_backend::{
@@ -32,10 +31,10 @@ use crate::{
 /// The plans of all AIRs of a proving key, in its order, and what they were made of.
 #[derive(Debug)]
 pub(crate) struct KeyPlan {
-    pub airs: Vec<AirPlan>,
+    pub airs: Arc<[AirPlan]>,
     pub batch_instructions: BatchInstructions,
     l_skip: usize,
-    made_of: Vec<AirContent>,
+    made_of: Arc<[AirContent]>,
 }
 
 /// What an [`AirPlan`] is made of. A key's stored hash does not tell: a caller may carry it along to a key whose AIRs have changed.
@@ -114,8 +113,8 @@ pub(crate) struct Batch {
 /// The instructions of the rounds after round 0, of all AIRs of a key. The first proof brings them to the device, where they stay.
 #[derive(Debug)]
 pub(crate) struct BatchInstructions {
-    pub words: Vec<u32>,
-    buffer: OnceLock<Arc<wgpu::Buffer>>,
+    pub words: Arc<[u32]>,
+    buffer: OnceLock<Arc<Buffer>>,
     are_there: AtomicBool,
 }
 
@@ -129,7 +128,11 @@ impl BatchInstructions {
         }
         // A binding has some.
         instructions.resize(instructions.len().max(1), [0; 4]);
-        Self { words: instructions.into_flattened(), buffer: OnceLock::new(), are_there: AtomicBool::new(false) }
+        Self::of_words(instructions.into_flattened().into())
+    }
+
+    fn of_words(words: Arc<[u32]>) -> Self {
+        Self { words, buffer: OnceLock::new(), are_there: AtomicBool::new(false) }
     }
 
     /// Of the device's memory.
@@ -141,7 +144,7 @@ impl BatchInstructions {
     ///
     /// # Errors
     /// As `BufferPool::take`.
-    pub fn buffer(&self, compute: &Compute) -> Result<Arc<wgpu::Buffer>> {
+    pub fn buffer(&self, compute: &Compute) -> Result<Arc<Buffer>> {
         match self.buffer.get() {
             Some(buffer) => Ok(Arc::clone(buffer)),
             None => {
@@ -215,7 +218,14 @@ impl KeyPlan {
         let l_skip = key.params.l_skip;
         let mut airs = key.per_air.par_iter().map(|air| AirPlan::new(air, l_skip)).collect::<Result<Vec<_>>>()?;
         let batch_instructions = BatchInstructions::new(&mut airs);
-        Ok(Self { airs, batch_instructions, l_skip, made_of: key.per_air.iter().map(AirContent::of).collect() })
+        Ok(Self { airs: airs.into(), batch_instructions, l_skip, made_of: key.per_air.iter().map(AirContent::of).collect() })
+    }
+
+    /// The same plan for another device: what this one's has brought to the device is not that one's.
+    pub fn for_another_device(&self) -> Self {
+        let Self { airs, batch_instructions, l_skip, made_of } = self;
+        let batch_instructions = BatchInstructions::of_words(Arc::clone(&batch_instructions.words));
+        Self { airs: Arc::clone(airs), batch_instructions, l_skip: *l_skip, made_of: Arc::clone(made_of) }
     }
 
     /// Whether this is the plan of such a key: a comparison of all that it was made of, a millisecond for a VM's key.

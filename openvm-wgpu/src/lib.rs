@@ -50,6 +50,7 @@ mod compute;
 mod device;
 mod device_round0;
 mod error;
+mod expected_memory;
 mod forms;
 mod gkr;
 mod grind;

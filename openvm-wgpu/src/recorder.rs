@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use logup_wgpu::{
     DeviceLimits, Error, Gpu, Result, Subject,
-    compute::{Binding, BufferUse, Dispatch, KeptBuffer, Kernel, Recording, Resource, TraceWindow},
-    wgpu,
+    compute::{Binding, Buffer, BufferUse, Dispatch, KeptBuffer, Kernel, Recording, Resource, TraceWindow},
 };
 
 use crate::kernels::{COPY_WORDS, CopyJob, MARK, MarkJob, SUM_ROWS, SumJob};
@@ -103,7 +102,7 @@ impl Recorder {
     }
 
     /// A buffer that dispatches may bind under this name, which is no other's.
-    pub fn keep(&mut self, resource: Resource, buffer: &Arc<wgpu::Buffer>) {
+    pub fn keep(&mut self, resource: Resource, buffer: &Arc<Buffer>) {
         match self.kept.iter().find(|kept| kept.resource == resource) {
             Some(kept) => assert!(Arc::ptr_eq(&kept.buffer, buffer), "two buffers called {resource:?}"),
             None => self.kept.push(KeptBuffer { resource, buffer: Arc::clone(buffer) }),
@@ -202,7 +201,7 @@ impl Recorder {
     }
 
     /// The recording, over these trace buffers.
-    pub fn finish(mut self, trace_buffers: Vec<Arc<wgpu::Buffer>>) -> Recording {
+    pub fn finish(mut self, trace_buffers: Vec<Arc<Buffer>>) -> Recording {
         self.end_submission();
         for (i, &end) in self.ends.iter().enumerate() {
             self.dispatches[end - 1].bindings[1].bytes = self.result_bytes..self.result_bytes + 16 * (i as u64 + 1);

@@ -4,8 +4,7 @@ use std::{iter, ops::Range, sync::Arc};
 
 use logup_wgpu::{
     Column, EF, Error, Layout, Result, Subject, Trace,
-    compute::{Binding, TraceWindow, ext_words, word},
-    wgpu,
+    compute::{Binding, Buffer, TraceWindow, ext_words, word},
 };
 
 use crate::{
@@ -32,7 +31,7 @@ pub(crate) struct Slice<'a> {
     pub trace: RowTrace<'a>,
     pub form: &'a Form,
     /// Where the trace's products lie, one column after the other.
-    pub products: Option<(&'a Arc<wgpu::Buffer>, u64)>,
+    pub products: Option<(&'a Arc<Buffer>, u64)>,
 }
 
 /// Sums of slices that follow each other.
@@ -76,10 +75,10 @@ pub(crate) struct To {
 
 /// Trace buffers of recordings, each once.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Buffers(pub Vec<Arc<wgpu::Buffer>>);
+pub(crate) struct Buffers(pub Vec<Arc<Buffer>>);
 
 impl Buffers {
-    pub fn place(&mut self, buffer: &Arc<wgpu::Buffer>) -> usize {
+    pub fn place(&mut self, buffer: &Arc<Buffer>) -> usize {
         self.0.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
             self.0.push(Arc::clone(buffer));
             self.0.len() - 1
@@ -103,7 +102,7 @@ impl RowTrace<'_> {
         self.word(buffers, windows, buffer, word)
     }
 
-    fn word(&self, buffers: &mut Buffers, windows: &mut Windows, buffer: &Arc<wgpu::Buffer>, word: u64) -> Option<u32> {
+    fn word(&self, buffers: &mut Buffers, windows: &mut Windows, buffer: &Arc<Buffer>, word: u64) -> Option<u32> {
         windows.holds(word, self.height as u64).then(|| windows.word(buffers.place(buffer), word)).flatten()
     }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use logup_wgpu::{DeviceLimits, compute::TraceWindow, wgpu};
+use logup_wgpu::{
+    DeviceLimits,
+    compute::{Buffer, TraceWindow},
+};
 
 /// The windows of a dispatch, in the making.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ impl Windows {
     }
 
     /// As a dispatch binds them: a power of two, one at least. `buffers` are what words were said to be of, of which there is one.
-    pub fn bound(&self, buffers: &[Arc<wgpu::Buffer>]) -> Vec<TraceWindow> {
+    pub fn bound(&self, buffers: &[Arc<Buffer>]) -> Vec<TraceWindow> {
         let mut windows = self.windows.clone();
         let first = windows.first().copied().unwrap_or((0, 0));
         windows.resize(windows.len().next_power_of_two(), first);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Gpu;
+use super::{Buffer, Gpu, Memory};
 use crate::{
     error::{Error, Result, Subject},
     recording::Resource,
@@ -12,7 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Arena {
     gpu: Gpu,
-    buffers: HashMap<Slot, wgpu::Buffer>,
+    memory: Memory,
+    buffers: HashMap<Slot, Buffer>,
     /// Buffers created since `take_allocations`.
     allocations: usize,
     /// How often a device buffer was made or given up: bind groups are of one generation.
@@ -33,8 +34,8 @@ pub(crate) enum Slot {
 const MIN_BYTES: u64 = 4096;
 
 impl Arena {
-    pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), buffers: HashMap::new(), allocations: 0, generation: 1 }
+    pub fn new(gpu: &Gpu, memory: Memory) -> Self {
+        Self { gpu: gpu.clone(), memory, buffers: HashMap::new(), allocations: 0, generation: 1 }
     }
 
     /// A buffer of at least `bytes`. What a smaller one held is gone after it grew.
@@ -57,14 +58,8 @@ impl Arena {
             Slot::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             Slot::Timestamps => wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
         };
-        let buffer = self.gpu.checked("a buffer", || {
-            self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label(slot)),
-                size,
-                usage,
-                mapped_at_creation: slot == Slot::Upload,
-            })
-        })?;
+        let descriptor = wgpu::BufferDescriptor { label: Some(label(slot)), size, usage, mapped_at_creation: slot == Slot::Upload };
+        let buffer = Buffer::new(&self.gpu, self.memory, &descriptor)?;
         self.allocations += 1;
         self.generation += u64::from(matches!(slot, Slot::Device(_)));
         self.buffers.insert(slot, buffer);
@@ -72,7 +67,7 @@ impl Arena {
     }
 
     /// A buffer that was ensured.
-    pub fn get(&self, slot: Slot) -> &wgpu::Buffer {
+    pub fn get(&self, slot: Slot) -> &Buffer {
         &self.buffers[&slot]
     }
 
@@ -84,7 +79,7 @@ impl Arena {
 
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
-        self.buffers.values().map(wgpu::Buffer::size).sum()
+        self.buffers.values().map(Buffer::size).sum()
     }
 
     /// The same as long as the device buffers are.

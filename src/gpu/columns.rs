@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Gpu, Key, Trace,
+    Buffer, Gpu, Key, Trace,
     pipelines::Compiled,
     placed::PlacedColumns,
     staging::{STAGING_BYTES, Staging},
@@ -167,12 +167,12 @@ pub(super) fn chunks(placed: &[PlacedColumns<'_>], room: u64) -> Option<Vec<Chun
 }
 
 /// New buffers of so many words.
-fn new_buffers(gpu: &Gpu, buffer_words: &[u64]) -> Result<Vec<Arc<wgpu::Buffer>>> {
-    gpu.checked("a trace buffer", || -> Vec<Arc<wgpu::Buffer>> {
+fn new_buffers(gpu: &Gpu, buffer_words: &[u64]) -> Result<Vec<Arc<Buffer>>> {
+    gpu.checked("a trace buffer", || -> Vec<Arc<Buffer>> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let buffer = |&words: &u64| {
             let descriptor = wgpu::BufferDescriptor { label: Some("trace"), size: 4 * words, usage, mapped_at_creation: false };
-            Arc::new(gpu.device().create_buffer(&descriptor))
+            Arc::new(gpu.device().create_buffer(&descriptor).into())
         };
         buffer_words.iter().map(buffer).collect()
     })
@@ -184,7 +184,7 @@ pub(super) fn transpose(
     kernel: &Compiled,
     placed: &[PlacedColumns<'_>],
     chunks: &[Chunk],
-    buffers: &[Arc<wgpu::Buffer>],
+    buffers: &[Arc<Buffer>],
 ) -> Result<()> {
     for chunk in chunks.iter().filter(|chunk| !chunk.pieces.is_empty()) {
         let staging = Staging::take(gpu)?;
@@ -213,7 +213,7 @@ pub(super) fn transpose(
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(TRANSPOSE.name), timestamp_writes: None });
             pass.set_pipeline(&kernel.pipeline);
             for (dispatch, tables) in chunk.dispatches.iter().zip(&tables) {
-                encode(gpu, &mut pass, kernel, (staging.rows(), 4 * chunk.num_words, tables), dispatch, &buffers[dispatch.buffer]);
+                encode(gpu, &mut pass, kernel, (staging.rows(), 4 * chunk.num_words, tables), dispatch, buffers[dispatch.buffer].memory());
             }
             drop(pass);
             gpu.queue().submit([encoder.finish()])
@@ -281,7 +281,7 @@ fn known_answer(gpu: &Gpu, kernel: &Compiled) -> Result<()> {
     let chunks = chunks(&placed, KNOWN_ROOM).expect("room for some rows");
     let buffers = new_buffers(gpu, &[end])?;
     transpose(gpu, kernel, &placed, &chunks, &buffers)?;
-    let words = super::readback::copy_of(gpu, &buffers[0])?;
+    let words = super::readback::copy_of(gpu, buffers[0].memory())?;
     let is_placed = |placed: &PlacedColumns<'_>| {
         let (height, words_per_copy) = (placed.height(), placed.column_words / placed.copies);
         placed.columns.picked().chunks_exact(height).enumerate().all(|(column, cells)| {

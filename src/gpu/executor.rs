@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Gpu,
+    Buffer, Gpu, Memory,
     arena::{Arena, Slot},
     pipelines::{Compiled, Key},
     readback::{self, Mapping},
@@ -37,11 +37,8 @@ pub struct RunReport<T> {
 /// A recording that the device is working on.
 #[derive(Debug)]
 pub struct Submission {
-    /// Of the last submission.
-    index: wgpu::SubmissionIndex,
+    work: Work,
     num_submissions: usize,
-    readback: Mapping,
-    upload: Mapping,
     /// Bytes that come back.
     pub(crate) result_bytes: u64,
     nonce: u32,
@@ -51,6 +48,14 @@ pub struct Submission {
     pub(crate) allocations: usize,
     /// Bytes uploaded.
     pub(crate) upload_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Work {
+    /// The last submission, and the maps behind it.
+    Running { index: wgpu::SubmissionIndex, readback: Mapping, upload: Mapping },
+    /// None.
+    Counted,
 }
 
 /// The bind groups of a recording's arguments, for its next run in the same buffers. They hold no trace.
@@ -66,6 +71,7 @@ pub(crate) struct ArgumentGroups {
 #[derive(Debug)]
 pub struct Executor {
     gpu: Gpu,
+    memory: Memory,
     arena: Arena,
     /// Whether the upload buffer is mapped, so that the next call can write it at once.
     upload_mapped: bool,
@@ -77,7 +83,16 @@ const MAX_TIMED_PASSES: usize = 512;
 impl Executor {
     /// An executor without buffers. They grow with the recordings and are kept.
     pub fn new(gpu: &Gpu) -> Self {
-        Self { gpu: gpu.clone(), arena: Arena::new(gpu), upload_mapped: false }
+        Self::of(gpu, Memory::Device)
+    }
+
+    /// An executor that runs nothing: it says what [`bytes`](Self::bytes) of buffers its recordings take. Results are zeros.
+    pub fn counting(gpu: &Gpu) -> Self {
+        Self::of(gpu, Memory::Counted)
+    }
+
+    pub(crate) fn of(gpu: &Gpu, memory: Memory) -> Self {
+        Self { gpu: gpu.clone(), memory, arena: Arena::new(gpu, memory), upload_mapped: false }
     }
 
     /// Forgets a buffer, so that the next run allocates it anew.
@@ -104,7 +119,7 @@ impl Executor {
     /// As [`run`](Self::run).
     pub fn start(&mut self, recording: &Recording, per_stage: bool) -> Result<Submission> {
         recording.check()?;
-        let kernels = Self::kernels(&self.gpu, recording)?;
+        let kernels = Self::kernels(&self.gpu, self.memory, recording)?;
         self.submit(recording, &kernels, &mut ArgumentGroups::default(), per_stage)
     }
 
@@ -125,9 +140,12 @@ impl Executor {
         self.arena.bytes()
     }
 
-    /// The kernels of a recording's dispatches, in order.
-    pub(crate) fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<Arc<Compiled>>> {
-        recording.dispatches.iter().map(|dispatch| gpu.kernel(&Key::of(dispatch))).collect()
+    /// The kernels of a recording's dispatches, in order; none where nothing will run.
+    pub(crate) fn kernels(gpu: &Gpu, memory: Memory, recording: &Recording) -> Result<Vec<Arc<Compiled>>> {
+        match memory {
+            Memory::Device => recording.dispatches.iter().map(|dispatch| gpu.kernel(&Key::of(dispatch))).collect(),
+            Memory::Counted => Ok(vec![]),
+        }
     }
 
     /// Submits a recording, with its [`kernels`](Self::kernels) and what is left of an earlier run of the same dispatches here. `per_stage` puts every run of the same kernel into a pass of its own, for
@@ -154,6 +172,19 @@ impl Executor {
         self.arena.ensure(Slot::Readback, readback_bytes)?;
         self.arena.ensure(Slot::Timestamps, timestamp_bytes.max(16))?;
         let upload_bytes = self.write_upload(recording)?;
+        let allocations = self.arena.take_allocations();
+        let submission = |work| Submission {
+            work,
+            num_submissions: recording.ends.len(),
+            result_bytes,
+            nonce: recording.nonce,
+            timed: passes[..timed as usize].iter().map(|range| recording.dispatches[range.start].kernel).collect(),
+            allocations,
+            upload_bytes,
+        };
+        if self.memory == Memory::Counted {
+            return Ok(submission(Work::Counted));
+        }
 
         let index = gpu.checked("a submission", || {
             let new_encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("recording") });
@@ -187,46 +218,48 @@ impl Executor {
                     pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
                 }
             }
-            let readback = self.arena.get(Slot::Readback);
-            let results = self.arena.get(Slot::Device(recording.results));
+            let readback = self.arena.get(Slot::Readback).memory();
+            let results = self.arena.get(Slot::Device(recording.results)).memory();
             encoder.copy_buffer_to_buffer(results, 0, readback, 0, result_bytes);
             if let Some((queries, first)) = timestamps {
-                let ticks = self.arena.get(Slot::Timestamps);
+                let ticks = self.arena.get(Slot::Timestamps).memory();
                 encoder.resolve_query_set(queries, first..first + 2 * timed as u32, ticks, 0);
                 encoder.copy_buffer_to_buffer(ticks, 0, readback, readback_bytes - timestamp_bytes, timestamp_bytes);
             }
             gpu.queue().submit([encoder.finish()])
         })?;
 
-        Ok(Submission {
+        Ok(submission(Work::Running {
             index,
-            readback: Mapping::request(self.arena.get(Slot::Readback), wgpu::MapMode::Read),
-            upload: Mapping::request(self.arena.get(Slot::Upload), wgpu::MapMode::Write),
-            num_submissions: recording.ends.len(),
-            result_bytes,
-            nonce: recording.nonce,
-            timed: passes[..timed as usize].iter().map(|range| recording.dispatches[range.start].kernel).collect(),
-            allocations: self.arena.take_allocations(),
-            upload_bytes,
-        })
+            readback: Mapping::request(self.arena.get(Slot::Readback).memory(), wgpu::MapMode::Read),
+            upload: Mapping::request(self.arena.get(Slot::Upload).memory(), wgpu::MapMode::Write),
+        }))
     }
 
     /// Waits for a recording's submissions, for the readback's map and for the upload buffer's map for the next call: one wait.
-    pub(crate) fn wait<T>(&mut self, mut submission: Submission, read: impl FnOnce(&[u32]) -> T) -> Result<RunReport<T>> {
+    pub(crate) fn wait<T>(&mut self, submission: Submission, read: impl FnOnce(&[u32]) -> T) -> Result<RunReport<T>> {
         let start = Instant::now();
-        let readback = self.arena.get(Slot::Readback);
-        let timestamps_at = timestamps_at(submission.result_bytes);
-        let bytes = timestamps_at + 16 * submission.timed.len() as u64;
-        let polled = readback::poll_for(&self.gpu, &mut submission.readback);
-        let waited = polled.and_then(|()| readback::wait(&self.gpu, submission.index));
+        let Submission { work, num_submissions, result_bytes, nonce, timed, allocations, upload_bytes } = submission;
+        let (index, mut results_mapping, upload_mapping) = match work {
+            Work::Running { index, readback, upload } => (index, readback, upload),
+            Work::Counted => {
+                let results = read(&vec![0; result_bytes as usize / 4]);
+                return Ok(RunReport { results, wait: Duration::ZERO, passes: vec![], allocations, upload_bytes });
+            }
+        };
+        let readback = self.arena.get(Slot::Readback).memory();
+        let timestamps_at = timestamps_at(result_bytes);
+        let bytes = timestamps_at + 16 * timed.len() as u64;
+        let polled = readback::poll_for(&self.gpu, &mut results_mapping);
+        let waited = polled.and_then(|()| readback::wait(&self.gpu, index));
         let wait = start.elapsed();
         let content = waited.and_then(|()| {
-            self.upload_mapped = submission.upload.succeeded();
-            readback::read_with(&self.gpu, readback, submission.readback, bytes, |content| {
+            self.upload_mapped = upload_mapping.succeeded();
+            readback::read_with(&self.gpu, readback, results_mapping, bytes, |content| {
                 let (results, ticks) = content.split_at(timestamps_at as usize);
-                let words: &[u32] = bytemuck::cast_slice(&results[..submission.result_bytes as usize]);
+                let words: &[u32] = bytemuck::cast_slice(&results[..result_bytes as usize]);
                 let ticks: Vec<u64> = ticks.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
-                let checked = Recording::check_nonces(words, submission.num_submissions, submission.nonce);
+                let checked = Recording::check_nonces(words, num_submissions, nonce);
                 (checked.map(|()| read(words)), ticks)
             })
         });
@@ -236,13 +269,12 @@ impl Executor {
         }
         let (results, ticks) = content?;
         let period = f64::from(self.gpu.queue().get_timestamp_period());
-        let passes = ticks.chunks_exact(2).zip(&submission.timed).map(|(ticks, &kernel)| StageTime {
+        let passes = ticks.chunks_exact(2).zip(&timed).map(|(ticks, &kernel)| StageTime {
             kernel,
             gpu: Duration::from_nanos((ticks[1].saturating_sub(ticks[0]) as f64 * period) as u64),
         });
         let passes = passes.collect();
         let results = results.map_err(|error| self.gpu.lost_or(error))?;
-        let Submission { allocations, upload_bytes, .. } = submission;
         Ok(RunReport { results, wait, passes, allocations, upload_bytes })
     }
 
@@ -260,8 +292,11 @@ impl Executor {
         }
         let bytes = recording.buffers.iter().map(|buffer| size_of_val(&buffer.content[..]) as u64).sum();
         self.arena.ensure(Slot::Upload, bytes)?;
-        let upload = self.arena.get(Slot::Upload);
-        self.upload_mapped = false;
+        self.upload_mapped = self.memory == Memory::Counted;
+        if self.memory == Memory::Counted {
+            return Ok(bytes);
+        }
+        let upload = self.arena.get(Slot::Upload).memory();
         // A device that is lost meanwhile takes its buffers along: then unmapping is an error of wgpu's.
         self.gpu.checked("the upload", || {
             let mut mapped = (upload.slice(..bytes).get_mapped_range_mut())
@@ -279,11 +314,11 @@ impl Executor {
     }
 
     fn encode_uploads(&self, encoder: &mut wgpu::CommandEncoder, recording: &Recording) {
-        let upload = self.arena.get(Slot::Upload);
+        let upload = self.arena.get(Slot::Upload).memory();
         let mut at = 0;
         for buffer in recording.buffers.iter().filter(|buffer| !buffer.content.is_empty()) {
             let bytes = size_of_val(&buffer.content[..]) as u64;
-            encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(buffer.resource)), 0, bytes);
+            encoder.copy_buffer_to_buffer(upload, at, self.arena.get(Slot::Device(buffer.resource)).memory(), 0, bytes);
             at += bytes;
         }
     }
@@ -318,12 +353,12 @@ fn bind_group<'a>(
     gpu: &Gpu,
     layout: &wgpu::BindGroupLayout,
     label: &'static str,
-    ranges: impl Iterator<Item = (&'a wgpu::Buffer, Range<u64>)>,
+    ranges: impl Iterator<Item = (&'a Buffer, Range<u64>)>,
 ) -> wgpu::BindGroup {
-    let entry = |(i, (buffer, bytes)): (usize, (&'a wgpu::Buffer, Range<u64>))| wgpu::BindGroupEntry {
+    let entry = |(i, (buffer, bytes)): (usize, (&'a Buffer, Range<u64>))| wgpu::BindGroupEntry {
         binding: i as u32,
         resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer,
+            buffer: buffer.memory(),
             offset: bytes.start,
             size: wgpu::BufferSize::new(bytes.end - bytes.start),
         }),

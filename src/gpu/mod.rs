@@ -3,6 +3,7 @@
 
 mod adapters;
 mod arena;
+mod buffer;
 mod columns;
 mod context;
 mod executor;
@@ -24,6 +25,7 @@ mod trace;
 pub use self::pipelines::EditShader;
 pub use self::{
     adapters::{AdapterChoice, AdapterEntry},
+    buffer::Buffer,
     context::Gpu,
     executor::{Executor, RunReport, Submission},
     field_ops::{FieldOp, FieldOps},
@@ -35,6 +37,7 @@ pub use self::{
     trace::{BufferColumns, BufferMatrix, Trace},
 };
 pub(crate) use self::{
+    buffer::Memory,
     executor::ArgumentGroups,
     pipelines::{Compiled, Key},
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Gpu,
+    Buffer, Gpu,
     columns::{chunks, kernel, room, transpose},
     trace::{ALIGN_WORDS, Place},
 };
@@ -56,12 +56,12 @@ impl<'a> PlacedColumns<'a> {
 
 impl Gpu {
     /// Writes columns of row-major matrices where kernels want them. Rows cross the bus as they are, by all threads, and the device transposes;
-    /// work that is submitted afterwards sees them.
+    /// work that is submitted afterwards sees them. To buffers that are only counted nothing is written.
     ///
     /// # Errors
     /// [`Error::DeviceLimit`] for a column or a row that no binding holds, or a word beyond its buffer; [`Error::WrongAnswer`] if the kernel, at its first
     /// use, transposes wrongly; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
-    pub fn place_columns(&self, placed: &[PlacedColumns<'_>], buffers: &[Arc<wgpu::Buffer>]) -> Result<()> {
+    pub fn place_columns(&self, placed: &[PlacedColumns<'_>], buffers: &[Arc<Buffer>]) -> Result<()> {
         let limits = self.limits();
         let refuse =
             |what, requested, limit| Err(Error::DeviceLimit { subject: Subject::Upload, kernel: TRANSPOSE.name, what, requested, limit });
@@ -82,6 +82,9 @@ impl Gpu {
                 let first_word = whole.first_word + i * per_binding * u64::from(whole.column_words);
                 cut.push(PlacedColumns { columns: ColumnsOf { columns, ..whole.columns }, first_word, ..*whole });
             }
+        }
+        if buffers.iter().any(|buffer| buffer.is_counted()) {
+            return Ok(());
         }
         let room = room(self);
         let Some(chunks) = chunks(&cut, room) else {

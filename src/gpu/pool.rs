@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::Gpu;
+use super::{Buffer, Gpu, Memory};
 use crate::error::{Error, Result, Subject};
 
 /// Storage buffers that are lent for as long as somebody holds them, and lent again afterwards.
@@ -14,8 +14,9 @@ use crate::error::{Error, Result, Subject};
 #[derive(Debug)]
 pub struct BufferPool {
     gpu: Gpu,
+    memory: Memory,
     /// All that there are; those that nobody else holds are free.
-    buffers: Mutex<Vec<Arc<wgpu::Buffer>>>,
+    buffers: Mutex<Vec<Arc<Buffer>>>,
     /// All together have at most so many bytes.
     budget: Option<u64>,
     allocations: AtomicU64,
@@ -28,7 +29,16 @@ const MIN_BYTES: u64 = 4096;
 impl BufferPool {
     /// A pool without buffers, of which all together will have at most `budget` bytes.
     pub fn new(gpu: &Gpu, budget: Option<u64>) -> Self {
-        Self { gpu: gpu.clone(), buffers: Mutex::default(), budget, allocations: AtomicU64::new(0), peak: AtomicU64::new(0) }
+        Self::of(gpu, budget, Memory::Device)
+    }
+
+    /// A pool whose buffers have no memory: it says what one that makes them would have to have.
+    pub fn counting(gpu: &Gpu, budget: Option<u64>) -> Self {
+        Self::of(gpu, budget, Memory::Counted)
+    }
+
+    fn of(gpu: &Gpu, budget: Option<u64>, memory: Memory) -> Self {
+        Self { gpu: gpu.clone(), memory, buffers: Mutex::default(), budget, allocations: AtomicU64::new(0), peak: AtomicU64::new(0) }
     }
 
     /// A buffer of at least so many bytes: a free one that is not twice as large, else a new one, for which free ones are given up where the budget
@@ -36,7 +46,7 @@ impl BufferPool {
     ///
     /// # Errors
     /// [`Error::DeviceLimit`] for more bytes than a buffer has, or than the budget leaves; [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
-    pub fn take(&self, label: &'static str, bytes: u64) -> Result<Arc<wgpu::Buffer>> {
+    pub fn take(&self, label: &'static str, bytes: u64) -> Result<Arc<Buffer>> {
         let limit = self.gpu.limits().buffer_bytes;
         if bytes > limit {
             let (kernel, what) = (label, "bytes of one buffer");
@@ -44,7 +54,7 @@ impl BufferPool {
         }
         let size = self.size_of(bytes);
         let mut buffers = self.lock();
-        let fits = |buffer: &Arc<wgpu::Buffer>| Arc::strong_count(buffer) == 1 && (size..2 * size).contains(&buffer.size());
+        let fits = |buffer: &Arc<Buffer>| Arc::strong_count(buffer) == 1 && (size..2 * size).contains(&buffer.size());
         if let Some(free) = buffers.iter().filter(|buffer| fits(buffer)).min_by_key(|buffer| buffer.size()) {
             return Ok(Arc::clone(free));
         }
@@ -58,7 +68,7 @@ impl BufferPool {
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        let buffer = Arc::new(self.gpu.checked(label, || self.gpu.device().create_buffer(&descriptor))?);
+        let buffer = Arc::new(Buffer::new(&self.gpu, self.memory, &descriptor)?);
         buffers.push(Arc::clone(&buffer));
         self.allocations.fetch_add(1, Ordering::Relaxed);
         self.peak.fetch_max(total(&buffers), Ordering::Relaxed);
@@ -90,20 +100,24 @@ impl BufferPool {
         self.allocations.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<wgpu::Buffer>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Buffer>>> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Gpu {
-    /// Fills bytes of a buffer with zeros, a multiple of four of them from a multiple of four on; work that is submitted afterwards sees them.
+    /// Fills bytes of a buffer with zeros, a multiple of four of them from a multiple of four on; work that is submitted afterwards sees them. Does nothing
+    /// to a buffer that is only counted.
     ///
     /// # Errors
     /// [`Error::Device`], [`Error::DeviceLost`].
-    pub fn clear(&self, buffer: &wgpu::Buffer, bytes: std::ops::Range<u64>) -> Result<()> {
+    pub fn clear(&self, buffer: &Buffer, bytes: std::ops::Range<u64>) -> Result<()> {
+        if buffer.is_counted() {
+            return Ok(());
+        }
         self.checked("zeros", || {
             let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("zeros") });
-            encoder.clear_buffer(buffer, bytes.start, Some(bytes.end - bytes.start));
+            encoder.clear_buffer(buffer.memory(), bytes.start, Some(bytes.end - bytes.start));
             self.queue().submit([encoder.finish()]);
         })
     }
@@ -117,14 +131,14 @@ pub(crate) fn rounded(bytes: u64) -> u64 {
 }
 
 /// Gives free buffers up until all together have at most so many bytes, or none is free.
-fn trim(buffers: &mut Vec<Arc<wgpu::Buffer>>, bytes: u64) {
+fn trim(buffers: &mut Vec<Arc<Buffer>>, bytes: u64) {
     while total(buffers) > bytes {
         let Some(free) = buffers.iter().position(|buffer| Arc::strong_count(buffer) == 1) else { return };
         buffers.remove(free);
     }
 }
 
-fn total(buffers: &[Arc<wgpu::Buffer>]) -> u64 {
+fn total(buffers: &[Arc<Buffer>]) -> u64 {
     buffers.iter().map(|buffer| buffer.size()).sum()
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-use super::{Gpu, staging::fill};
+use super::{Buffer, Gpu, staging::fill};
 use crate::{
     error::{Error, Result, Subject},
     field::{self, F, P},
@@ -13,14 +13,14 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Trace {
     gpu: Gpu,
-    place: Arc<Placement<Arc<wgpu::Buffer>>>,
+    place: Arc<Placement<Arc<Buffer>>>,
 }
 
 /// A matrix that is already on the device, for [`Trace::from_buffer`].
 #[derive(Clone, Debug)]
 pub struct BufferMatrix {
     /// A buffer with `STORAGE` usage.
-    pub buffer: Arc<wgpu::Buffer>,
+    pub buffer: Arc<Buffer>,
     /// Where the matrix starts, in words of four bytes.
     pub first_word: u64,
     /// Columns.
@@ -35,7 +35,7 @@ pub struct BufferMatrix {
 #[derive(Clone, Debug)]
 pub struct BufferColumns {
     /// A buffer with `STORAGE` usage.
-    pub buffer: Arc<wgpu::Buffer>,
+    pub buffer: Arc<Buffer>,
     /// Where the first of the columns starts, in words of four bytes.
     pub first_word: u64,
     /// Which columns.
@@ -104,19 +104,13 @@ impl Trace {
             });
             filled_buffer(gpu, num_words, content).map(Arc::new)
         });
-        let buffers: Vec<Arc<wgpu::Buffer>> = buffers.collect::<Result<_>>()?;
+        let buffers: Vec<Arc<Buffer>> = buffers.collect::<Result<_>>()?;
         Ok(Self::in_places(gpu, matrices, heights, places, &buffers))
     }
 
     /// Traces of matrices that lie at these places of these buffers.
-    pub(super) fn in_places(
-        gpu: &Gpu,
-        matrices: &[Matrix<'_>],
-        heights: &[usize],
-        places: &[Place],
-        buffers: &[Arc<wgpu::Buffer>],
-    ) -> Vec<Self> {
-        let mut pieces: Vec<Vec<Piece<Arc<wgpu::Buffer>>>> = vec![Vec::new(); matrices.len()];
+    pub(super) fn in_places(gpu: &Gpu, matrices: &[Matrix<'_>], heights: &[usize], places: &[Place], buffers: &[Arc<Buffer>]) -> Vec<Self> {
+        let mut pieces: Vec<Vec<Piece<Arc<Buffer>>>> = vec![Vec::new(); matrices.len()];
         for place in places {
             let buffer = Arc::clone(&buffers[place.buffer]);
             pieces[place.matrix].push(Piece { buffer, first_word: place.first_word, columns: place.columns.clone() });
@@ -165,7 +159,7 @@ impl Trace {
             let limit = needed.try_into().unwrap_or(usize::MAX);
             return Err(Error::TooFew { subject: Subject::Buffer, what: "words", got: there as usize, needed: limit });
         }
-        if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+        if !buffer.is_counted() && !buffer.memory().usage().contains(wgpu::BufferUsages::STORAGE) {
             return Err(Error::Unsupported { subject: Subject::Buffer, what: "the buffer has no STORAGE usage".into() });
         }
         let pieces = vec![Piece { buffer, first_word, columns: 0..width }];
@@ -223,7 +217,7 @@ impl Trace {
     ///
     /// # Panics
     /// If there is no such column.
-    pub fn location(&self, column: usize) -> (&Arc<wgpu::Buffer>, u64) {
+    pub fn location(&self, column: usize) -> (&Arc<Buffer>, u64) {
         let piece_idx = self.place.piece_of(column);
         let first_word = self.place.origin(piece_idx).wrapping_add(column as u64 * u64::from(self.place.strides().1));
         (&self.place.pieces[piece_idx].buffer, first_word)
@@ -234,7 +228,7 @@ impl Trace {
     }
 
     /// Where the cells lie.
-    pub(crate) fn place(&self) -> &Placement<Arc<wgpu::Buffer>> {
+    pub(crate) fn place(&self) -> &Placement<Arc<Buffer>> {
         &self.place
     }
 }
@@ -291,7 +285,7 @@ pub(super) fn place(matrices: &[Matrix<'_>], heights: &[usize], buffer_words: u6
 
 /// A buffer with these cells at these places, in words. A mappable buffer is filled in place; another through a staging buffer of its size, and a
 /// copy on the device.
-fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u64, Cow<'a, [F]>)>) -> Result<wgpu::Buffer> {
+fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u64, Cow<'a, [F]>)>) -> Result<Buffer> {
     let mappable = if gpu.writes_in_place() { wgpu::BufferUsages::MAP_WRITE } else { wgpu::BufferUsages::empty() };
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | mappable;
     let size = 4 * num_words;
@@ -302,7 +296,7 @@ fn filled_buffer<'a>(gpu: &Gpu, num_words: u64, content: impl Iterator<Item = (u
         let bytes = cells.iter().map(|(first_word, cells)| (4 * first_word, bytemuck::cast_slice(field::words(cells))));
         fill(gpu, &buffer, &bytes.collect::<Vec<(u64, &[u8])>>())?;
         buffer.unmap();
-        Ok(buffer)
+        Ok(buffer.into())
     })?
 }
 

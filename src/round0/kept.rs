@@ -107,7 +107,7 @@ impl Recorded {
         if let Some(asked) = &engine.asked {
             asked.widen(&mut recording)?;
         }
-        let kernels = Executor::kernels(&engine.gpu, &recording)?;
+        let kernels = Executor::kernels(&engine.gpu, engine.memory, &recording)?;
         Ok(Self { recording, results: Arc::new(results), kernels, arguments: ArgumentGroups::default(), changing })
     }
 

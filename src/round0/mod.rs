@@ -43,7 +43,7 @@ use crate::error::Error;
 use crate::{
     error::Result,
     field::{self, EXT_WORDS},
-    gpu::{Executor, Gpu},
+    gpu::{Executor, Gpu, Memory},
     stats::Round0Stats,
 };
 
@@ -89,6 +89,7 @@ pub struct Round0Output {
 pub struct Round0 {
     gpu: Gpu,
     options: Round0Options,
+    memory: Memory,
     /// Buffers that no call is using, with the calls that they know.
     idle: Mutex<Vec<CallSet>>,
     num_runs: AtomicU32,
@@ -109,9 +110,20 @@ impl Round0 {
 
     /// An engine with chosen options.
     pub fn with_options(gpu: &Gpu, options: Round0Options) -> Self {
+        Self::of(gpu, options, Memory::Device)
+    }
+
+    /// An engine that computes nothing: after a call it says what [`bytes`](Self::bytes) of buffers one that does would have. Its polynomials are zero, and it
+    /// finds no constraint that fails. Traces may be in buffers that are [only counted](crate::compute::Buffer::is_counted).
+    pub fn counting(gpu: &Gpu, options: Round0Options) -> Self {
+        Self::of(gpu, options, Memory::Counted)
+    }
+
+    fn of(gpu: &Gpu, options: Round0Options, memory: Memory) -> Self {
         Self {
             gpu: gpu.clone(),
             options,
+            memory,
             idle: Mutex::default(),
             num_runs: AtomicU32::new(0),
             interpolations: Mutex::default(),
@@ -132,6 +144,11 @@ impl Round0 {
     /// The options.
     pub fn options(&self) -> Round0Options {
         self.options
+    }
+
+    /// Bytes of the buffers that no call is using, which are kept for calls to come: on a device that shares the host's memory, upload and readback among them.
+    pub fn bytes(&self) -> u64 {
+        lock(&self.idle).iter().map(|set| set.executor.bytes()).sum()
     }
 
     /// Turns stage times on or off.
@@ -222,7 +239,7 @@ impl Round0 {
         let mut idle = lock(&self.idle);
         match idle.iter().rposition(|set| key.is_some_and(|key| set.knows(key))) {
             Some(at) => idle.remove(at),
-            None => idle.pop().unwrap_or_else(|| CallSet::new(Executor::new(&self.gpu))),
+            None => idle.pop().unwrap_or_else(|| CallSet::new(Executor::of(&self.gpu, self.memory))),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     air::Air,
     error::{Error, Result, Subject},
     field::{self, EF, EXT_WORDS, F},
-    gpu::{Gpu, Trace},
+    gpu::{Buffer, Gpu, Trace},
     matrix::Placement,
     plan::{PlannedPair, Round0Plan, Strategy, affine::Weights, codegen::Entry, pair::Pair},
 };
@@ -126,12 +126,12 @@ impl<'a> Checked<'a> {
 
 /// The buffers that a call's traces lie in, each once.
 #[derive(Debug, Default)]
-pub(crate) struct TraceBuffers(pub Vec<Arc<wgpu::Buffer>>);
+pub(crate) struct TraceBuffers(pub Vec<Arc<Buffer>>);
 
 impl TraceBuffers {
     /// The traces' places, buffers named by their places here.
     pub fn place(&mut self, traces: &CheckedTraces<'_>) -> Vec<Placement<usize>> {
-        let mut index_of = |buffer: &Arc<wgpu::Buffer>| {
+        let mut index_of = |buffer: &Arc<Buffer>| {
             self.0.iter().position(|known| Arc::ptr_eq(known, buffer)).unwrap_or_else(|| {
                 self.0.push(Arc::clone(buffer));
                 self.0.len() - 1
@@ -302,7 +302,7 @@ pub(crate) struct PreparedCall<'a> {
     /// The challenges of which each cube has the first.
     pub xi: &'a [EF],
     /// As [`TraceBuffers`].
-    pub buffers: Vec<Arc<wgpu::Buffer>>,
+    pub buffers: Vec<Arc<Buffer>>,
     /// Whether constraints' sums are wanted of traces on which they need not hold, as known answers are.
     pub sums: bool,
 }

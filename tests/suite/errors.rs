@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::support::{Case, Uploaded, assert_same, gpu};
 use logup_wgpu::{
     AirBuilder, BufferMatrix, Challenges, EF, Error, F, FieldForm, Gpu, GpuOptions, Instance, Layout, Matrix, P, Part, Round0, Round0Plan,
-    Strategy, Subject, Trace, wgpu,
+    Strategy, Subject, Trace, compute::Buffer, wgpu,
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -110,10 +110,10 @@ fn callers_buffers_are_checked() {
     let gpu = gpu(FieldForm::U64);
     let buffer = |usage| {
         let descriptor = wgpu::BufferDescriptor { label: None, size: 64, usage, mapped_at_creation: false };
-        Arc::new(gpu.device().create_buffer(&descriptor))
+        Arc::new(Buffer::from(gpu.device().create_buffer(&descriptor)))
     };
     let storage = buffer(wgpu::BufferUsages::STORAGE);
-    let from = |buffer: &Arc<wgpu::Buffer>, first, width, height| {
+    let from = |buffer: &Arc<Buffer>, first, width, height| {
         let (buffer, layout) = (Arc::clone(buffer), Layout::ColMajor);
         Trace::from_buffer(gpu, BufferMatrix { buffer, first_word: first, width, height, layout })
     };

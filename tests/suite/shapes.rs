@@ -237,7 +237,8 @@ fn a_callers_buffer_is_used_in_place() {
         contents: bytemuck::cast_slice(&words),
         usage: wgpu::BufferUsages::STORAGE,
     });
-    let matrix = BufferMatrix { buffer: Arc::new(buffer), first_word: offset as u64, width: 5, height: 32, layout: Layout::RowMajor };
+    let matrix =
+        BufferMatrix { buffer: Arc::new(buffer.into()), first_word: offset as u64, width: 5, height: 32, layout: Layout::RowMajor };
     let trace = Trace::from_buffer(gpu, matrix).unwrap();
     for strategy in crate::support::STRATEGIES {
         let plan = case.plan(strategy);

@@ -17,8 +17,7 @@ use std::{
 
 use logup_wgpu::{
     FieldForm, Gpu,
-    compute::{Recording, Resource, Variant},
-    wgpu,
+    compute::{Buffer, Recording, Resource, Variant},
 };
 use serde_json::{Value, json};
 
@@ -42,7 +41,7 @@ pub struct Dawn {
     /// The file of each text.
     texts: HashMap<String, String>,
     /// The file of each trace buffer's words.
-    traces: HashMap<wgpu::Buffer, String>,
+    traces: HashMap<Buffer, String>,
     /// Texts and the constants that they were compiled with.
     kernels: BTreeSet<String>,
     variants: BTreeSet<(&'static str, u32)>,
@@ -112,7 +111,7 @@ impl Dawn {
     fn recording(&mut self, gpu: &Gpu, recording: &Recording, contents: &HashMap<Resource, String>) {
         let num_own = recording.buffers.len();
         // What lies on the device: a buffer that has several names is one.
-        let mut outside: Vec<&Arc<wgpu::Buffer>> = vec![];
+        let mut outside: Vec<&Arc<Buffer>> = vec![];
         for buffer in recording.trace_buffers.iter().chain(recording.kept.iter().map(|kept| &kept.buffer)) {
             if !outside.contains(&buffer) {
                 outside.push(buffer);

@@ -25,7 +25,7 @@ use std::{
 
 use logup_wgpu::{
     Air, AirBuilder, Challenges, ConstraintCheck, EF, F, FieldForm, Frac, Gpu, GpuOptions, Instance, Layout, Matrix, Round0, Round0Plan,
-    Round0Polys, Schedule, Strategy, Trace,
+    Round0Polys, Schedule, Strategy, Trace, compute,
     reference::{self, ReferenceInstance},
     wgpu,
 };
@@ -97,12 +97,12 @@ pub fn gpu_with_features(form: FieldForm, features: wgpu::Features) -> Gpu {
 }
 
 /// What a device buffer holds.
-pub fn read_buffer(gpu: &Gpu, buffer: &wgpu::Buffer) -> Vec<u32> {
+pub fn read_buffer(gpu: &Gpu, buffer: &compute::Buffer) -> Vec<u32> {
     let (device, size) = (gpu.device(), buffer.size());
     let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
     let copy = device.create_buffer(&wgpu::BufferDescriptor { label: Some("copy"), size, usage, mapped_at_creation: false });
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    encoder.copy_buffer_to_buffer(buffer, 0, &copy, 0, size);
+    encoder.copy_buffer_to_buffer(buffer.memory(), 0, &copy, 0, size);
     gpu.queue().submit([encoder.finish()]);
     copy.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
     device.poll(wgpu::PollType::wait_indefinitely()).unwrap();

@@ -118,12 +118,13 @@ pub fn reside_blocks(gpu: &Gpu, blocks: Vec<Block>) -> Result<Vec<Resident>> {
         let (now, later) = rest.split_at(fits.count().max(1));
         rest = later;
         let num_words: u64 = now.iter().map(words).sum();
-        let buffer = Arc::new(gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("resident traces"),
             size: 4 * num_words,
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
-        }));
+        });
+        let buffer = Arc::new(Buffer::from(buffer));
         let mut at = 0;
         for block in now {
             let log_height = block.log_height;
@@ -146,13 +147,13 @@ pub fn reside_blocks(gpu: &Gpu, blocks: Vec<Block>) -> Result<Vec<Resident>> {
 }
 
 /// Copies the first `block_rows` of a block's columns to `at`, again and again until `2^log_height` rows are full.
-fn repeat(encoder: &mut wgpu::CommandEncoder, block: &Trace, block_rows: u64, to: &wgpu::Buffer, at: u64, log_height: usize) {
+fn repeat(encoder: &mut wgpu::CommandEncoder, block: &Trace, block_rows: u64, to: &Buffer, at: u64, log_height: usize) {
     let rows = 1u64 << log_height;
     for column in 0..block.width() as u64 {
         let (from, first) = block.location(column as usize);
         for row in (0..rows).step_by(block_rows as usize) {
             let bytes = 4 * block_rows.min(rows - row);
-            encoder.copy_buffer_to_buffer(from, 4 * first, to, 4 * (at + column * rows + row), bytes);
+            encoder.copy_buffer_to_buffer(from.memory(), 4 * first, to.memory(), 4 * (at + column * rows + row), bytes);
         }
     }
 }

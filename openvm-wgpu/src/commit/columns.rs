@@ -4,8 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     DeviceLimits, Error, Gpu, Result, Subject,
-    compute::{BufferPool, TraceWindow},
-    wgpu,
+    compute::{Buffer, BufferPool, TraceWindow},
 };
 
 use crate::{recorder::MAX_BUFFERS, windows::Windows};
@@ -16,7 +15,7 @@ pub(crate) struct Columns {
     pub log_rows: u32,
     pub width: usize,
     /// Buffers, and the columns that each has, one behind the other from its start.
-    pub buffers: Vec<(Arc<wgpu::Buffer>, Range<usize>)>,
+    pub buffers: Vec<(Arc<Buffer>, Range<usize>)>,
 }
 
 /// Columns of a dispatch at most: a thread loops over them, and over the permutation's rounds for each eight. A software device leaves loops that run for
@@ -66,7 +65,7 @@ impl Columns {
     }
 
     /// The buffers, in order, as a recording's trace buffers.
-    pub fn buffers(&self) -> Vec<Arc<wgpu::Buffer>> {
+    pub fn buffers(&self) -> Vec<Arc<Buffer>> {
         self.buffers.iter().map(|(buffer, _)| Arc::clone(buffer)).collect()
     }
 

@@ -17,14 +17,13 @@ mod tree;
 
 use std::{
     array,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use logup_wgpu::{
     Error, F, P, Result, StageTime, Subject,
-    compute::{Binding, Recording, from_word},
-    wgpu,
+    compute::{Binding, Buffer, Recording, from_word},
 };
 use openvm_cpu_backend::merkle::CpuMerkleTree;
 use openvm_stark_backend::{
@@ -113,24 +112,21 @@ impl RecordedCommitment {
 pub(crate) struct Committer {
     compute: Arc<Compute>,
     resident: Resident,
-    /// Whether the kernels gave their known answer.
-    answered: AtomicBool,
     /// Whether commitments come back whole.
     host_copies: bool,
 }
 
 impl Committer {
     pub fn new(compute: &Arc<Compute>, host_copies: bool) -> Self {
-        Self { compute: Arc::clone(compute), resident: Resident::default(), answered: AtomicBool::new(false), host_copies }
+        Self { compute: Arc::clone(compute), resident: Resident::default(), host_copies }
     }
 
     /// Commits to traces, tallest first, as `TraceCommitter` of the stock CPU device does: the same root; with [`host_copies`](Self::host_copies) the same
     /// layers, codeword and stacked matrix too, else what only knows the root. All of it stays on the device.
     ///
     /// # Errors
-    /// Those of [`StackPlan::new`] and [`make_room`](Self::make_room) before any work; [`Error::WrongAnswer`]; what the device reports.
+    /// Those of [`StackPlan::new`] and [`make_room`](Self::make_room) before any work; what the device reports.
     pub fn commit(&self, config: &SC, traces: &[&RowMajorMatrix<F>]) -> Result<(Digest, PcsData, CommitStats)> {
-        self.ask(config)?;
         let (root, data, stats, committed) = self.compute_commitment(config, traces, self.host_copies)?;
         self.resident.keep(root, committed);
         Ok((root, data, stats))
@@ -219,6 +215,19 @@ impl Committer {
         let first = if all_layers { 0 } else { tree.root_word() };
         recorder.copy(Binding { resource: LAYERS, bytes: 0..tree.bytes() }, first, 0, (bytes / 4) as u32)?;
         Ok((recorder.finish(codeword.buffers()), Encoded { codeword: Some(codeword), layers }))
+    }
+
+    /// Commits to one trace as another device has it under this root, if that one does.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_as(&self, other: &Self, config: &SC, root: Digest, trace: &RowMajorMatrix<F>) -> Result<()> {
+        let plan = StackPlan::new(config.params(), &[trace])?;
+        if other.resident.knows(&root, &shapes_of(&plan.layout)) {
+            let (.., committed) = self.compute_commitment(config, &[trace], self.host_copies)?;
+            self.resident.keep(root, committed);
+        }
+        Ok(())
     }
 
     /// A commitment as data: its traces are on the device, and nothing of it has run.
@@ -315,7 +324,7 @@ pub(crate) struct Committed {
 pub(crate) struct Encoded {
     pub codeword: Option<Columns>,
     /// From the queries' digests to the root.
-    pub layers: Arc<wgpu::Buffer>,
+    pub layers: Arc<Buffer>,
 }
 
 impl Committed {

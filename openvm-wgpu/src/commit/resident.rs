@@ -45,6 +45,11 @@ impl Resident {
         Some(entries[0].committed.clone())
     }
 
+    /// Whether the traces of a commitment are here.
+    pub fn knows(&self, root: &Digest, shapes: &[(usize, usize)]) -> bool {
+        lock(&self.0).iter().any(|entry| entry.is_of(root, shapes))
+    }
+
     /// Keeps traces that were committed to; of equal ones, those that are there already.
     pub fn keep(&self, root: Digest, committed: Committed) -> Committed {
         let shapes = shapes_of(&committed.stack.plan.layout);

@@ -7,8 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     BufferColumns, ColumnsOf, Error, F, Gpu, Result, Subject, Trace,
-    compute::{BufferPool, PlacedColumns},
-    wgpu,
+    compute::{Buffer, BufferPool, PlacedColumns},
 };
 use openvm_stark_backend::{
     SystemParams,
@@ -157,7 +156,7 @@ pub(crate) struct Stack {
     pub plan: StackPlan,
     pub columns: Columns,
     /// The short traces' second copies.
-    compact: Option<Arc<wgpu::Buffer>>,
+    compact: Option<Arc<Buffer>>,
 }
 
 impl Stack {
@@ -206,7 +205,7 @@ impl Stack {
         let shape = &self.plan.shapes[trace];
         let rows = self.plan.stacked_rows(shape) as u64;
         let first_word = self.plan.first_word(trace);
-        let of_buffer = |(buffer, (_, own)): (usize, &(Arc<wgpu::Buffer>, Range<usize>))| {
+        let of_buffer = |(buffer, (_, own)): (usize, &(Arc<Buffer>, Range<usize>))| {
             let [begin, end] = [own.start, own.end].map(|column| (column as u64) << self.plan.log_height);
             // Whole columns of the trace, as none lies across two of the stacked matrix's.
             let column = |word: u64| (word.saturating_sub(first_word) / rows).min(shape.width as u64) as usize;

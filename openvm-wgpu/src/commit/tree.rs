@@ -4,8 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     DeviceLimits, Error, Result, Subject,
-    compute::{Binding, Resource},
-    wgpu,
+    compute::{Binding, Buffer, Resource},
 };
 
 use super::columns::Columns;
@@ -70,7 +69,7 @@ impl Tree {
     ///
     /// # Errors
     /// As [`Recorder::dispatch`] and [`Columns::bound`].
-    pub fn record(&self, recorder: &mut Recorder, limits: &DeviceLimits, code: &Columns, layers: &Arc<wgpu::Buffer>) -> Result<()> {
+    pub fn record(&self, recorder: &mut Recorder, limits: &DeviceLimits, code: &Columns, layers: &Arc<Buffer>) -> Result<()> {
         recorder.keep(LAYERS, layers);
         let nodes = |bytes: Range<u64>| Binding { resource: LAYERS, bytes };
         let constants = recorder.table(&poseidon2::constants());

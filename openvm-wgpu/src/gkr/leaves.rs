@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use logup_wgpu::{
     Column, EF, Error, F, Result, Subject,
-    compute::{Binding, Resource, RowProgram, TraceWindow, word},
-    wgpu,
+    compute::{Binding, Buffer, Resource, RowProgram, TraceWindow, word},
 };
 use openvm_stark_backend::prover::stacked_pcs::StackedLayout;
 use p3_field::{Field, PrimeCharacteristicRing};
@@ -40,8 +39,8 @@ pub(crate) struct Leaves<'a> {
     pub sums: RowSums,
     programs: Vec<ProductRows<'a>>,
     /// Of products, where there are any.
-    products: Option<Arc<wgpu::Buffer>>,
-    pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
+    products: Option<Arc<Buffer>>,
+    pub trace_buffers: Vec<Arc<Buffer>>,
 }
 
 /// A program of products over the rows of a trace.
@@ -169,7 +168,7 @@ pub(crate) fn product_bytes(traces: &[Option<LeafTrace<'_>>]) -> u64 {
 }
 
 /// Room for all products, from the tallest trace down, so that each column begins at a multiple of its height; and where each trace's begin.
-fn place_products(compute: &Compute, traces: &[Option<LeafTrace<'_>>]) -> Result<(Option<Arc<wgpu::Buffer>>, Vec<u64>)> {
+fn place_products(compute: &Compute, traces: &[Option<LeafTrace<'_>>]) -> Result<(Option<Arc<Buffer>>, Vec<u64>)> {
     let height = |t: usize| traces[t].as_ref().map_or(0, |trace| trace.rows.height);
     let mut order: Vec<usize> = (0..traces.len()).collect();
     order.sort_by_key(|&t| std::cmp::Reverse(height(t)));

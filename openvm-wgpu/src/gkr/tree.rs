@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use logup_wgpu::{
     DeviceLimits, EF, F, Result,
-    compute::{Binding, EXT_WORDS, Resource, copy_words},
-    wgpu,
+    compute::{Binding, Buffer, EXT_WORDS, Resource, copy_words},
 };
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
@@ -37,7 +36,7 @@ pub(super) struct Nodes {
 /// Fractions in a buffer or, where they are more than a binding holds, in several of a power of two each. An even number of them.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    chunks: Vec<(Resource, Arc<wgpu::Buffer>, Range<usize>)>,
+    chunks: Vec<(Resource, Arc<Buffer>, Range<usize>)>,
     /// Those that are no padding.
     num_real: usize,
 }

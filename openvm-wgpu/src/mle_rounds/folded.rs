@@ -8,8 +8,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Error, Result, Subject,
-    compute::{Binding, Resource, TraceWindow, word},
-    wgpu,
+    compute::{Binding, Buffer, Resource, TraceWindow, word},
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -29,7 +28,7 @@ use crate::{
 #[derive(Clone, Debug)]
 struct Elements {
     name: Resource,
-    buffer: Arc<wgpu::Buffer>,
+    buffer: Arc<Buffer>,
     len: usize,
 }
 
@@ -81,7 +80,7 @@ pub(super) struct Unfolded {
     banks: Vec<Range<usize>>,
     /// Of each bank.
     forms: Vec<BankForms>,
-    pub trace_buffers: Vec<Arc<wgpu::Buffer>>,
+    pub trace_buffers: Vec<Arc<Buffer>>,
 }
 
 /// Bytes of the device's memory that folded traces take: in a round, and in the one behind it.

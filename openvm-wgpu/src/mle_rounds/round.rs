@@ -4,8 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Error, Result, Subject,
-    compute::{Binding, EXT_WORDS, Resource, RowProgram, word},
-    wgpu,
+    compute::{Binding, Buffer, EXT_WORDS, Resource, RowProgram, word},
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -30,9 +29,9 @@ const ENTRY_WORDS: usize = 12;
 /// stays.
 pub(super) struct Programs<'a> {
     key: &'a BatchInstructions,
-    instructions: Arc<wgpu::Buffer>,
+    instructions: Arc<Buffer>,
     /// Values, then weights.
-    tables: (Arc<wgpu::Buffer>, Vec<u32>),
+    tables: (Arc<Buffer>, Vec<u32>),
     /// Of each trace, its pieces.
     pieces: Vec<Vec<Piece>>,
     /// Of temporaries at a time.
@@ -115,7 +114,7 @@ impl<'a> Programs<'a> {
 
     /// The instructions' and the tables' bindings. The first round brings them there.
     fn bind(&self, recorder: &mut Recorder, is_first: bool) -> Result<[Binding; 2]> {
-        let mut bind = |name: Resource, buffer: &Arc<wgpu::Buffer>, words: &[u32], is_missing: bool| {
+        let mut bind = |name: Resource, buffer: &Arc<Buffer>, words: &[u32], is_missing: bool| {
             recorder.keep(name, buffer);
             let binding = Binding { resource: name, bytes: 0..4 * words.len() as u64 };
             if is_missing {

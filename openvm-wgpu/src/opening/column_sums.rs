@@ -10,8 +10,7 @@ use std::{
 
 use logup_wgpu::{
     DeviceLimits, EF, Result,
-    compute::{Binding, Resource, TraceWindow},
-    wgpu,
+    compute::{Binding, Buffer, Resource, TraceWindow},
 };
 use p3_field::PrimeCharacteristicRing;
 
@@ -83,7 +82,7 @@ struct ColumnSums {
     roots: Vec<Digest>,
     slices: Vec<Slice>,
     r: Vec<EF>,
-    buffers: Vec<Arc<wgpu::Buffer>>,
+    buffers: Vec<Arc<Buffer>>,
 }
 
 /// Column sums that proofs have not come back to. Without a memory budget they stay; within one they are made again.
@@ -101,7 +100,7 @@ impl KeptSums {
     }
 
     /// Those of these columns at this point, which nobody else gets; nothing if there are none.
-    pub(super) fn take(&self, columns: &TraceColumns<'_>, r: &[EF]) -> Option<Vec<Arc<wgpu::Buffer>>> {
+    pub(super) fn take(&self, columns: &TraceColumns<'_>, r: &[EF]) -> Option<Vec<Arc<Buffer>>> {
         let mut kept = lock(&self.0);
         let roots = || columns.openings.iter().map(|opening| opening.root);
         let found = kept.iter().position(|sums| sums.r == r && sums.slices == columns.slices && sums.roots.iter().copied().eq(roots()))?;
@@ -182,7 +181,7 @@ impl<'a> TraceColumns<'a> {
     }
 
     /// The trace buffers of all commitments.
-    pub fn trace_buffers(&self) -> Vec<Arc<wgpu::Buffer>> {
+    pub fn trace_buffers(&self) -> Vec<Arc<Buffer>> {
         self.openings.iter().flat_map(|opening| opening.stack.columns.buffers()).collect()
     }
 
@@ -240,7 +239,7 @@ impl Sums {
     }
 
     /// The sums in a buffer that stays, as those of the i-th dispatch.
-    pub fn bind(&self, recorder: &mut Recorder, i: usize, buffer: &Arc<wgpu::Buffer>, l_skip: usize) -> Binding {
+    pub fn bind(&self, recorder: &mut Recorder, i: usize, buffer: &Arc<Buffer>, l_skip: usize) -> Binding {
         let resource = Resource(SUMS[i]);
         recorder.keep(resource, buffer);
         Binding { resource, bytes: 0..self.bytes(l_skip) }

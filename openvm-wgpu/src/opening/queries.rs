@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use logup_wgpu::{
     F, Result,
-    compute::{Binding, TraceWindow},
-    wgpu,
+    compute::{Binding, Buffer, TraceWindow},
 };
 
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
 pub(super) struct Opened<'a> {
     pub codeword: Option<&'a Columns>,
     pub tree: Tree,
-    pub layers: &'a Arc<wgpu::Buffer>,
+    pub layers: &'a Arc<Buffer>,
 }
 
 /// Where the answers to queries are among results.
@@ -60,7 +59,7 @@ impl Opened<'_> {
         &self,
         compute: &Compute,
         recorder: &mut Recorder,
-        trace_buffers: &mut Vec<Arc<wgpu::Buffer>>,
+        trace_buffers: &mut Vec<Arc<Buffer>>,
         queries: &[u32],
         answers: &Answers,
     ) -> Result<()> {

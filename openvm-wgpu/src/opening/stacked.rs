@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use logup_wgpu::{EF, F, Result, compute::Resource, wgpu};
+use logup_wgpu::{
+    EF, F, Result,
+    compute::{Buffer, Resource},
+};
 use openvm_stark_backend::{
     FiatShamirTranscript,
     poly_common::{UnivariatePoly, eval_eq_uni, eval_eq_uni_at_one, eval_in_uni},
@@ -165,12 +168,12 @@ struct Stage<'a> {
 }
 
 /// What a recording goes on with: the arrays that it makes, and the traces that it reads.
-type Recorded = (InnerProduct, Recorder, Vec<Arc<wgpu::Buffer>>);
+type Recorded = (InnerProduct, Recorder, Vec<Arc<Buffer>>);
 
 impl Stage<'_> {
     /// Round 0's coefficients; and `eq` on each cube that slices have. `sums` are those of all columns that are not shorter than the skip domain, if they are
     /// there.
-    fn round0(&self, session: &mut Session<'_>, r: &[EF], sums: Option<Vec<Arc<wgpu::Buffer>>>) -> Result<(Vec<EF>, ExtArray)> {
+    fn round0(&self, session: &mut Session<'_>, r: &[EF], sums: Option<Vec<Arc<Buffer>>>) -> Result<(Vec<EF>, ExtArray)> {
         let (columns, l_skip, num_z) = (&self.columns, self.columns.l_skip, 1usize << self.columns.l_skip);
         // By n, all from 0 on as one.
         let groups: BTreeSet<isize> = columns.slices.iter().map(|slice| slice.n.min(0)).collect();
@@ -213,7 +216,7 @@ impl Stage<'_> {
         recorder: &mut Recorder,
         eq: &ExtArray,
         dispatches: &[Sums],
-        kept: Option<&[Arc<wgpu::Buffer>]>,
+        kept: Option<&[Arc<Buffer>]>,
         place: u64,
     ) -> Result<()> {
         let l_skip = self.columns.l_skip;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use logup_wgpu::{
     EF, Error, F, Result, Subject,
-    compute::{Binding, EXT_WORDS},
-    wgpu,
+    compute::{Binding, Buffer, EXT_WORDS},
 };
 use openvm_stark_backend::{FiatShamirTranscript, SystemParams, WhirConfig, proof::WhirProof, prover::error::WhirProverError};
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
@@ -45,7 +44,7 @@ pub(super) fn bytes(params: &SystemParams) -> u64 {
 struct Encoded {
     codeword: Codeword,
     tree: Tree,
-    layers: Arc<wgpu::Buffer>,
+    layers: Arc<Buffer>,
 }
 
 enum Codeword {

@@ -4,8 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use logup_wgpu::{
     EF, Error, F, Result, Subject,
-    compute::{Binding, EXT_WORDS, Resource, copy_words, ext_from_words, ext_words},
-    wgpu,
+    compute::{Binding, Buffer, EXT_WORDS, Resource, copy_words, ext_from_words, ext_words},
 };
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 
@@ -27,7 +26,7 @@ pub(crate) struct ExtArray {
 pub(crate) struct Chunk {
     /// What recordings call it.
     name: Resource,
-    buffer: Arc<wgpu::Buffer>,
+    buffer: Arc<Buffer>,
     /// Which of the array's.
     pub elements: Range<usize>,
 }

@@ -7,8 +7,7 @@ use std::{
 
 use logup_wgpu::{
     Error, Result, StageTime,
-    compute::{Executor, Recording},
-    wgpu,
+    compute::{Buffer, Executor, Recording},
 };
 use tracing::debug;
 
@@ -120,12 +119,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// As `Executor::run`; [`Error::DeviceLost`] for results that are no field elements.
-    pub fn run<T>(
-        &mut self,
-        recorder: Recorder,
-        trace_buffers: Vec<Arc<wgpu::Buffer>>,
-        read: impl FnOnce(&[u32]) -> Option<T>,
-    ) -> Result<T> {
+    pub fn run<T>(&mut self, recorder: Recorder, trace_buffers: Vec<Arc<Buffer>>, read: impl FnOnce(&[u32]) -> Option<T>) -> Result<T> {
         let recording = recorder.finish(trace_buffers);
         if let Some(observer) = self.observer {
             observer.before(&recording);

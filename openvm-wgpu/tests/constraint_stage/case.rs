@@ -34,7 +34,7 @@ pub type Proved = ((GkrProof<SC>, BatchConstraintProof<SC>), Vec<EF>);
 pub struct Case {
     pub params: SystemParams,
     pub specs: Vec<Spec>,
-    key: MultiStarkProvingKey<SC>,
+    pub key: MultiStarkProvingKey<SC>,
     /// Of each AIR.
     traces: Vec<Traces>,
     /// AIRs that take part, from the tallest down.
@@ -89,7 +89,7 @@ impl Case {
     }
 
     /// What a device is to prove, its cached traces committed to by it.
-    fn context<D: TraceCommitter<Backend, Error: Debug>>(&self, device: &D) -> ProvingContext<Backend> {
+    pub fn context<D: TraceCommitter<Backend, Error: Debug>>(&self, device: &D) -> ProvingContext<Backend> {
         let context = |&air: &usize| {
             let (public_values, cached, common) = &self.traces[air];
             let cached = cached.iter().map(|trace| {

@@ -9,6 +9,7 @@ mod observers;
 mod air;
 mod case;
 mod layouts;
+mod memory;
 mod metal;
 mod portable;
 mod recorded;

@@ -15,6 +15,7 @@ use rand::{Rng, rngs::StdRng};
 use crate::{
     air::Spec,
     case::{Case, all_kinds},
+    memory::expected_and_used,
     support::{gpu, rng},
 };
 
@@ -40,8 +41,11 @@ proptest! {
         let case = random(&mut rng(seed), l_skip, max_degree);
         let options = if without_host { WgpuOptions { max_host_len: Some(0), ..WgpuOptions::default() } } else { WgpuOptions::default() };
         // A device of its own: one that has compiled for many keys compiles slowly (lavapipe).
-        let [ours, theirs] = case.whole_proofs(&Gpu::new(GpuOptions::default()).unwrap(), options);
+        let gpu = Gpu::new(GpuOptions::default()).unwrap();
+        let [ours, theirs] = case.whole_proofs(&gpu, options);
         prop_assert!(ours == theirs, "the proofs of {:#?} differ", case.specs);
+        let [expected, used] = expected_and_used(&case, &gpu, options);
+        prop_assert!(expected.abs_diff(used) <= used / 10, "{expected} bytes expected, {used} used by {:#?}", case.specs);
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::Result,
     field::{self, EXT_WORDS},
+    gpu::Buffer,
     kernels::{self, CheckJob, FAILING_ROWS, NO_ROW, Tile},
     limits::DeviceLimits,
     plan::{
@@ -32,7 +33,7 @@ pub(crate) const CHECK_WORDS: usize = 1 + FAILING_ROWS as usize;
 /// [`Error::DeviceLimit`](crate::Error::DeviceLimit).
 pub(crate) fn checks(
     instances: &[CheckedInstance<'_>],
-    buffers: &[Arc<wgpu::Buffer>],
+    buffers: &[Arc<Buffer>],
     limits: &DeviceLimits,
     budget: Option<Budget>,
     nonce: u32,

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result, Subject},
     field::{EXT_WORDS, NOT_AN_ELEMENT},
+    gpu::Buffer,
     kernels::{CosetJob, DUAL_REDUCE, ReduceJob},
     limits::DeviceLimits,
     recording::{Binding, BufferUse, Dispatch, Recording, Resource, TraceWindow},
@@ -45,7 +46,7 @@ impl Layout<'_> {
     ///
     /// # Errors
     /// [`Error::DeviceLimit`].
-    pub fn finish(self, buffers: &[Arc<wgpu::Buffer>], largest: impl Fn() -> String) -> Result<(Recording, Changing)> {
+    pub fn finish(self, buffers: &[Arc<Buffer>], largest: impl Fn() -> String) -> Result<(Recording, Changing)> {
         let Self { limits, words, scratch, launches, eq, mut results, nonce, trace_bytes } = self;
         let eq_bytes = eq.bytes();
         let (temps_base, scratch_bytes) = scratch.finish(&largest)?;

@@ -19,7 +19,6 @@ use std::{
 use logup_wgpu::{
     ConstraintCheck, FieldForm, Gpu, Round0, Round0Polys, Schedule,
     compute::{self, Dispatch, Recording, Resource, Variant},
-    wgpu,
 };
 use rayon::prelude::*;
 
@@ -156,13 +155,13 @@ impl Machine<'_> {
     fn run(&self, gpu: &Gpu, recording: &Recording, buffers: &mut HashMap<Resource, Buffer>) -> Result<Vec<u32>, String> {
         // What lies on the device: a buffer that has several names is one.
         let outside = recording.trace_buffers.iter().chain(recording.kept.iter().map(|kept| &kept.buffer));
-        let mut held: Vec<(&Arc<wgpu::Buffer>, Buffer)> = vec![];
+        let mut held: Vec<(&Arc<compute::Buffer>, Buffer)> = vec![];
         for buffer in outside {
             if !held.iter().any(|(known, _)| Arc::ptr_eq(known, buffer)) {
                 held.push((buffer, Buffer::of_words(&read_buffer(gpu, buffer))));
             }
         }
-        let hold = |buffer: &Arc<wgpu::Buffer>| &held.iter().find(|(known, _)| Arc::ptr_eq(known, buffer)).expect("held").1;
+        let hold = |buffer: &Arc<compute::Buffer>| &held.iter().find(|(known, _)| Arc::ptr_eq(known, buffer)).expect("held").1;
         let named = |resource| recording.kept.iter().find(|kept| kept.resource == resource).map(|kept| hold(&kept.buffer));
         // In parallel: clang++ is what takes long.
         let kernels: Vec<Arc<Kernel>> = recording.dispatches.par_iter().map(|dispatch| self.kernel(recording, dispatch)).collect();

@@ -110,17 +110,20 @@ impl WgpuDevice {
     /// A device like this one that computes nothing and counts its buffers, with the key's plan and with the cached traces' commitments that are here.
     ///
     /// # Errors
-    /// As [`prepare`](Self::prepare) and of commitments.
+    /// As of [`KeyPlan::new`] and of commitments.
     pub(crate) fn counting(
         &self,
         key: &DeviceMultiStarkProvingKey<Backend>,
         context: &ProvingContext<Backend>,
     ) -> Result<Self, WgpuProverError> {
-        let planned = self.plan(key)?;
+        let key_plan = match self.known_plan(key) {
+            Some(planned) => planned.key_plan.for_another_device(),
+            None => KeyPlan::new(key)?,
+        };
         let (gpu, options) = (self.gpu(), self.shared.options);
         let (engine, compute) = (Round0::counting(gpu, options.round0), Compute::counting(gpu, options.memory_budget));
         let shared = Shared::new(options, engine, compute);
-        let planned = shared.planned(planned.key_plan.for_another_device(), planned.warm_up.clone())?;
+        let planned = shared.planned(key_plan, WarmUp::default())?;
         lock(&shared.plans).push(Arc::new(planned));
         for (air, own) in &context.per_trace {
             for committed in key.per_air[*air].preprocessed_data.iter().chain(&own.cached_mains) {
@@ -276,8 +279,7 @@ impl WgpuDevice {
     /// The key's plan. Threads that ask for a new key at the same time each make it, rather than wait: planning is rayon's work, and a
     /// thread that holds a lock over such work can be handed a task that wants the lock.
     fn plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Result<Arc<Planned>, WgpuProverError> {
-        let known = lock(&self.shared.plans).clone();
-        let planned = match known.into_iter().find(|planned| planned.key_plan.is_of(key)) {
+        let planned = match self.known_plan(key) {
             Some(planned) => planned,
             None => Arc::new(self.new_plan(key)?),
         };
@@ -286,6 +288,11 @@ impl WgpuDevice {
         plans.insert(0, Arc::clone(&planned));
         plans.truncate(MAX_KEYS);
         Ok(planned)
+    }
+
+    fn known_plan(&self, key: &DeviceMultiStarkProvingKey<Backend>) -> Option<Arc<Planned>> {
+        let known = lock(&self.shared.plans).clone();
+        known.into_iter().find(|planned| planned.key_plan.is_of(key))
     }
 
     /// Has the kernels give known answers, if they have not: in buffers of their own, so that none of it stays.

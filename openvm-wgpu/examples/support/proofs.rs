@@ -50,7 +50,10 @@ pub struct Outcome {
     round0: DeviceRound0Stats,
     commit: CommitStats,
     openings: OpeningStats,
+    /// Of our first proof.
     peak_device_bytes: u64,
+    /// The same, as it was said before the proof.
+    expected_peak_device_bytes: u64,
     /// On a GPU at its full clock.
     warm: Option<Warm>,
     /// Our proofs of work: bits and time.
@@ -101,7 +104,9 @@ pub fn prove_both(
         eprintln!("stock proof: {:.2} s", times.prove.as_secs_f64());
         Ok((proof?, times))
     };
+    let expected_peak_device_bytes = ours.device().expected_peak_device_bytes(key, &our_context())?;
     let (first, first_times, ..) = prove_ours()?;
+    let peak_device_bytes = ours.device().peak_device_bytes();
     let (theirs, stock_times) = prove_stock(stock.initial_transcript())?;
     let (second, our_times, found, commit) = prove_ours()?;
     let device = ours.device();
@@ -128,7 +133,8 @@ pub fn prove_both(
         round0,
         commit,
         openings,
-        peak_device_bytes: ours.device().peak_device_bytes(),
+        peak_device_bytes,
+        expected_peak_device_bytes,
         warm,
         grinds: found.grinds().iter().filter(|grind| grind.bits > 0).map(|grind| (grind.bits, ms(grind.duration))).collect(),
     })
@@ -316,6 +322,7 @@ impl Outcome {
             "column_openings": of_part(&self.columns),
             "column_openings_warm": self.warm.as_ref().map(|warm| of_part(&warm.columns)),
             "peak_device_bytes": self.peak_device_bytes,
+            "expected_peak_device_bytes": self.expected_peak_device_bytes,
             "device_round0_ms": ms(round0.wall),
             "device_round0_gpu_ms": round0.call.gpu.map(ms),
             "commitment": of_commitment(commit),
@@ -355,8 +362,9 @@ impl Outcome {
         println!("proofs of work in the openings: {} waits; all of the openings: {} waits", openings.proof_of_work_waits, openings.waits());
         println!("round 0 on the device: {} bytes uploaded; {}", self.round0.trace_upload_bytes, self.round0.call);
         println!(
-            "commitments, GKR and openings had up to {} bytes on the device; our first proof took {:.1} ms",
+            "our first proof had up to {} bytes on the device, {} of them expected before it; it took {:.1} ms",
             self.peak_device_bytes,
+            self.expected_peak_device_bytes,
             ms(self.first.prove)
         );
         println!("verified by the stock verifier: {}", self.verified);

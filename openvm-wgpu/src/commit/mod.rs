@@ -259,6 +259,7 @@ impl Committer {
         if let Some(encoded) = self.resident.find(root, &shapes).and_then(|committed| committed.encoded) {
             return Ok((encoded, false));
         }
+        self.make_room_beside(encoded_bytes(&code, &tree, stack.plan.width()));
         let (recording, encoded) = self.record(&code, &tree, stack, false)?;
         let mut executor = self.compute.executor(Use::Commitment);
         let submission = executor.start(&recording, false)?;
@@ -273,6 +274,12 @@ impl Committer {
     pub fn make_room_beside(&self, bytes: u64) {
         let Some(limit) = self.compute.memory_budget else { return };
         while self.compute.pool.lent_bytes() + bytes > limit && (self.resident.forget_codeword() || self.resident.forget_one()) {}
+    }
+
+    /// The same, but gives nothing up but codewords.
+    pub fn forget_codewords_beside(&self, bytes: u64) {
+        let Some(limit) = self.compute.memory_budget else { return };
+        while self.compute.pool.lent_bytes() + bytes > limit && self.resident.forget_codeword() {}
     }
 
     /// Traces brought to the device and not kept there for others, and their bytes.

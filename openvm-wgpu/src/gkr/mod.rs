@@ -177,7 +177,9 @@ impl Gkr<'_> {
         // Those may be lent twice as large.
         let needed = |keep: usize| tree.layer_bytes(self.compute, host_level..n.min(keep + 1)) + 2 * (folded(rounds) + folded(2 * rounds));
         let Some(budget) = self.compute.memory_budget else { return lowest };
-        self.committer.make_room_beside(needed(lowest));
+        // Layers are made again sooner than a tree, for which the whole codeword has to be there.
+        self.committer.forget_codewords_beside(needed(lowest));
+        self.committer.make_room_beside(needed(host_level));
         (host_level..=lowest).rev().find(|&keep| self.compute.pool.lent_bytes() + needed(keep) <= budget).unwrap_or(host_level)
     }
 

@@ -40,6 +40,7 @@ pub(crate) struct Leaves<'a> {
     programs: Vec<ProductRows<'a>>,
     /// Of products, where there are any.
     products: Option<Arc<Buffer>>,
+    temp_words: usize,
     pub trace_buffers: Vec<Arc<Buffer>>,
 }
 
@@ -54,8 +55,9 @@ struct ProductRows<'a> {
 }
 
 const PRODUCTS: Resource = Resource("products");
-/// Words of the temporaries of `row_products`.
+/// Words of the temporaries of `row_products` where memory is no concern, and within a budget.
 const TEMP_WORDS: usize = 1 << 23;
+const TEMP_WORDS_IN_BUDGET: usize = 1 << 20;
 /// log2 of the leaves that there can be: their indices, twice, are words.
 const MAX_LOG_LEAVES: usize = 30;
 
@@ -121,7 +123,8 @@ impl<'a> Leaves<'a> {
                 first_word += (program.num_roots * rows.height) as u64;
             }
         }
-        Ok(Self { log_len, num_real: sums.end(), alpha, sums, programs, products, trace_buffers: buffers.0 })
+        let temp_words = if compute.memory_budget.is_some() { TEMP_WORDS_IN_BUDGET } else { TEMP_WORDS };
+        Ok(Self { log_len, num_real: sums.end(), alpha, sums, programs, products, temp_words, trace_buffers: buffers.0 })
     }
 
     /// The products, for every leaf that a later recording wants too.
@@ -140,7 +143,7 @@ impl<'a> Leaves<'a> {
             // A binding begins at a multiple of 64 words.
             let begin = first_word / 64 * 64;
             let bytes = 4 * begin..(4 * (first_word + (num_products * height) as u64)).next_multiple_of(16);
-            let per_dispatch = (TEMP_WORDS.min(recorder.max_scratch() as usize / 4) / num_temps).max(1).min(height);
+            let per_dispatch = (self.temp_words.min(recorder.max_scratch() as usize / 4) / num_temps).max(1).min(height);
             for first_row in (0..height).step_by(per_dispatch) {
                 let num_rows = per_dispatch.min(height - first_row) as u32;
                 let job = recorder.job(&RowProductsJob {

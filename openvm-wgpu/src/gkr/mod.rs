@@ -230,13 +230,12 @@ impl Gkr<'_> {
                 }
                 points = Points::Folded(tree, folded);
             }
-            let place = results.take(TABLE_BYTES);
-            recorder.grow_results(results.bytes());
             let window = left.min(TABLE_VARIABLES);
             let xi = &layer.xi[num_variables - left..];
-            let num_blocks = self.record_table(&mut recorder, &points, pad, layer.lambda, &xi[window..], place)?;
+            let (num_blocks, places) = self.record_tables(&mut recorder, &mut results, &points, pad, layer.lambda, &xi[window..])?;
             let buffers = tree.leaves.trace_buffers.clone();
-            let mut table = session.run(recorder, buffers, |words| Table::of_words(&words[place as usize / 4..]))?;
+            let table = |words: &[u32]| places.iter().map(|&place| Table::of_words(&words[place as usize / 4..])).sum::<Option<Table>>();
+            let mut table = session.run(recorder, buffers, table)?;
             table.add_in_cube(window, layer.lambda * pad.square() * eq_from(&xi[window..], num_blocks));
             for i in 0..window.min(self.rounds_per_wait) {
                 let r = layer.round(table.round_weighted(&xi[i + 1..window]));
@@ -247,55 +246,62 @@ impl Gkr<'_> {
         unreachable!("each time some variables are bound")
     }
 
-    /// The table over the next four variables, as a result, of the points that are no padding: their blocks of sixteen.
-    fn record_table(
+    /// The table over the next four variables of the points that are no padding: their blocks of sixteen, and the results that add up to it, one for some ranges
+    /// each.
+    fn record_tables(
         &self,
         recorder: &mut Recorder,
+        results: &mut Results,
         points: &Points<'_>,
         pad: EF,
         lambda: EF,
         xi_behind: &[EF],
-        to_byte: u64,
-    ) -> Result<usize> {
+    ) -> Result<(usize, Vec<u64>)> {
         let eq = Tensor::eq(xi_behind);
         let eq_table = eq.table(recorder);
         let constants = recorder.table(&words([pad, lambda]));
         let ranges = points.ranges();
-        let most = (recorder.max_scratch() / TABLE_BYTES) as u32 / ranges.len() as u32;
-        let per_range = (MAX_PARTIALS / ranges.len() as u32).max(MIN_PARTIALS).min(most.max(1));
         let num_of = |range: &std::ops::Range<usize>| range.len().div_ceil(2 << TABLE_VARIABLES) << TABLE_VARIABLES;
-        let workgroups: Vec<u32> = ranges
-            .iter()
-            .map(|range| (num_of(range) as u32 >> (TABLE_VARIABLES - 1)).div_ceil(BLOCKS_PER_WORKGROUP).min(per_range))
-            .collect();
-        let num_partials = workgroups.iter().sum();
-        let partials = recorder.partials(num_partials, TABLE_LEN as u32);
-        let (mut first_partial, mut tables) = (0, None);
-        for (range, workgroups) in ranges.iter().zip(workgroups) {
-            let nodes = points.record_nodes(recorder, &mut tables, range.clone())?;
-            let (num, first_point) = (num_of(range), range.start / 2);
-            let job = recorder.job(&GkrFactorsJob {
-                first: nodes.first,
-                len: nodes.len,
-                stride: nodes.stride,
-                num: num as u32,
-                log_low: eq.log_low(),
-                first_block: (first_point >> TABLE_VARIABLES) as u32,
-            });
-            let [a, b] = [Resource("gkr a"), Resource("gkr b")].map(|name| recorder.scratch(name, 32 * num as u64));
-            let bindings = vec![job, constants.clone(), eq_table.clone(), nodes.binding, a.clone(), b.clone()];
-            let own = (num as u32).div_ceil(GKR_FACTORS.workgroup_size);
-            recorder.dispatch(&GKR_FACTORS, bindings, vec![], own.into(), 100 * num as u64)?;
-            record_values(recorder, [a, b], 2 * num, first_partial, partials.clone(), workgroups)?;
-            first_partial += workgroups;
+        let (mut places, mut tables) = (vec![], None);
+        for ranges in ranges.chunks(RANGES_PER_TABLE) {
+            let most = (recorder.max_scratch() / TABLE_BYTES) as u32 / ranges.len() as u32;
+            let per_range = (MAX_PARTIALS / ranges.len() as u32).min(most.max(1));
+            let workgroups = ranges
+                .iter()
+                .map(|range| (num_of(range) as u32 >> (TABLE_VARIABLES - 1)).div_ceil(BLOCKS_PER_WORKGROUP).min(per_range))
+                .collect::<Vec<u32>>();
+            let num_partials = workgroups.iter().sum();
+            let partials = recorder.partials(num_partials, TABLE_LEN as u32);
+            let mut first_partial = 0;
+            for (range, workgroups) in ranges.iter().zip(workgroups) {
+                let nodes = points.record_nodes(recorder, &mut tables, range.clone())?;
+                let (num, first_point) = (num_of(range), range.start / 2);
+                let job = recorder.job(&GkrFactorsJob {
+                    first: nodes.first,
+                    len: nodes.len,
+                    stride: nodes.stride,
+                    num: num as u32,
+                    log_low: eq.log_low(),
+                    first_block: (first_point >> TABLE_VARIABLES) as u32,
+                });
+                let [a, b] = [Resource("gkr a"), Resource("gkr b")].map(|name| recorder.scratch(name, 32 * num as u64));
+                let bindings = vec![job, constants.clone(), eq_table.clone(), nodes.binding, a.clone(), b.clone()];
+                let own = (num as u32).div_ceil(GKR_FACTORS.workgroup_size);
+                recorder.dispatch(&GKR_FACTORS, bindings, vec![], own.into(), 100 * num as u64)?;
+                record_values(recorder, [a, b], 2 * num, first_partial, partials.clone(), workgroups)?;
+                first_partial += workgroups;
+            }
+            places.push(results.take(TABLE_BYTES));
+            recorder.grow_results(results.bytes());
+            recorder.sum_rows(partials, num_partials, TABLE_LEN as u32, places[places.len() - 1])?;
         }
-        recorder.sum_rows(partials, num_partials, TABLE_LEN as u32, to_byte)?;
-        Ok(ranges.last().map_or(0, |range| (range.start / 2 + num_of(range)) >> TABLE_VARIABLES))
+        let num_blocks = ranges.last().map_or(0, |range| (range.start / 2 + num_of(range)) >> TABLE_VARIABLES);
+        Ok((num_blocks, places))
     }
 }
 
-/// Workgroups of a range's table, at least, where it has so many blocks.
-const MIN_PARTIALS: u32 = 128;
+/// Ranges whose workgroups' sums are added up together, so that each may have a quarter of [`MAX_PARTIALS`] and all need no more room.
+const RANGES_PER_TABLE: usize = 4;
 
 /// `sum_{i >= first} eq(xi, i)`.
 fn eq_from(xi: &[EF], first: usize) -> EF {

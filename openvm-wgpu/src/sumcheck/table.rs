@@ -1,5 +1,7 @@
 //! Several rounds of a sumcheck out of one table: sums over the cube with the next variables at 0, 1 and infinity (the leading coefficient) each.
 
+use std::iter::Sum;
+
 use logup_wgpu::EF;
 use p3_field::PrimeCharacteristicRing;
 
@@ -17,6 +19,12 @@ impl Table {
     /// Out of results; nothing if a word is no element.
     pub fn of_words(words: &[u32]) -> Option<Self> {
         elements(&words[..TABLE_BYTES as usize / 4]).map(Self)
+    }
+
+    /// The sum of two.
+    fn plus(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(entry, other)| *entry += other);
+        self
     }
 
     /// The next round's polynomial at 1 and 2.
@@ -63,6 +71,13 @@ impl Table {
     /// Binds the next variable.
     pub fn bind(&mut self, challenge: EF) {
         self.0 = self.0.chunks_exact(3).map(|entries| at([entries[0], entries[1], entries[2]], challenge)).collect();
+    }
+}
+
+/// Tables of parts of the cube add up to the whole's.
+impl Sum for Table {
+    fn sum<I: Iterator<Item = Self>>(tables: I) -> Self {
+        tables.reduce(Self::plus).unwrap_or_else(|| Self(vec![EF::ZERO; TABLE_LEN]))
     }
 }
 

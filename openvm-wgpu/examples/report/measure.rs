@@ -8,6 +8,7 @@ use std::{
 use logup_wgpu::{
     Air, BufferMatrix, F, Gpu, Instance, Layout, Part, Result, Round0, Round0Output, Round0Plan, Round0Polys, Round0Stats, Schedule,
     Strategy, Trace,
+    compute::Buffer,
     p3_field::{PrimeCharacteristicRing, PrimeField32},
     wgpu,
 };

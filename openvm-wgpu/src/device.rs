@@ -1,4 +1,4 @@
-//! The prover's device: OpenVM's CPU device, with commitments, GKR, round 0 and openings on a [`Gpu`].
+//! The prover's device: behind the types of OpenVM's CPU device, every stage of a proof on a [`Gpu`].
 
 use std::sync::{
     Arc, Mutex,
@@ -41,8 +41,8 @@ use crate::{
 
 type Backend = CpuBackend<SC>;
 
-/// A prover device for OpenVM's row-major CPU backend: it commits to traces, sums up LogUp's fractions and opens the commitments on a [`Gpu`], and round 0 of all
-/// AIRs is one call there; the rounds after it run here on the CPU.
+/// A prover device for OpenVM's row-major CPU backend: it commits to traces, proves their constraints and interactions, and opens the commitments on a [`Gpu`].
+/// The CPU has the transcript, and small layers and last rounds.
 ///
 /// Clones share the GPU, the plans, the device buffers and the statistics. Any number of threads can prove at the same time, from whatever
 /// pool: no lock is held while a proof computes or waits. Each has its stacked traces on the device until its openings begin.

@@ -11,9 +11,8 @@ pub struct Buffer {
 }
 
 /// Whether buffers are made, or counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
-    #[default]
     Device,
     Counted,
 }

@@ -146,7 +146,7 @@ impl Round0 {
         self.options
     }
 
-    /// Bytes of the buffers that no call is using, which are kept for calls to come: on a device that shares the host's memory, upload and readback among them.
+    /// Bytes of the buffers that no call is using and that are kept for calls to come: scratch, upload and readback.
     pub fn bytes(&self) -> u64 {
         lock(&self.idle).iter().map(|set| set.executor.bytes()).sum()
     }

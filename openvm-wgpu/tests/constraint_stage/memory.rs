@@ -20,11 +20,13 @@ pub fn expected_and_used(case: &Case, gpu: &Gpu, options: WgpuOptions) -> [u64; 
     let before = device.peak_device_bytes();
     let expected = device.expected_peak_device_bytes(&key, &context).unwrap();
     assert_eq!(device.peak_device_bytes(), before, "what is expected takes no memory");
+    let checking = device.clone().checking_constraints(true).expected_peak_device_bytes(&key, &context).unwrap();
+    assert!(checking >= expected, "a check's scratch: {checking} and {expected}");
     engine.prove(&key, context).unwrap();
     [expected, device.peak_device_bytes()]
 }
 
-/// A proof takes what was said, to the byte.
+/// A proof takes what was said, to the byte, and is refused if that says so.
 #[test]
 fn proofs_take_what_was_expected() {
     let tall =
@@ -40,5 +42,11 @@ fn proofs_take_what_was_expected() {
             let [expected, used] = expected_and_used(case, gpu, options);
             assert_eq!(expected, used, "case {i}, {options:?}");
         }
+        let device = case.device(gpu, WgpuOptions { memory_budget: Some(without / 16), ..WgpuOptions::default() });
+        let key = device.transport_pk_to_device(&case.key);
+        let context = case.context(&case.device(gpu, WgpuOptions::default()));
+        let refused = device.expected_peak_device_bytes(&key, &context).unwrap_err();
+        let error = WgpuEngine::<CpuTranscript>::with_device(device).prove(&key, context).unwrap_err();
+        assert_eq!(refused.to_string(), error.to_string(), "case {i}");
     }
 }

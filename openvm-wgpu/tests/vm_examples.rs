@@ -83,10 +83,12 @@ fn assert_proofs(json: &Value) {
     }
     let device = &json["wgpu"];
     assert_eq!([&device["allocations"], &device["round0_trace_upload_bytes"]], [0, 0], "{json}");
-    let openings = device["openings_waits"].as_u64().unwrap();
-    assert!((8..=24).contains(&openings), "{json}");
+    // How often a search of a software device waits is luck.
+    let [gkr_searches, searches] = ["gkr", "openings"].map(|stage| device["proof_of_work_waits"][stage].as_u64().unwrap());
+    let openings = device["openings_waits"].as_u64().unwrap() - searches;
+    assert!((8..=20).contains(&openings), "{json}");
     let waits: u64 = device["waits_by_stage"].as_object().unwrap().values().map(|waits| waits.as_u64().unwrap()).sum();
-    assert!(device["waits"] == waits && waits <= 90, "{json}");
+    assert!(device["waits"] == waits && waits - searches - gkr_searches <= 84, "{json}");
     let [peak, expected] = ["peak_device_bytes", "expected_peak_device_bytes"].map(|key| device[key].as_u64().unwrap());
     assert!(peak > 1 << 20 && peak.abs_diff(expected) <= peak / 10, "{json}");
     let bytes = |stage: &str, way: &str| device["host_bytes"][stage][way].as_u64().unwrap_or_else(|| panic!("{way} of {stage}: {json}"));

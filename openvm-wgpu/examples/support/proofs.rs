@@ -296,6 +296,7 @@ impl Outcome {
             "kernels": round0.call.kernels() + commit.kernels + gkr.part.kernels + rounds.kernels + columns.kernels + openings.stacked_reduction.kernels + openings.whir.kernels,
             "allocations": round0.call.allocations as u64 + commit.allocations + gkr.allocations + self.mle_rounds.allocations + openings.allocations,
             "openings_waits": openings.waits(),
+            "proof_of_work_waits": { "gkr": gkr.proof_of_work_waits, "openings": openings.proof_of_work_waits },
             "host_bytes": {
                 "prover.main_trace_commit": { "up": commit.upload_bytes, "down": commit.readback_bytes },
                 "prover.rap_constraints.logup_gkr": { "up": gkr.part.up_bytes, "down": gkr.part.down_bytes },

@@ -16,7 +16,7 @@ type Backend = CpuBackend<SC>;
 
 impl WgpuDevice {
     /// Bytes of device memory that a proof of such traces will have taken at its end: what [`peak_device_bytes`](Self::peak_device_bytes) says after it, of a
-    /// device that has made no other and whose commitments to cached traces are there or not as they are here. Only shapes matter, so that a context of [zeros](PrimeCharacteristicRing::zero_vec) tells it for traces that are not there
+    /// device that has made no other and whose commitments to cached traces are there or not as they are here; but for some 20 KB where proofs of work are searched on the device. Only shapes matter, so that a context of [zeros](PrimeCharacteristicRing::zero_vec) tells it for traces that are not there
     /// yet. The GPU does nothing, and nothing is traced; the host goes through a proof's steps, but for its hashes.
     ///
     /// # Errors

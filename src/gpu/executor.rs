@@ -50,6 +50,7 @@ pub struct Submission {
     pub(crate) upload_bytes: u64,
 }
 
+/// What the device was given to do.
 #[derive(Debug)]
 enum Work {
     /// The last submission, and the maps behind it.

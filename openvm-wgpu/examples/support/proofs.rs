@@ -363,7 +363,7 @@ impl Outcome {
         println!("proofs of work in the openings: {} waits; all of the openings: {} waits", openings.proof_of_work_waits, openings.waits());
         println!("round 0 on the device: {} bytes uploaded; {}", self.round0.trace_upload_bytes, self.round0.call);
         println!(
-            "our first proof had up to {} bytes on the device, {} of them expected before it; it took {:.1} ms",
+            "our first proof had up to {} bytes on the device, {} were expected before it; it took {:.1} ms",
             self.peak_device_bytes,
             self.expected_peak_device_bytes,
             ms(self.first.prove)
